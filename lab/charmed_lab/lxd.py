@@ -1,0 +1,139 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+"""The one way to LXD: its REST interface over the local socket."""
+
+import http.client
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+SOCKETS = (Path("/var/lib/lxd/unix.socket"), Path("/var/snap/lxd/common/lxd/unix.socket"))
+TIMEOUT_S = 300
+# btrfs and the bridges are busy for moments when several machines come or go at once.
+RETRY_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
+
+
+class LXDError(Exception):
+    """LXD refused a request or does not answer."""
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over LXD's socket."""
+
+    def connect(self) -> None:
+        """Connect to the first socket there is."""
+        path = next((path for path in SOCKETS if path.exists()), SOCKETS[0])
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(TIMEOUT_S)
+        self.sock.connect(str(path))
+
+
+def _send(method: str, path: str, body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+    connection = _Connection("lxd", timeout=TIMEOUT_S)
+    try:
+        connection.request(method, f"/1.0{path}", body, dict(headers))
+        answer = json.loads(connection.getresponse().read())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise LXDError(f"LXD does not answer: {error}") from error
+    finally:
+        connection.close()
+    if answer.get("type") == "error":
+        raise LXDError(str(answer.get("error")), int(answer.get("error_code", 0)))
+    return answer
+
+
+def request(method: str, path: str, data: Any = None) -> Any:
+    """Do one request and what it starts in the background; return its metadata."""
+    body = b"" if data is None else json.dumps(data).encode()
+    answer = _send(method, path, body, {"Content-Type": "application/json"})
+    if answer.get("type") != "async":
+        return answer.get("metadata")
+    operation = answer["operation"].removeprefix("/1.0")
+    result = _send("GET", f"{operation}/wait?timeout={TIMEOUT_S}", b"", {})["metadata"]
+    if result["status_code"] != 200:
+        raise LXDError(result.get("err") or f"{method} {path}: {result['status']}")
+    return result
+
+
+def get(path: str) -> Any:
+    """Return what is at a path, or None when nothing is."""
+    try:
+        return request("GET", path)
+    except LXDError as error:
+        if error.code == 404:
+            return None
+        raise
+
+
+def push(instance: str, remote: str, content: bytes, *, mode: int = 0o644) -> None:
+    """Write a root-owned file into an instance, running or not."""
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "X-LXD-uid": "0",
+        "X-LXD-gid": "0",
+        "X-LXD-mode": f"{mode:04o}",
+        "X-LXD-type": "file",
+        "X-LXD-write": "overwrite",
+    }
+    _send("POST", f"/instances/{instance}/files?path={quote(remote)}", content, headers)
+
+
+def is_answering() -> bool:
+    """Tell whether a daemon answers on the socket."""
+    try:
+        request("GET", "")
+    except LXDError:
+        return False
+    return True
+
+
+def set_state(instance: str, action: str, *, force: bool = False) -> None:
+    """Start, stop, freeze or unfreeze an instance; try again while LXD is busy with it."""
+    for pause in (*RETRY_PAUSES_S, None):
+        try:
+            data = {"action": action, "force": force, "timeout": -1}
+            request("PUT", f"/instances/{instance}/state", data)
+        except LXDError as error:
+            if pause is None or error.code == 404:
+                raise
+            time.sleep(pause)
+        else:
+            return
+
+
+def delete_instance(instance: str) -> None:
+    """Stop and delete an instance; nothing happens when it is not there."""
+    if (found := get(f"/instances/{instance}")) is None:
+        return
+    if found["status"] != "Stopped":
+        set_state(instance, "stop", force=True)
+    for pause in (*RETRY_PAUSES_S, None):
+        try:
+            request("DELETE", f"/instances/{instance}")
+        except LXDError as error:
+            if error.code == 404:
+                return
+            if pause is None:
+                raise
+            time.sleep(pause)
+        else:
+            return
+
+
+def run(
+    instance: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command in an instance; it dies with the caller."""
+    command = ["setpriv", "--pdeathsig", "KILL", "lxc", "exec", "-T", instance, "--", *argv]
+    return subprocess.run(
+        command, input=stdin, capture_output=True, timeout=timeout_s, check=False
+    )

@@ -1,0 +1,206 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+"""The machines of a stage: LXD containers, named by Juju's machine numbers."""
+
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import lxd
+from .stage import Stage
+
+POOL = "maaslab"
+START_TIMEOUT_S = 90
+STATES = {"Running": "running", "Frozen": "frozen"}
+LINK = "[Match]\nName={name}\n[Network]\nAddress={address}/24\n{rest}IPv6AcceptRA=no\n"
+
+
+class MachineError(Exception):
+    """A machine is not there, went away or did not come up."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """What a command in a machine left."""
+
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+
+class Machines:
+    """Create, reach and delete the machines of one stage."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def create(self, number: str) -> None:
+        """Bring up a new machine; one that was brought up before is left as it is."""
+        name = self.instance_id(number)
+        try:
+            found = lxd.get(f"/instances/{name}")
+            if found and found["config"].get("user.ready"):
+                return
+            lxd.delete_instance(name)
+            self._copy(number)
+            lxd.set_state(name, "start")
+            self._wait_until_up(number)
+            lxd.request("PATCH", f"/instances/{name}", {"config": {"user.ready": "true"}})
+        except lxd.LXDError as error:
+            raise MachineError(f"machine {number}: {error}") from error
+
+    def delete(self, number: str) -> None:
+        """Delete a machine with all it holds; nothing happens when it is not there."""
+        try:
+            lxd.delete_instance(self.instance_id(number))
+        except lxd.LXDError as error:
+            raise MachineError(f"machine {number}: {error}") from error
+
+    def numbers(self) -> list[str]:
+        """Return the numbers of the machines that exist, sorted."""
+        prefix = self._stage.machine_name("")
+        names = [url.rpartition("/")[2] for url in lxd.request("GET", "/instances")]
+        found = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+        return sorted((number for number in found if number.isdecimal()), key=int)
+
+    def instance_id(self, number: str) -> str:
+        """Return the name of a machine's container."""
+        return self._stage.machine_name(number)
+
+    def address(self, number: str) -> str:
+        """Return a machine's address."""
+        return self._stage.address(number)
+
+    def state(self, number: str) -> str:
+        """Return running, stopped, frozen or absent."""
+        found = lxd.get(f"/instances/{self.instance_id(number)}")
+        return STATES.get(found["status"], "stopped") if found else "absent"
+
+    def boot_id(self, number: str) -> str | None:
+        """Return a value that changes with every boot; None unless the machine runs."""
+        state = lxd.get(f"/instances/{self.instance_id(number)}/state")
+        if not state or state["status"] != "Running":
+            return None
+        return f"{state['pid']}-{_started(state['pid'])}"
+
+    def exec(
+        self,
+        number: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str = "/",
+        stdin: bytes = b"",
+        timeout_s: float | None = None,
+    ) -> Completed:
+        """Run a command in a machine, with exactly the environment given if one is."""
+        before = self._require_running(number)
+        command = ["env", "-C", cwd]
+        if env is not None:
+            command += ["-i", *(f"{key}={value}" for key, value in env.items())]
+        name = self.instance_id(number)
+        try:
+            done = lxd.run(name, [*command, *argv], stdin=stdin, timeout_s=timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise MachineError(f"machine {number}: {argv[0]} took over {timeout_s} s") from error
+        if done.returncode != 0 and self.boot_id(number) != before:
+            raise MachineError(f"machine {number} went away while {argv[0]} ran")
+        return Completed(done.returncode, done.stdout, done.stderr)
+
+    def push(self, number: str, local: Path, remote: str, *, mode: int = 0o644) -> None:
+        """Copy a file into a machine; its directory must be there."""
+        try:
+            lxd.push(self.instance_id(number), remote, local.read_bytes(), mode=mode)
+        except lxd.LXDError as error:
+            raise MachineError(f"machine {number}: {remote}: {error}") from error
+
+    def shell_argv(self, number: str) -> list[str]:
+        """Return the command before a command to run in a machine on this terminal."""
+        return ["lxc", "exec", self.instance_id(number), "--"]
+
+    def start(self, number: str) -> None:
+        """Power a machine on."""
+        self._set_state(number, "start")
+
+    def stop(self, number: str) -> None:
+        """Take a machine's power away."""
+        self._set_state(number, "stop")
+
+    def _set_state(self, number: str, action: str) -> None:
+        wanted = {"start": "running", "stop": "stopped"}[action]
+        if self.state(number) == wanted:
+            return
+        try:
+            lxd.set_state(self.instance_id(number), action, force=action == "stop")
+        except lxd.LXDError as error:
+            raise MachineError(f"machine {number}: {error}") from error
+
+    def _require_running(self, number: str) -> str:
+        try:
+            if boot := self.boot_id(number):
+                return boot
+        except lxd.LXDError as error:
+            raise MachineError(f"machine {number}: {error}") from error
+        raise MachineError(f"machine {number} is {self.state(number)}")
+
+    def _copy(self, number: str) -> None:
+        """Copy the golden container and give the copy its addresses."""
+        stage, name = self._stage, self.instance_id(number)
+        source = {"type": "copy", "source": stage.golden, "instance_only": True}
+        lxd.request(
+            "POST",
+            "/instances",
+            {
+                "name": name,
+                "source": source,
+                "profiles": [],
+                "config": {"security.nesting": "true", "boot.autostart": "false"},
+                "devices": _devices(stage),
+            },
+        )
+        rest = f"Gateway={stage.gateway}\nDNS={stage.gateway}\n"
+        eth0 = LINK.format(name="eth0", address=stage.address(number), rest=rest)
+        eth1 = LINK.format(name="eth1", address=stage.dhcp_address(number), rest="")
+        lxd.push(name, "/etc/systemd/network/20-eth0.network", eth0.encode())
+        lxd.push(name, "/etc/systemd/network/21-eth1.network", eth1.encode())
+        lxd.push(name, "/etc/resolv.conf", f"nameserver {stage.gateway}\n".encode())
+
+    def _wait_until_up(self, number: str) -> None:
+        """Wait until systemd has booted the machine and its address is there."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        name, address = self.instance_id(number), self.address(number)
+        script = f"systemctl is-system-running; ip -4 -o address show eth0 | grep -cw {address}"
+        said = b""
+        while time.monotonic() < deadline:
+            if not self.boot_id(number):
+                # LXD was once seen to leave a container stopped under load.
+                lxd.set_state(name, "start")
+            said = lxd.run(name, ["sh", "-c", script], timeout_s=30).stdout
+            if said.split() in ([b"running", b"1"], [b"degraded", b"1"]):
+                return
+            time.sleep(0.2)
+        raise MachineError(f"machine {number} did not boot: {said.decode(errors='replace')!r}")
+
+
+def _devices(stage: Stage) -> dict[str, dict[str, Any]]:
+    def disk(source: Path, path: str, **more: str) -> dict[str, str]:
+        return {"type": "disk", "source": str(source), "path": path, **more}
+
+    return {
+        "root": {"type": "disk", "path": "/", "pool": POOL},
+        "eth0": {"type": "nic", "name": "eth0", "network": stage.bridge},
+        "eth1": {"type": "nic", "name": "eth1", "network": stage.dhcp_bridge},
+        "hooks": disk(stage.hooks, "/var/lib/juju/lab"),
+        "apt": disk(stage.apt, "/srv/lab-apt", readonly="true"),
+    }
+
+
+def _started(pid: int) -> str:
+    """Return when a process started, in ticks since the host's boot."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return "gone"
