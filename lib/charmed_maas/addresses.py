@@ -1,0 +1,58 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""IP addresses, URLs made from them, and the order in which units are listed."""
+
+import ipaddress
+from collections.abc import Iterable
+
+
+def unit_number(unit_name: str) -> int:
+    """Return the number in a unit's name: 3 for maas-region/3."""
+    return int(unit_name.rpartition("/")[2])
+
+
+def by_unit_number(unit_names: Iterable[str]) -> list[str]:
+    """Sort unit names by their numbers, so that /10 comes after /9."""
+    return sorted(unit_names, key=lambda name: (name.rpartition("/")[0], unit_number(name)))
+
+
+def parse_address(text: str) -> str:
+    """Return an IP address in its canonical form; raises ValueError with a sentence."""
+    try:
+        address = ipaddress.ip_address(text.strip())
+    except ValueError as error:
+        raise ValueError(f"{text[:60]!r} is not an IP address") from error
+    if address.is_unspecified or address.is_multicast:
+        raise ValueError(f"{text[:60]!r} is not the address of one machine")
+    return str(address)
+
+
+def host_cidr(address: str) -> str:
+    """Return the network that holds this one address only (/32 or /128)."""
+    return str(ipaddress.ip_network(address))
+
+
+def url_host(address: str) -> str:
+    """Return the address as a URL has it: IPv6 in brackets."""
+    return f"[{address}]" if ":" in address else address
+
+
+def join_host_port(address: str, port: int) -> str:
+    """Return address:port, an IPv6 address in brackets."""
+    return f"{url_host(address)}:{port}"
+
+
+def split_host_port(text: str) -> tuple[str, int]:
+    """Return address and port of one endpoint; raises ValueError with a sentence."""
+    host, colon, port = text.strip().rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()):
+        raise ValueError(f"{text[:60]!r} is not address:port")
+    return parse_address(host.removeprefix("[").removesuffix("]")), parse_port(int(port))
+
+
+def parse_port(port: int) -> int:
+    """Return a TCP port; raises ValueError with a sentence."""
+    if not 1 <= port <= 65535:
+        raise ValueError(f"{port} is not a port (1 to 65535)")
+    return port

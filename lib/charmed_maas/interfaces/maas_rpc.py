@@ -1,0 +1,108 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""The `rpc` relation: maas-region tells maas-rack where the regions are.
+
+The region application writes the MAAS URL (the VIP's), every region's own URL and the ID of the
+Juju secret that holds the MAAS shared secret (field `secret`), granted to the relation.
+Each rack unit writes its host name and, once MAAS gave it one, its system ID, by which a region
+deletes the controller after the unit has gone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import ops
+
+from charmed_maas import databag, secrets
+from charmed_maas.interfaces.endpoint import Endpoint
+
+SECRET_FIELD = "secret"  # noqa: S105 - the name of a field
+
+
+@dataclass(frozen=True)
+class ProviderAppData:
+    """What the region application writes."""
+
+    maas_url: str = ""
+    region_urls: tuple[str, ...] = ()
+    secret_id: str = ""
+
+    @classmethod
+    def from_databag(cls, data: Mapping[str, str]) -> "ProviderAppData":
+        """Parse; raises databag.DatabagError."""
+        return cls(
+            maas_url=databag.url(data, "maas-url"),
+            region_urls=tuple(
+                databag.check_url("region-urls", one)
+                for one in databag.strings(data, "region-urls")
+            ),
+            secret_id=databag.text(data, "secret-id"),
+        )
+
+    def to_databag(self) -> dict[str, str]:
+        """Return every field, "" for one that is to be absent."""
+        return {
+            "maas-url": self.maas_url,
+            "region-urls": databag.dump(list(self.region_urls)) if self.region_urls else "",
+            "secret-id": self.secret_id,
+        }
+
+
+@dataclass(frozen=True)
+class RequirerUnitData:
+    """What each rack unit writes."""
+
+    hostname: str = ""
+    system_id: str = ""
+
+    @classmethod
+    def from_databag(cls, data: Mapping[str, str]) -> "RequirerUnitData":
+        """Parse; raises databag.DatabagError."""
+        return cls(databag.text(data, "hostname"), databag.text(data, "system-id"))
+
+    def to_databag(self) -> dict[str, str]:
+        """Return every field, "" for one that is to be absent."""
+        return {"hostname": self.hostname, "system-id": self.system_id}
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """What a rack needs to join: URLs, the MAAS URL first, and the shared secret."""
+
+    urls: tuple[str, ...]
+    shared_secret: str
+
+
+class MAASRPCProvider(Endpoint):
+    """The region's side."""
+
+    def publish(self, data: ProviderAppData) -> None:
+        """Write the application databag of each relation; only the leader may."""
+        for relation in self.relations:
+            self.write(relation, self.model.app, data.to_databag())
+
+    def unit_data(self, relation: ops.Relation, unit: ops.Unit) -> RequirerUnitData | None:
+        """Return what one rack wrote: read it only in that rack's own event."""
+        return self.parse(relation, unit, RequirerUnitData.from_databag)
+
+
+class MAASRPCRequirer(Endpoint):
+    """The rack's side."""
+
+    def get(self) -> Enrolment | None:
+        """Return what the relation with the lowest ID offers, None until it is whole."""
+        if not self.relations or not (app := self.relations[0].app):
+            return None
+        data = self.parse(self.relations[0], app, ProviderAppData.from_databag)
+        if not data or not data.maas_url or not data.secret_id:
+            return None
+        secret = (secrets.read(self.model, data.secret_id) or {}).get(SECRET_FIELD)
+        if not secret:
+            return None
+        return Enrolment(tuple(dict.fromkeys((data.maas_url, *data.region_urls))), secret)
+
+    def publish(self, data: RequirerUnitData) -> None:
+        """Write this unit's databag of each relation."""
+        for relation in self.relations:
+            self.write(relation, self.model.unit, data.to_databag())

@@ -1,0 +1,32 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""Juju secrets and the random values in them."""
+
+import secrets
+
+import ops
+
+
+def new_password() -> str:
+    """Return a random password of 43 URL-safe characters (256 bits).
+
+    URL-safe because MAAS puts its database password unescaped into a URL.
+    """
+    return secrets.token_urlsafe(32)
+
+
+def read(model: ops.Model, secret_id: str) -> dict[str, str] | None:
+    """Return the newest content of a secret, None while it is not there or not granted."""
+    try:
+        return model.get_secret(id=secret_id).get_content(refresh=True)
+    except (ops.SecretNotFoundError, ops.ModelError):
+        return None
+
+
+def own(model: ops.Model, label: str) -> ops.Secret | None:
+    """Return this application's secret with the label, None before it was made."""
+    try:
+        return model.get_secret(label=label)
+    except ops.SecretNotFoundError:
+        return None
