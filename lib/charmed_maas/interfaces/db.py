@@ -87,7 +87,7 @@ class RequirerAppData:
         """Return every field."""
         return {
             "database": self.database,
-            "requested-secrets": databag.dump(["username", "password", "tls", "uris"]),
+            "requested-secrets": databag.dump(["username", "password"]),
         }
 
 

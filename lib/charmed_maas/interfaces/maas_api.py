@@ -43,7 +43,7 @@ class Service:
         service = cls(
             name=databag.text(fields, "name"),
             backend_port=databag.port(fields, "backend_port"),
-            listen_port=databag.port(fields, "listen_port") if fields.get("listen_port") else 0,
+            listen_port=databag.port(fields, "listen_port"),
             mode=databag.text(fields, "mode"),
             check=databag.text(fields, "check"),
         )
@@ -70,7 +70,10 @@ class ProviderAppData:
         """Return every field."""
         return {
             "services": databag.dump(
-                [{key: str(value) for key, value in asdict(one).items()} for one in self.services]
+                [
+                    {key: str(value) for key, value in asdict(one).items() if value}
+                    for one in self.services
+                ]
             )
         }
 
