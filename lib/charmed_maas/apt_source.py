@@ -1,0 +1,165 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""The apt source that MAAS comes from, and the installing of packages that are missing.
+
+A source is a PPA (`ppa:maas/3.7`), a one-line apt source (`deb …`), or a deb822 stanza, which
+may carry its key in `Signed-By`.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from charmed_maas import commands, files
+
+SOURCE_PARTS = Path("/etc/apt/sources.list.d")
+NAME = "charmed-maas"
+HEADER = "# Managed by the charm; changes are overwritten.\n"
+APT_GET = "/usr/bin/apt-get"
+ADD_APT_REPOSITORY = "/usr/bin/add-apt-repository"
+PPA = re.compile(r"ppa:[a-z0-9][a-z0-9.+-]*/[a-z0-9][a-z0-9.+-]*")
+ONE_LINE = re.compile(r"deb(\s+\[[^\]\n]+\])?\s+[a-z0-9+]+:\S+\s+\S[^\n]*")
+LOCK = ("-o", "DPkg::Lock::Timeout=300")
+UPDATE_TIMEOUT_S = 300.0
+INSTALL_TIMEOUT_S = 1800.0
+
+
+class SourceError(Exception):
+    """An apt source cannot be used, or a package not installed; fit for a status message."""
+
+
+def ensure(source: str) -> bool:
+    """Make apt use this source instead of the one before; returns whether it changed.
+
+    The source before stays in force when apt refuses the new one. Raises SourceError.
+    """
+    name, text = render(source)
+    path = SOURCE_PARTS / name
+    other = [part for part in _parts() if part != path]
+    if path.is_file() and path.read_text() == text and not other:
+        return False
+    before = {part: part.read_text() for part in (path, *other) if part.is_file()}
+    try:
+        _replace(path, text, other)
+    except (commands.CommandError, OSError) as error:
+        _restore(path, before)
+        raise SourceError(f"source {source.strip()[:80]!r}: {_reason(error)}") from error
+    return True
+
+
+def render(source: str) -> tuple[str, str]:
+    """Return the file's name and text for a source; raises SourceError when it is none."""
+    source = source.strip()
+    if PPA.fullmatch(source):
+        return f"{NAME}.list", f"{HEADER}# {source}\n"
+    if ONE_LINE.fullmatch(source):
+        return f"{NAME}.list", f"{HEADER}{source}\n"
+    fields = {line.partition(":")[0].lower() for line in source.splitlines() if ":" in line}
+    if {"types", "uris", "suites"} <= fields:
+        return f"{NAME}.sources", f"{HEADER}{source}\n"
+    raise SourceError(
+        f"source {source[:80]!r} is neither ppa:owner/name, nor an apt line (deb URI suite …), "
+        "nor a deb822 stanza"
+    )
+
+
+def install(packages: Sequence[str]) -> bool:
+    """Install those packages that are missing, without recommends; never upgrade one.
+
+    Returns whether any was missing. Raises SourceError.
+    """
+    missing = [package for package in packages if not is_installed(package)]
+    if not missing:
+        return False
+    argv = [APT_GET, "install", "--yes", "--no-install-recommends", "--no-upgrade", *LOCK]
+    argv += ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
+    try:
+        try:
+            _apt([*argv, *missing], INSTALL_TIMEOUT_S)
+        except commands.CommandError:
+            # The lists may be old or missing, or a killed hook left dpkg half way.
+            _apt(["/usr/bin/dpkg", "--configure", "-a"], INSTALL_TIMEOUT_S)
+            _apt([APT_GET, "update", *LOCK], UPDATE_TIMEOUT_S)
+            _apt([*argv, *missing], INSTALL_TIMEOUT_S)
+    except commands.CommandError as error:
+        names = ", ".join(missing)
+        raise SourceError(f"{names} cannot be installed: {_reason(error)}") from error
+    return True
+
+
+def is_installed(package: str) -> bool:
+    """Tell whether a package is installed and configured."""
+    return bool(version(package))
+
+
+def version(package: str) -> str:
+    """Return an installed package's version, "" when it is not installed."""
+    query = ["/usr/bin/dpkg-query", "--show", "--showformat=${db:Status-Status} ${Version}"]
+    done = commands.run([*query, package], check=False)
+    status, _, found = done.stdout.partition(" ")
+    return found if done.returncode == 0 and status == "installed" else ""
+
+
+def _parts() -> list[Path]:
+    names = (f"{NAME}.list", f"{NAME}.sources")
+    return [SOURCE_PARTS / name for name in names if (SOURCE_PARTS / name).is_file()]
+
+
+def _replace(path: Path, text: str, other: Sequence[Path]) -> None:
+    old_ppa = next((ppa for part in (path, *other) if (ppa := _ppa(part))), "")
+    if ppa := _ppa_in(text):
+        # Recorded last, so that a hook killed half way adds it again.
+        install(["software-properties-common"])
+        _apt([ADD_APT_REPOSITORY, "--yes", "--no-update", ppa], UPDATE_TIMEOUT_S)
+        _apt([APT_GET, "update", *LOCK, "-o", "APT::Update::Error-Mode=any"], UPDATE_TIMEOUT_S)
+    for part in other:
+        files.ensure_absent(part)
+    files.ensure_file(path, text)
+    if not ppa:
+        _update_only(path)
+    if old_ppa and old_ppa != ppa:
+        _apt([ADD_APT_REPOSITORY, "--yes", "--no-update", "--remove", old_ppa], UPDATE_TIMEOUT_S)
+
+
+def _update_only(path: Path) -> None:
+    """Fetch the lists of this source alone: other sources' troubles are not ours to report."""
+    only = ["-o", f"Dir::Etc::sourcelist={path}", "-o", "Dir::Etc::sourceparts=-"]
+    kept = ["-o", "APT::Get::List-Cleanup=0", "-o", "APT::Update::Error-Mode=any"]
+    _apt([APT_GET, "update", *LOCK, *only, *kept], UPDATE_TIMEOUT_S)
+
+
+def _ppa(path: Path) -> str:
+    return _ppa_in(path.read_text()) if path.is_file() else ""
+
+
+def _ppa_in(text: str) -> str:
+    found = re.search(r"^# (ppa:\S+)$", text, re.MULTILINE)
+    return found.group(1) if found else ""
+
+
+def _restore(path: Path, before: dict[Path, str]) -> None:
+    files.ensure_absent(path)
+    for part, text in before.items():
+        files.ensure_file(part, text)
+
+
+def _reason(error: Exception) -> str:
+    """Return apt's own first error line, without the command that told it."""
+    found = re.search(r"^E: (.+)$", str(error), re.MULTILINE)
+    return (found.group(1) if found else str(error)).strip().rstrip(".")[:200]
+
+
+def _apt(argv: Sequence[str], timeout_s: float) -> None:
+    """Run a package command with a clean environment and the model's proxies."""
+    env = {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "DEBIAN_FRONTEND": "noninteractive",
+        "LC_ALL": "C.UTF-8",
+        "HOME": "/root",
+    }
+    for name in ("http_proxy", "https_proxy", "no_proxy"):
+        if value := os.environ.get(f"JUJU_CHARM_{name.upper()}"):
+            env[name] = value
+    commands.run(argv, timeout_s=timeout_s, env=env)

@@ -1,0 +1,142 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from charmed_maas import apt_source, commands
+
+LINE = "deb [trusted=yes] file:/srv/lab-apt ./"
+STANZA = """Types: deb
+URIs: https://mirror.example/maas
+Suites: noble
+Components: main
+Signed-By:
+ -----BEGIN PGP PUBLIC KEY BLOCK-----
+ .
+ -----END PGP PUBLIC KEY BLOCK-----"""
+
+
+class FakeApt:
+    """Package commands that succeed unless told to fail; installed is what dpkg-query knows."""
+
+    def __init__(self) -> None:
+        self.ran: list[list[str]] = []
+        self.failures: dict[str, list[str]] = {}
+        self.installed = {"software-properties-common"}
+
+    def run(self, argv: Sequence[str], *, check: bool = True, **_: object):
+        name = argv[0].rsplit("/", 1)[-1]
+        if name == "dpkg-query":
+            known = argv[-1] in self.installed
+            return subprocess.CompletedProcess(argv, not known, "installed 1.0" if known else "")
+        verb = f"{name} {argv[1]}"
+        self.ran.append(list(argv))
+        if failures := self.failures.get(verb):
+            raise commands.CommandError(f"{name} exited with 100: {failures.pop(0)}")
+        return subprocess.CompletedProcess(argv, 0, "", "")
+
+    def verbs(self) -> list[str]:
+        return [f"{argv[0].rsplit('/', 1)[-1]} {argv[1]}" for argv in self.ran]
+
+
+@pytest.fixture
+def apt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeApt:
+    fake = FakeApt()
+    monkeypatch.setattr(commands, "run", fake.run)
+    monkeypatch.setattr(apt_source, "SOURCE_PARTS", tmp_path)
+    monkeypatch.setattr("charmed_maas.files.os.fchown", lambda *_: None)
+    monkeypatch.setattr("charmed_maas.files.os.chown", lambda *_: None)
+    return fake
+
+
+def test_a_line_is_written_once_and_only_its_lists_are_fetched(apt: FakeApt, tmp_path: Path):
+    assert apt_source.ensure(LINE)
+    assert not apt_source.ensure(LINE)
+    path = tmp_path / "charmed-maas.list"
+    assert path.read_text().splitlines()[1] == LINE
+    assert apt.verbs() == ["apt-get update"]
+    assert f"Dir::Etc::sourcelist={path}" in apt.ran[0]
+
+
+def test_a_stanza_replaces_a_line(apt: FakeApt, tmp_path: Path):
+    apt_source.ensure(LINE)
+    assert apt_source.ensure(STANZA)
+    assert [path.name for path in tmp_path.iterdir()] == ["charmed-maas.sources"]
+    assert "-----BEGIN PGP" in (tmp_path / "charmed-maas.sources").read_text()
+
+
+def test_a_refused_source_leaves_the_one_before(apt: FakeApt, tmp_path: Path):
+    apt_source.ensure(LINE)
+    apt.failures["apt-get update"] = ["Reading\nE: The repository 'x' has no Release file.\n"]
+    with pytest.raises(apt_source.SourceError, match=r"The repository 'x' has no Release file$"):
+        apt_source.ensure(STANZA)
+    assert [path.name for path in tmp_path.iterdir()] == ["charmed-maas.list"]
+    assert not apt_source.ensure(LINE)
+
+
+def test_a_refused_first_source_leaves_nothing(apt: FakeApt, tmp_path: Path):
+    apt.failures["apt-get update"] = ["E: no"]
+    with pytest.raises(apt_source.SourceError):
+        apt_source.ensure(LINE)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_ppa_replaces_another(apt: FakeApt, tmp_path: Path):
+    apt_source.ensure("ppa:maas/3.6")
+    apt.ran.clear()
+    assert apt_source.ensure("ppa:maas/3.7")
+    assert not apt_source.ensure("ppa:maas/3.7")
+    assert [argv[-1] for argv in apt.ran if "add-apt" in argv[0]] == [
+        "ppa:maas/3.7",
+        "ppa:maas/3.6",
+    ]
+    assert "--remove" in apt.ran[-1]
+
+
+def test_a_ppa_that_failed_is_added_again(apt: FakeApt, tmp_path: Path):
+    apt.failures["add-apt-repository --yes"] = ["E: no network"]
+    with pytest.raises(apt_source.SourceError, match="no network"):
+        apt_source.ensure("ppa:maas/3.7")
+    assert apt_source.ensure("ppa:maas/3.7")
+
+
+@pytest.mark.parametrize(
+    "source", ["", "maas", "deb", "ppa:maas", "ppa:a/b; rm", "deb-src http://x y", "Types: deb"]
+)
+def test_what_is_no_source_is_refused_with_a_sentence(source: str):
+    with pytest.raises(apt_source.SourceError, match="is neither ppa:owner/name, nor an apt line"):
+        apt_source.render(source)
+
+
+def test_only_missing_packages_are_installed(apt: FakeApt):
+    apt.installed |= {"nginx"}
+    assert apt_source.install(["nginx", "bind9"])
+    assert apt.ran[0][-1] == "bind9"
+    assert "nginx" not in apt.ran[0]
+    assert {"--no-install-recommends", "--no-upgrade"} <= set(apt.ran[0])
+
+
+def test_nothing_runs_when_nothing_is_missing(apt: FakeApt):
+    assert not apt_source.install(["software-properties-common"])
+    assert not apt.ran
+
+
+def test_a_failed_install_repairs_dpkg_and_lists_and_tries_once_more(apt: FakeApt):
+    apt.failures["apt-get install"] = ["E: Unable to locate package bind9"]
+    assert apt_source.install(["bind9"])
+    assert apt.verbs() == [
+        "apt-get install",
+        "dpkg --configure",
+        "apt-get update",
+        "apt-get install",
+    ]
+
+
+def test_an_install_that_fails_twice_says_why(apt: FakeApt):
+    apt.failures["apt-get install"] = ["E: Unable to locate package bind9"] * 2
+    with pytest.raises(apt_source.SourceError, match="Unable to locate package bind9"):
+        apt_source.install(["bind9"])
