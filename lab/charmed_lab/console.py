@@ -1,0 +1,84 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+"""What the operator sees: steps with elapsed seconds, and one sentence when one fails."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from .stage import ROOT
+
+LOG = ROOT / "commands.log"
+_started = time.monotonic()
+
+
+class StepError(Exception):
+    """A step cannot be done; the message says what the operator can do."""
+
+
+def elapsed_s() -> float:
+    """Return the seconds since the command began."""
+    return time.monotonic() - _started
+
+
+def say(text: str) -> None:
+    """Print a line with the elapsed seconds before it."""
+    print(f"[{elapsed_s():4.0f} s] {text}", flush=True)
+
+
+@contextmanager
+def step(text: str) -> Iterator[None]:
+    """Say what begins, and how long it took when that was noticeable."""
+    say(f"{text} …")
+    begun = time.monotonic()
+    yield
+    if (took := time.monotonic() - begun) >= 1:
+        say(f"{text}: done in {took:.0f} s")
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    otherwise: str,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    cwd: Path | None = None,
+) -> str:
+    """Run a command, log what it says and return its output; fail with `otherwise`."""
+    environment = None if env is None else {**os.environ, **env}
+    try:
+        done = subprocess.run(
+            argv, input=stdin, capture_output=True, env=environment, cwd=cwd, check=False
+        )
+    except OSError as error:
+        raise StepError(f"{otherwise} ({error})") from error
+    output = done.stdout.decode(errors="replace")
+    errors = done.stderr.decode(errors="replace")
+    log(f"$ {' '.join(map(str, argv))}\n{output}{errors}-> {done.returncode}\n")
+    if done.returncode != 0:
+        last = (errors.strip() or output.strip() or "no output").splitlines()[-1].strip()
+        raise StepError(f"{otherwise} ({last}; all of it: {LOG})")
+    return output
+
+
+def log(text: str) -> None:
+    """Append to the log of commands."""
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    with LOG.open("a") as file:
+        file.write(text)
+
+
+def main(command: Callable[[], int]) -> None:
+    """Run a command line; end with one sentence when a step fails."""
+    try:
+        sys.exit(command())
+    except StepError as error:
+        print(f"ERROR after {elapsed_s():.0f} s: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to continue", file=sys.stderr)
+        sys.exit(130)

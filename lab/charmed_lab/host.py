@@ -1,0 +1,219 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+"""What the lab needs of its host: packages, LXD, pool, networks, a Python environment."""
+
+import ipaddress
+import json
+import os
+import shutil
+import subprocess
+import time
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from . import console, lxd
+from .console import StepError
+from .machines import POOL
+from .stage import FIRST_MACHINE, MAX_MACHINES, REPOSITORY, ROOT, Stage
+
+PACKAGES = (
+    "lxd lxd-client mmdebstrap dnsmasq-base nftables iptables uidmap btrfs-progs dpkg-dev "
+    "python3-venv python3-pip git iproute2 ca-certificates util-linux"
+).split()
+# Commands of those packages, for distributions where this does not install them.
+COMMANDS = ("lxc", "mmdebstrap", "dpkg-scanpackages", "nft", "ip", "setpriv")
+VENV = ROOT / "venv"
+BUILD_BRIDGE = "maaslab-bld0"
+BUILD_SUBNET = ipaddress.IPv4Network("10.86.0.0/24")
+POOL_GIB = 20
+NEEDED_GIB = 15
+LXD_TIMEOUT_S = 60
+
+
+def require_root() -> None:
+    """Refuse to go on as a user who cannot make containers."""
+    if os.geteuid() != 0:
+        raise StepError("this makes containers and networks: run it as root (sudo)")
+
+
+def require_disk() -> None:
+    """Refuse to begin where the lab would fill the disk."""
+    if lxd.is_answering() and lxd.get(f"/storage-pools/{POOL}"):
+        return
+    path = next(path for path in (Path("/var/lib/lxd"), Path("/var/lib")) if path.exists())
+    free = shutil.disk_usage(path).free / 2**30
+    if free < NEEDED_GIB:
+        raise StepError(f"{path} has {free:.0f} GiB free; the lab needs {NEEDED_GIB}: free some")
+
+
+def ensure_packages() -> None:
+    """Install what is missing, on Debian 12 and later."""
+    release = _os_release()
+    if release.get("ID") != "debian" or int(release.get("VERSION_ID", "0")) < 12:
+        if missing := [name for name in COMMANDS if not shutil.which(name)]:
+            raise StepError(
+                f"{release.get('PRETTY_NAME', 'this distribution')} lacks {', '.join(missing)}: "
+                "install LXD 5 or later (`snap install lxd && lxd init --minimal`), mmdebstrap, "
+                "dpkg-dev, nftables and python3-venv, then run this again"
+            )
+        return
+    installed = _installed(PACKAGES)
+    if missing := [name for name in PACKAGES if name not in installed]:
+        with console.step(f"installing {' '.join(missing)}"):
+            env = {"DEBIAN_FRONTEND": "noninteractive"}
+            otherwise = "apt cannot install the host's packages: check the network and apt sources"
+            console.run(["apt-get", "update", "-q"], otherwise=otherwise, env=env)
+            install = ["apt-get", "install", "-qy", "--no-install-recommends", *missing]
+            console.run(install, otherwise=otherwise, env=env)
+
+
+def ensure_lxd() -> None:
+    """Start the LXD daemon unless one answers."""
+    if lxd.is_answering():
+        return
+    with console.step("starting LXD"):
+        if Path("/run/systemd/system").is_dir():
+            unit = "snap.lxd.daemon" if shutil.which("snap") and not _has_deb() else "lxd"
+            console.run(["systemctl", "start", unit], otherwise="systemd cannot start LXD")
+        else:
+            _forget_dead_dnsmasq()
+            ROOT.mkdir(parents=True, exist_ok=True)
+            with (ROOT / "lxd.log").open("ab") as log:
+                subprocess.Popen(
+                    ["lxd", "--group", "root"],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        deadline = time.monotonic() + LXD_TIMEOUT_S
+        while not lxd.is_answering():
+            if time.monotonic() > deadline:
+                log = ROOT / "lxd.log"
+                raise StepError(f"LXD does not start; {log} or `journalctl -u lxd` says why")
+            time.sleep(0.2)
+
+
+def ensure_pool() -> None:
+    """Make the storage pool: btrfs in a file, plain directories where the kernel has none."""
+    if lxd.get(f"/storage-pools/{POOL}"):
+        return
+    if shutil.which("modprobe"):
+        subprocess.run(["modprobe", "-q", "btrfs"], check=False)
+    has_btrfs = "\tbtrfs\n" in Path("/proc/filesystems").read_text()
+    pool: dict[str, Any] = {"name": POOL, "driver": "btrfs" if has_btrfs else "dir"}
+    if has_btrfs:
+        pool["config"] = {"size": f"{POOL_GIB}GiB"}
+    _ask("/storage-pools", pool)
+
+
+def ensure_networks(stage: Stage) -> None:
+    """Make the stage's two bridges; refuse addresses that somebody else uses."""
+    records = " ".join(
+        f"host-record={stage.machine_name(str(n))},{stage.address(str(n))}"
+        for n in range(MAX_MACHINES)
+    )
+    config = {
+        "ipv4.address": f"{stage.gateway}/24",
+        "ipv4.nat": "true",
+        "ipv4.dhcp": "false",
+        "ipv6.address": "none",
+        "dns.domain": stage.name,
+        "raw.dnsmasq": records.replace(" ", "\n"),
+    }
+    _ensure_network(stage.bridge, stage.subnet, config)
+    bare = {"ipv4.address": "none", "ipv6.address": "none"}
+    _ensure_network(stage.dhcp_bridge, stage.dhcp_subnet, bare)
+
+
+def ensure_build_network() -> None:
+    """Make the bridge of golden and build containers."""
+    config = {
+        "ipv4.address": f"{BUILD_SUBNET[1]}/24",
+        "ipv4.nat": "true",
+        "ipv4.dhcp.ranges": f"{BUILD_SUBNET[FIRST_MACHINE]}-{BUILD_SUBNET[250]}",
+        "ipv6.address": "none",
+    }
+    _ensure_network(BUILD_BRIDGE, BUILD_SUBNET, config)
+
+
+def overlapping(subnet: ipaddress.IPv4Network, routes: Iterable[dict[str, Any]]) -> str | None:
+    """Return the interface whose route overlaps the subnet; a default route does not."""
+    for route in routes:
+        if route["dst"] != "default" and subnet.overlaps(ipaddress.IPv4Network(route["dst"])):
+            return str(route.get("dev", route["dst"]))
+    return None
+
+
+def pins() -> list[str]:
+    """Return the exact versions that the root pyproject.toml pins."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    return list(project["tool"]["uv"]["constraint-dependencies"])
+
+
+def ensure_venv(requirements: Iterable[str]) -> None:
+    """Make the lab's Python environment, with the pinned versions of what is asked for."""
+    wanted = "\n".join([*sorted(requirements), *pins()])
+    marker = VENV / "wanted"
+    if marker.exists() and marker.read_text() == wanted:
+        return
+    with console.step("making the Python environment"):
+        shutil.rmtree(VENV, ignore_errors=True)
+        ROOT.mkdir(parents=True, exist_ok=True)
+        otherwise = "pip cannot install the lab's Python packages: check its index and network"
+        console.run(["python3", "-m", "venv", VENV], otherwise=otherwise)
+        constraints = VENV / "constraints.txt"
+        constraints.write_text("\n".join(pins()))
+        pip = [VENV / "bin/pip", "install", "-q", "-c", constraints]
+        console.run([*pip, *sorted(requirements)], otherwise=otherwise)
+        marker.write_text(wanted)
+
+
+def _ensure_network(name: str, subnet: ipaddress.IPv4Network, config: dict[str, str]) -> None:
+    if found := lxd.get(f"/networks/{name}"):
+        if not found["managed"]:
+            raise StepError(f"an interface {name} is there and not LXD's: remove or rename it")
+        return
+    routes = json.loads(
+        console.run(["ip", "-j", "-4", "route"], otherwise="ip cannot list the routes")
+    )
+    if user := overlapping(subnet, routes):
+        raise StepError(f"{subnet} is in use on {user}: the lab needs it, free it first")
+    _ask("/networks", {"name": name, "type": "bridge", "config": config})
+
+
+def _ask(path: str, data: dict[str, Any]) -> None:
+    try:
+        lxd.request("POST", path, data)
+    except lxd.LXDError as error:
+        raise StepError(f"LXD cannot make {data['name']}: {error}") from error
+
+
+def _forget_dead_dnsmasq() -> None:
+    """End dnsmasq processes that a killed LXD left, for they hold the bridges' addresses."""
+    for pid in (path.name for path in Path("/proc").iterdir() if path.name.isdecimal()):
+        try:
+            argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if argv[0].endswith(b"dnsmasq") and any(b"=/var/lib/lxd/networks/" in a for a in argv):
+            os.kill(int(pid), 15)
+
+
+def _installed(packages: Iterable[str]) -> set[str]:
+    query = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Abbrev}\n", *packages]
+    done = subprocess.run(query, capture_output=True, text=True, check=False)
+    lines = (line.split() for line in done.stdout.splitlines())
+    return {words[0] for words in lines if words[1:] == ["ii"]}
+
+
+def _has_deb() -> bool:
+    return bool(_installed(["lxd"]))
+
+
+def _os_release() -> dict[str, str]:
+    lines = Path("/etc/os-release").read_text().splitlines()
+    pairs = (line.partition("=") for line in lines if "=" in line)
+    return {key: value.strip('"') for key, _, value in pairs}

@@ -1,0 +1,231 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+"""The golden container of a base, which every machine is a copy of."""
+
+import hashlib
+import io
+import shlex
+import subprocess
+import tarfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from . import console, host, lxd
+from .console import StepError
+from .machines import POOL
+from .stage import ROOT, Stage
+
+IMAGES = ROOT / "images"
+HOST_CAS = Path("/usr/local/share/ca-certificates")
+INCLUDED = (
+    "systemd,systemd-sysv,dbus,udev,iproute2,iputils-ping,procps,python3,sudo,curl,"
+    "ca-certificates,kmod,less,netbase,nftables,socat,gnupg"
+)
+# What the charms install, so that their apt-get finds it downloaded.
+WORKLOADS = (
+    "postgresql postgresql-contrib patroni etcd-server etcd-client haproxy keepalived bind9 "
+    "bind9-utils nginx-core isc-dhcp-server isc-dhcp-client python3-psycopg2 python3-requests "
+    "python3-yaml python3-aiohttp python3-etcd"
+).split()
+MASKED = (
+    "systemd-binfmt.service systemd-modules-load.service proc-sys-fs-binfmt_misc.automount "
+    "systemd-networkd-wait-online.service apt-daily.timer apt-daily-upgrade.timer "
+    "e2scrub_all.timer e2scrub_reap.service fstrim.timer dpkg-db-backup.timer man-db.timer "
+    "dev-mqueue.mount"
+).split()
+DHCP = "[Match]\nName=eth0\n[Network]\nDHCP=yes\n[DHCPv4]\nClientIdentifier=mac\n"
+SETUP = f"""\
+set -e
+root=$1
+rm -f $root/etc/hostname $root/etc/resolv.conf
+echo 'nameserver {host.BUILD_SUBNET[1]}' >$root/etc/resolv.conf
+printf '{DHCP.replace(chr(10), chr(92) + "n")}' >$root/etc/systemd/network/20-eth0.network
+chroot $root systemctl -q enable systemd-networkd
+chroot $root systemctl -q mask {" ".join(MASKED)}
+echo force-unsafe-io >$root/etc/dpkg/dpkg.cfg.d/lab
+for dir in doc man locale; do
+  echo "path-exclude=/usr/share/$dir/*" >>$root/etc/dpkg/dpkg.cfg.d/lab
+done
+: >$root/etc/machine-id
+for ca in {HOST_CAS}/*.crt; do
+  if [ -e "$ca" ]; then cp "$ca" $root/usr/local/share/ca-certificates/; fi
+done
+chroot $root update-ca-certificates
+"""
+METADATA = """\
+architecture: x86_64
+creation_date: 1700000000
+properties: {os: debian}
+templates:
+  /etc/hostname: {when: [create, copy], template: hostname.tpl}
+"""
+BOOT_TIMEOUT_S = 60
+INDEX_FORMAT = "$(REPO_URI)|$(ORIGIN)|$(CODENAME)|$(COMPONENT)"
+
+
+def sources(index: Iterable[str], release: str) -> list[str]:
+    """Return a release's apt lines at the mirrors from which the host takes its own Debian.
+
+    `index` holds what `apt-get indextargets` says in INDEX_FORMAT. Empty for a host that has
+    no Debian: mmdebstrap knows a mirror itself then.
+    """
+    lines: list[str] = []
+    for entry in index:
+        uri, origin, codename, component = entry.split("|")
+        _, _, kind = codename.partition("-")
+        if origin != "Debian" or component != "main" or not uri.startswith("http"):
+            continue
+        if kind in ("", "updates", "security"):
+            suite = "-".join(filter(None, (release, kind)))
+            lines.append(f"deb {uri.rstrip('/')} {suite} main")
+    return sorted(set(lines), key=lambda line: (line.count("-"), line))
+
+
+def proxies(apt_config: str) -> str:
+    """Return the lines of the host's apt configuration that set a proxy."""
+    lines = apt_config.splitlines()
+    return "".join(f"{line}\n" for line in lines if "::Proxy" in line and '""' not in line)
+
+
+def ensure_base(stage: Stage) -> None:
+    """Make the golden container, still without the workload packages."""
+    wanted = _fingerprint(stage)
+    found = lxd.get(f"/instances/{stage.golden}")
+    if found and found["config"].get("user.image") == wanted:
+        return
+    tar = IMAGES / f"{stage.release}-{wanted}.tar"
+    if not tar.exists():
+        with console.step(f"making the {stage.base} image"):
+            _bootstrap(stage, tar)
+    with console.step("importing the image"):
+        lxd.delete_instance(stage.golden)
+        lxd.delete_instance(build_container(stage))
+        _import(stage, tar)
+        source = {"type": "image", "alias": stage.golden}
+        create(stage.golden, source, {"user.image": wanted})
+        fingerprint = lxd.request("GET", f"/images/aliases/{stage.golden}")["target"]
+        lxd.request("DELETE", f"/images/{fingerprint}")
+
+
+def ensure_workloads(stage: Stage) -> None:
+    """Download the workload packages into the golden container and leave it stopped."""
+    if lxd.request("GET", f"/instances/{stage.golden}")["config"].get("user.ready"):
+        return
+    with console.step("downloading the workload packages"):
+        start(stage.golden)
+        script = (
+            "set -e; apt-get update -q; "
+            f"apt-get install -qyd --no-install-recommends {' '.join(WORKLOADS)}; "
+            ": >/etc/machine-id"
+        )
+        execute(stage.golden, script, otherwise="a container cannot reach the Debian mirror")
+        lxd.set_state(stage.golden, "stop", force=True)
+        lxd.request(
+            "PATCH", f"/instances/{stage.golden}", {"config": {"user.ready": "true"}}
+        )
+
+
+def build_container(stage: Stage) -> str:
+    """Return the name of the container that packs charms for a base."""
+    return f"maaslab-build-{stage.release}"
+
+
+def create(name: str, source: dict[str, object], config: dict[str, str]) -> None:
+    """Create a stopped container on the build network."""
+    devices = {
+        "root": {"type": "disk", "path": "/", "pool": POOL},
+        "eth0": {"type": "nic", "name": "eth0", "network": host.BUILD_BRIDGE},
+    }
+    base = {"security.nesting": "true", "boot.autostart": "false"}
+    lxd.request(
+        "POST",
+        "/instances",
+        {
+            "name": name,
+            "source": source,
+            "profiles": [],
+            "config": {**base, **config},
+            "devices": devices,
+        },
+    )
+
+
+def start(name: str) -> None:
+    """Start a container of the build network and wait for its address."""
+    if lxd.request("GET", f"/instances/{name}")["status"] != "Running":
+        lxd.set_state(name, "start")
+    deadline = time.monotonic() + BOOT_TIMEOUT_S
+    while lxd.run(name, ["sh", "-c", "ip -4 route | grep -q ^default"]).returncode:
+        if time.monotonic() > deadline:
+            raise StepError(f"container {name} got no address: does dnsmasq run, is DHCP free?")
+        time.sleep(0.2)
+
+
+def execute(name: str, script: str, *, otherwise: str, stdin: bytes = b"") -> str:
+    """Run a shell script in a container of the build network."""
+    argv = ["lxc", "exec", "-T", name, "--", "sh", "-c", script]
+    env = {"DEBIAN_FRONTEND": "noninteractive"}
+    return console.run(argv, otherwise=otherwise, stdin=stdin, env=env)
+
+
+def _fingerprint(stage: Stage) -> str:
+    parts = [INCLUDED, SETUP, METADATA, *WORKLOADS, stage.release]
+    parts += [path.read_text() for path in sorted(HOST_CAS.glob("*.crt"))]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def _bootstrap(stage: Stage, tar: Path) -> None:
+    """Build the root file system by mmdebstrap."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    setup = IMAGES / "setup.sh"
+    configuration = proxies(_read(["apt-config", "dump", "Acquire"]))
+    setup.write_text(f"#!/bin/sh\n{SETUP}" + _apt_proxy_script(configuration))
+    setup.chmod(0o755)
+    index = _read(["apt-get", "indextargets", "--format", INDEX_FORMAT, "Created-By: Packages"])
+    partial = tar.with_suffix(".partial.tar")
+    argv = [
+        "mmdebstrap",
+        "--variant=minbase",
+        f"--include={INCLUDED}",
+        "--dpkgopt=force-unsafe-io",
+        '--aptopt=Acquire::Languages "none"',
+        f'--customize-hook={setup} "$1"',
+        "--skip=output/dev",
+        stage.release,
+        str(partial),
+        *sources(index.splitlines(), stage.release),
+    ]
+    console.run(argv, otherwise=f"the {stage.base} image cannot be built: check the apt mirror")
+    for old in IMAGES.glob(f"{stage.release}-*.tar"):
+        if old != partial:
+            old.unlink()
+    partial.rename(tar)
+
+
+def _apt_proxy_script(configuration: str) -> str:
+    quoted = shlex.quote(configuration)
+    return f"printf %s {quoted} >$root/etc/apt/apt.conf.d/90host\n" if configuration else ""
+
+
+def _import(stage: Stage, tar: Path) -> None:
+    metadata = IMAGES / "metadata.tar"
+    with tarfile.open(metadata, "w") as archive:
+        for name, text in {
+            "metadata.yaml": METADATA,
+            "templates/hostname.tpl": "{{ container.name }}\n",
+        }.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    argv = ["lxc", "image", "import", metadata, tar, "--alias", stage.golden]
+    if lxd.get(f"/images/aliases/{stage.golden}") is None:
+        console.run(argv, otherwise="LXD cannot import the image")
+
+
+def _read(argv: list[str]) -> str:
+    """Return what a command of apt says; nothing where there is no apt."""
+    try:
+        return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:
+        return ""
