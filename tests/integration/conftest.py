@@ -1,0 +1,87 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""The deployed bundle that all stories of this folder share, in the order they are told.
+
+Environment: JUJU names the juju binary, BUNDLE the bundle file, OVERLAY an overlay for it (the
+VIP, the apt source), MODEL a model to use instead of a new one, KEEP_MODEL=1 leaves it in place,
+FAULT a command `FAULT poweroff|poweron MACHINE` that cuts a machine's power.
+"""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jubilant
+import pytest
+from maas import MAAS
+from prober import Prober
+from writers import Writers
+
+ORDER = (
+    "test_deploy.py",
+    "test_bad_input.py",
+    "test_scaling.py",
+    "test_power.py",
+    "test_never_lost.py",
+)
+DEPLOY_TIMEOUT_S = 20 * 60
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell the stories in order: the later ones break more."""
+    items.sort(key=lambda item: ORDER.index(item.path.name))
+
+
+@pytest.fixture(scope="session")
+def juju() -> Iterator[jubilant.Juju]:
+    """A model, new unless MODEL names one."""
+    juju = jubilant.Juju(cli_binary=os.environ.get("JUJU", "juju"), wait_timeout=15 * 60)
+    if model := os.environ.get("MODEL"):
+        juju.model = model
+        yield juju
+        return
+    juju.add_model(f"maas-{time.time():.0f}")
+    yield juju
+    if os.environ.get("KEEP_MODEL") != "1" and juju.model:
+        juju.destroy_model(juju.model, destroy_storage=True, force=True)
+
+
+@pytest.fixture(scope="session")
+def maas(juju: jubilant.Juju) -> MAAS:
+    """The bundle, deployed and active."""
+    if not juju.status().apps:
+        overlay = os.environ.get("OVERLAY")
+        bundle = Path(os.environ.get("BUNDLE", "bundle.yaml")).resolve()
+        juju.deploy(bundle, overlays=[overlay] if overlay else [])
+    maas = MAAS(juju)
+    maas.wait_settled(timeout_s=DEPLOY_TIMEOUT_S)
+    return maas
+
+
+@pytest.fixture
+def watch(maas: MAAS, tmp_path: Path) -> Iterator[Callable[[], tuple[Prober, Writers]]]:
+    """A prober and writers around the test; afterwards nothing acknowledged may be missing."""
+    with (
+        Prober(f"http://{maas.vip}/MAAS/api/2.0/version/", tmp_path / "reads.jsonl") as prober,
+        Writers(maas.juju, maas.units("maas-region")) as writers,
+    ):
+        yield lambda: (prober, writers)
+    print(f"\n  {prober.report}\n  {writers}")
+    lost = writers.lost(maas.rows())
+    assert not lost, f"{len(lost)} acknowledged rows are lost, as {sorted(lost)[:3]}"
+
+
+@pytest.fixture(scope="session")
+def power() -> Callable[[str, str], None]:
+    """Cut or restore the power of a machine, given what to do and its number."""
+    command = os.environ.get("FAULT")
+    if not command:
+        pytest.skip("FAULT names no command that cuts a machine's power")
+
+    def run(what: str, machine: str) -> None:
+        subprocess.run([command, what, machine], check=True, timeout=60)
+
+    return run

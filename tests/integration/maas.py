@@ -1,0 +1,178 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""What the stories ask the deployed bundle."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jubilant
+import requests
+import requests_oauthlib
+import urllib3
+import yaml
+from writers import SITE_PACKAGES, TABLE
+
+urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+
+READ_ROWS = f"""
+import glob, sys, json
+sys.path[:0] = glob.glob("{SITE_PACKAGES}")
+import psycopg2, yaml
+c = yaml.safe_load(open("/etc/maas/regiond.conf"))
+d = psycopg2.connect(host=c["database_host"], port=c["database_port"], dbname=c["database_name"],
+    user=c["database_user"], password=c["database_pass"], connect_timeout=10)
+k = d.cursor(); k.execute("SELECT writer, number FROM {TABLE}"); print(json.dumps(k.fetchall()))
+"""
+
+
+def eventually(ready: Callable[[], bool], *, timeout_s: float, what: str) -> float:
+    """Wait until a condition holds; returns the seconds it took. Errors of HTTP count as no."""
+    start = time.monotonic()
+    while time.monotonic() < start + timeout_s:
+        try:
+            if ready():
+                return time.monotonic() - start
+        except (requests.RequestException, KeyError, jubilant.CLIError):
+            pass
+        time.sleep(1)
+    raise AssertionError(f"not within {timeout_s:g} s: {what}")
+
+
+class MAAS:
+    """The deployed bundle, asked from outside the machines."""
+
+    def __init__(self, juju: jubilant.Juju) -> None:
+        self.juju = juju
+        self._session: requests.Session | None = None
+
+    @property
+    def vip(self) -> str:
+        """The VIP that the operator set."""
+        return str(self.juju.config("haproxy-vip")["vip"]).partition("/")[0]
+
+    def units(self, app: str) -> dict[str, jubilant.statustypes.UnitStatus]:
+        """The units of an application by name."""
+        return self.juju.status().apps[app].units
+
+    def leader(self, app: str) -> str:
+        """The name of the leader's unit."""
+        return next(name for name, unit in self.units(app).items() if unit.leader)
+
+    def machine(self, unit: str) -> str:
+        """The number of a unit's machine."""
+        return self.units(unit.partition("/")[0])[unit].machine
+
+    def wait_settled(self, *, timeout_s: float = 900) -> None:
+        """Wait until every unit is active and idle; a hook error fails at once."""
+        self.juju.wait(
+            lambda status: jubilant.all_active(status) and jubilant.all_agents_idle(status),
+            error=jubilant.any_error,
+            timeout=timeout_s,
+        )
+
+    def wait_others_settled(self, machine: str, *, timeout_s: float = 600) -> None:
+        """Wait until every unit that is not on the machine is active and idle."""
+
+        def ready(status: jubilant.Status) -> bool:
+            others = [
+                unit
+                for app in status.apps.values()
+                for unit in app.units.values()
+                if unit.machine != machine
+            ]
+            return all(
+                unit.workload_status.current == "active" and unit.juju_status.current == "idle"
+                for unit in others
+            )
+
+        self.juju.wait(ready, error=jubilant.any_error, timeout=timeout_s)
+
+    def rpc(self) -> set[str]:
+        """The host names of the regions that MAAS lists in /MAAS/rpc/."""
+        answer = requests.get(f"http://{self.vip}/MAAS/rpc/", timeout=10)
+        answer.raise_for_status()
+        return {name.partition(":")[0] for name in answer.json()["eventloops"]}
+
+    def get(self, path: str) -> Any:
+        """GET from the API as an administrator, through the VIP."""
+        self._session = self._session or self._log_in()
+        answer = self._session.get(f"http://{self.vip}/MAAS/api/2.0/{path}", timeout=30)
+        answer.raise_for_status()
+        return answer.json()
+
+    def _log_in(self) -> requests.Session:
+        region = self.leader("maas-region")
+        self.juju.run(region, "create-admin", {"username": "tester", "email": "t@example.com"})
+        key = self.juju.run(region, "get-api-key", {"username": "tester"}).results["api-key"]
+        consumer, token, secret = key.split(":")
+        session = requests_oauthlib.OAuth1Session(
+            consumer,
+            resource_owner_key=token,
+            resource_owner_secret=secret,
+            signature_method="PLAINTEXT",
+        )
+        return session
+
+    def controllers(self, kind: str) -> dict[str, dict[str, Any]]:
+        """MAAS's region or rack controllers by host name; kind is region or rack."""
+        return {one["hostname"]: one for one in self.get(f"{kind}controllers/")}
+
+    def racks_connected(self) -> dict[str, str]:
+        """The state of rackd on each rack; running means connected to every region."""
+        return {
+            name: next(one["status"] for one in rack["service_set"] if one["name"] == "rackd")
+            for name, rack in self.controllers("rack").items()
+        }
+
+    def members(self) -> dict[str, str]:
+        """Patroni's members by address, and their roles."""
+        for unit in self.units("postgresql-ha").values():
+            try:
+                url = f"https://{unit.public_address}:8008/cluster"
+                answer = requests.get(url, timeout=5, verify=False)
+                return {one["host"]: one["role"] for one in answer.json()["members"]}
+            except requests.RequestException:
+                continue
+        return {}
+
+    def primary(self) -> str:
+        """The name of the postgresql-ha unit that Patroni calls leader."""
+        address = next(host for host, role in self.members().items() if role == "leader")
+        units = self.units("postgresql-ha").items()
+        return next(name for name, unit in units if unit.public_address == address)
+
+    def is_replicated(self) -> bool:
+        """There are one leader, and one synchronous standby where there are replicas."""
+        roles = sorted(self.members().values())
+        expected = ["leader", "sync_standby"][: len(roles)]
+        return [role for role in roles if role != "replica"] == expected
+
+    def vip_holder(self) -> str:
+        """The name of the haproxy-vip unit that has the VIP."""
+        for name in self.units("haproxy-vip"):
+            task = self.juju.run(name, "show-vip")
+            if task.results.get("holder") in (True, "true", "True"):
+                return name
+        return ""
+
+    def rows(self) -> set[tuple[str, int]]:
+        """Every row that the writers' table has, read through a region's own proxy."""
+        for unit in self.units("maas-region"):
+            try:
+                out = self.juju.ssh(unit, f"sudo python3 -c '{READ_ROWS}'")
+            except jubilant.CLIError:
+                continue
+            return {(str(writer), int(number)) for writer, number in json.loads(out)}
+        raise AssertionError("no region could read the rows")
+
+    def on_machine(self, unit: str, command: str) -> str:
+        """Run a shell command on a unit's machine as root."""
+        return self.juju.ssh(unit, f"sudo sh -c '{command}'")
+
+
+def load_config(text: str) -> dict[str, Any]:
+    """Parse a YAML file of a machine's."""
+    return yaml.safe_load(text)

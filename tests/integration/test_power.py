@@ -1,0 +1,74 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""The operator's hand on the power cord: machines go dark and come back."""
+
+from collections.abc import Callable
+
+from maas import MAAS, eventually
+from prober import Prober
+from writers import Writers
+
+Watch = Callable[[], tuple[Prober, Writers]]
+Power = Callable[[str, str], None]
+UNTOUCHED = (
+    "systemctl show -p ActiveEnterTimestampMonotonic,NRestarts maas-regiond maas-http;"
+    " stat -c %Y.%i /etc/maas/regiond.conf"
+)
+
+
+def _lose(maas: MAAS, power: Power, machine: str, prober: Prober) -> None:
+    power("poweroff", machine)
+    eventually(
+        lambda: _answers_since(prober, 20), timeout_s=180, what="20 reads in a row answered"
+    )
+    maas.wait_others_settled(machine)
+    power("poweron", machine)
+    maas.wait_settled()
+    eventually(maas.is_replicated, timeout_s=180, what="one synchronous standby again")
+    regions = len(maas.units("maas-region"))
+    eventually(lambda: len(maas.rpc()) == regions, timeout_s=240, what="every region in rpc")
+
+
+def _answers_since(prober: Prober, number: int) -> bool:
+    last = prober.report.reads[-number:]
+    return len(last) == number and not any(read.failed for read in last)
+
+
+def test_the_machine_of_a_region(maas: MAAS, power: Power, watch: Watch):
+    prober, _ = watch()
+    avoid = {maas.machine(maas.primary()), maas.machine(maas.vip_holder())}
+    machine = next(
+        unit.machine for unit in maas.units("maas-region").values() if unit.machine not in avoid
+    )
+    _lose(maas, power, machine, prober)
+    prober.report.assert_no_failed_read()
+
+
+def test_the_machine_of_the_vip_holder(maas: MAAS, power: Power, watch: Watch):
+    prober, _ = watch()
+    _lose(maas, power, maas.machine(maas.vip_holder()), prober)
+
+
+def test_the_machine_of_the_primary(maas: MAAS, power: Power, watch: Watch):
+    prober, _ = watch()
+    primary = maas.primary()
+    machine = maas.machine(primary)
+    others = [name for name, unit in maas.units("maas-region").items() if unit.machine != machine]
+    before = {name: maas.on_machine(name, UNTOUCHED) for name in others}
+    _lose(maas, power, machine, prober)
+    assert maas.primary() != primary
+    assert {name: maas.on_machine(name, UNTOUCHED) for name in others} == before
+
+
+def test_the_machine_of_a_rack(maas: MAAS, power: Power, watch: Watch):
+    prober, _ = watch()
+    machine = maas.machine(next(iter(maas.units("maas-rack"))))
+    _lose(maas, power, machine, prober)
+    prober.report.assert_no_failed_read()
+    racks = len(maas.units("maas-rack"))
+    eventually(
+        lambda: list(maas.racks_connected().values()) == ["running"] * racks,
+        timeout_s=240,
+        what="both racks connected again",
+    )

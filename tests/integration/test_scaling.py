@@ -1,0 +1,62 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""Each application grows and shrinks while requests are served and rows are written."""
+
+from collections.abc import Callable
+
+import jubilant
+import pytest
+from maas import MAAS, eventually
+from prober import Prober
+from writers import Writers
+
+Watch = Callable[[], tuple[Prober, Writers]]
+APPS = ("maas-region", "postgresql-ha", "haproxy-vip", "maas-rack")
+
+
+def _check_whole(maas: MAAS) -> None:
+    regions = set(maas.units("maas-region"))
+    eventually(lambda: len(maas.rpc()) == len(regions), timeout_s=180, what="regions in rpc")
+    eventually(maas.is_replicated, timeout_s=120, what="one synchronous standby")
+    racks = len(maas.units("maas-rack"))
+    eventually(
+        lambda: list(maas.racks_connected().values()) == ["running"] * racks,
+        timeout_s=240,
+        what="every rack connected to every region, and no other rack",
+    )
+    eventually(
+        lambda: len(maas.controllers("region")) == len(regions),
+        timeout_s=240,
+        what="MAAS knows exactly the regions that Juju knows",
+    )
+
+
+def _grow(maas: MAAS, app: str) -> str:
+    before = set(maas.units(app))
+    maas.juju.add_unit(app)
+    maas.wait_settled()
+    (added,) = set(maas.units(app)) - before
+    return added
+
+
+def _shrink(maas: MAAS, unit: str) -> None:
+    app = unit.partition("/")[0]
+    maas.juju.remove_unit(unit)
+    maas.juju.wait(
+        lambda status: (
+            unit not in status.apps[app].units
+            and jubilant.all_active(status)
+            and jubilant.all_agents_idle(status)
+        ),
+        error=jubilant.any_error,
+    )
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_a_unit_joins_and_the_leader_leaves(maas: MAAS, watch: Watch, app: str):
+    prober, _ = watch()
+    _grow(maas, app)
+    _shrink(maas, maas.leader(app))
+    _check_whole(maas)
+    prober.report.assert_no_failed_read()

@@ -1,0 +1,60 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""The rules of the house that a linter does not know."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LIMITED = sorted(
+    path
+    for folder in ("charms", "lib")
+    for path in (ROOT / folder).rglob("*.py")
+    if not {"tests", "venv", "parts", "stage", "prime"} & set(path.relative_to(ROOT).parts)
+)
+CHARM_FILES = [path for path in LIMITED if path.parts[-3:-1] != () and path.parent.name == "src"]
+MAX_LINES, MAX_FUNCTION_LINES = 300, 40
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def _imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("path", LIMITED, ids=_name)
+def test_files_and_functions_are_short(path: Path):
+    text = path.read_text()
+    assert text.count("\n") <= MAX_LINES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < MAX_FUNCTION_LINES, node.name
+
+
+@pytest.mark.parametrize("path", CHARM_FILES, ids=_name)
+def test_juju_and_the_daemons_are_known_apart(path: Path):
+    imports = _imports(path)
+    if path.name == "charm.py":
+        assert not imports & {"subprocess", "pathlib", "jinja2"}
+        assert ".defer(" not in path.read_text()
+        assert "StoredState" not in path.read_text()
+    elif "ops" in imports:
+        assert "subprocess" not in imports
+        assert "charmed_maas.commands" not in path.read_text()
+
+
+@pytest.mark.parametrize("path", LIMITED, ids=_name)
+def test_nothing_is_caught_blindly(path: Path):
+    assert not re.search(r"except( Base)?(Exception)?\s*:|except Exception", path.read_text())
