@@ -19,7 +19,7 @@ from .stage import ROOT, Stage
 IMAGES = ROOT / "images"
 HOST_CAS = Path("/usr/local/share/ca-certificates")
 INCLUDED = (
-    "systemd,systemd-sysv,dbus,udev,iproute2,iputils-ping,procps,python3,sudo,curl,"
+    "systemd,systemd-sysv,dbus,udev,iproute2,iputils-ping,procps,python3,sudo,curl,hostname,"
     "ca-certificates,kmod,less,netbase,nftables,socat,gnupg"
 )
 # What the charms install, so that their apt-get finds it downloaded.

@@ -14,6 +14,7 @@ from .stage import Stage
 
 POOL = "maaslab"
 START_TIMEOUT_S = 90
+PF_EXITING = 0x4
 STATES = {"Running": "running", "Frozen": "frozen"}
 LINK = "[Match]\nName={name}\n[Network]\nAddress={address}/24\n{rest}IPv6AcceptRA=no\n"
 
@@ -84,7 +85,8 @@ class Machines:
         state = lxd.get(f"/instances/{self.instance_id(number)}/state")
         if not state or state["status"] != "Running":
             return None
-        return f"{state['pid']}-{_started(state['pid'])}"
+        started = _started(state["pid"])
+        return started and f"{state['pid']}-{started}"
 
     def exec(
         self,
@@ -198,9 +200,11 @@ def _devices(stage: Stage) -> dict[str, dict[str, Any]]:
     }
 
 
-def _started(pid: int) -> str:
-    """Return when a process started, in ticks since the host's boot."""
+def _started(pid: int) -> str | None:
+    """Return when a process started, in ticks since the host's boot; None when it is ending."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return "gone"
+        return None
+    # LXD calls a container running until its init is gone; the kernel knows earlier.
+    return None if fields[0] in "ZX" or int(fields[6]) & PF_EXITING else fields[19]
