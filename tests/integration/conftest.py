@@ -16,7 +16,7 @@ from pathlib import Path
 
 import jubilant
 import pytest
-from maas import MAAS
+from maas import BUNDLE, MAAS
 from prober import Prober
 from writers import Writers
 
@@ -54,8 +54,7 @@ def maas(juju: jubilant.Juju) -> MAAS:
     """The bundle, deployed and active."""
     if not juju.status().apps:
         overlay = os.environ.get("OVERLAY")
-        bundle = Path(os.environ.get("BUNDLE", "bundle.yaml")).resolve()
-        juju.deploy(bundle, overlays=[overlay] if overlay else [])
+        juju.deploy(BUNDLE, overlays=[overlay] if overlay else [])
     maas = MAAS(juju)
     maas.wait_settled(timeout_s=DEPLOY_TIMEOUT_S)
     return maas

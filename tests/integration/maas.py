@@ -3,9 +3,12 @@
 
 """What the stories ask the deployed bundle."""
 
+import contextlib
 import json
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jubilant
@@ -17,6 +20,7 @@ from writers import SITE_PACKAGES, TABLE
 
 urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
+BUNDLE = Path(os.environ.get("BUNDLE", "bundle.yaml")).resolve()
 READ_ROWS = f"""
 import glob, sys, json
 sys.path[:0] = glob.glob("{SITE_PACKAGES}")
@@ -39,6 +43,17 @@ def eventually(ready: Callable[[], bool], *, timeout_s: float, what: str) -> flo
             pass
         time.sleep(1)
     raise AssertionError(f"not within {timeout_s:g} s: {what}")
+
+
+def eventually_some(find: Callable[[], str], *, timeout_s: float) -> str:
+    """Wait until something is found and return it; asks five times a second."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        with contextlib.suppress(jubilant.CLIError):
+            if found := find():
+                return found
+        time.sleep(0.2)
+    raise AssertionError(f"nothing found within {timeout_s:g} s")
 
 
 class MAAS:
@@ -173,6 +188,8 @@ class MAAS:
         return self.juju.ssh(unit, f"sudo sh -c '{command}'")
 
 
-def load_config(text: str) -> dict[str, Any]:
-    """Parse a YAML file of a machine's."""
-    return yaml.safe_load(text)
+def charm_of(app: str) -> Path:
+    """Return the path of the charm file that the bundle deploys for an application."""
+    return (
+        BUNDLE.parent / yaml.safe_load(BUNDLE.read_text())["applications"][app]["charm"]
+    ).resolve()

@@ -3,11 +3,12 @@
 
 """What is never lost: rows outlive the relation, the application's last unit, a leader's death."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 
 import jubilant
 import pytest
-from maas import MAAS, eventually
+from maas import MAAS, charm_of, eventually, eventually_some
 from writers import Writers
 
 Power = Callable[[str, str], None]
@@ -56,3 +57,43 @@ def test_every_row_is_there_after_the_last_member_was_gone(maas: MAAS, rows: set
     maas.juju.run(unit, "adopt-data")
     maas.wait_settled()
     assert rows <= maas.rows()
+
+
+IDENTIFIERS = (
+    "for control in $(find /var/lib/postgresql /var/lib/postgresql-ha -name pg_control); do"
+    " /usr/lib/postgresql/*/bin/pg_controldata $(dirname $(dirname $control))"
+    " | grep identifier; done"
+)
+
+
+def _identifiers(maas: MAAS, units: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    for unit in units:
+        lines = maas.on_machine(unit, IDENTIFIERS).splitlines()
+        found |= {line.rpartition(" ")[2] for line in lines if "identifier" in line}
+    return found
+
+
+def test_one_system_identifier_though_the_leader_dies_while_it_bootstraps(
+    maas: MAAS, power: Power
+):
+    app = "second"
+    maas.juju.deploy(charm_of("postgresql-ha"), app, num_units=3)
+    bootstrapping = eventually_some(lambda: _bootstrapping(maas, app), timeout_s=600)
+    machine = maas.machine(bootstrapping)
+    power("poweroff", machine)
+    others = [unit for unit in maas.units(app) if unit != bootstrapping]
+    time.sleep(90)  # longer than a leader's lease: another unit leads by now
+    assert not _identifiers(maas, others), "another unit bootstrapped too"
+    power("poweron", machine)
+    maas.wait_settled()
+    assert len(_identifiers(maas, maas.units(app))) == 1
+    maas.juju.remove_application(app, force=True)
+    maas.juju.wait(lambda status: app not in status.apps)
+
+
+def _bootstrapping(maas: MAAS, app: str) -> str:
+    for unit in maas.units(app):
+        if _identifiers(maas, [unit]):
+            return unit
+    return ""
