@@ -12,8 +12,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 BASES = {"debian@12": "bookworm", "debian@13": "trixie"}
 DEFAULT_BASE = "debian@13"
 
-# The second octet of a stage's networks; the build containers have 10.86.0.0/24.
-OCTETS = {"lab": 88, "test": 89}
+# The second octet of a stage's networks: lab/up's, lab/test's, and one to try things on.
+# The build containers have 10.86.9.0/24.
+OCTETS = {"lab": 88, "test": 89, "spare": 86}
 FIRST_MACHINE = 10
 MAX_MACHINES = 90
 VIP_HOST = 100
