@@ -20,8 +20,8 @@ from .stage import FIRST_MACHINE, MAX_MACHINES, REPOSITORY, ROOT, Stage
 
 PACKAGES = (
     "lxd lxd-client mmdebstrap dnsmasq-base nftables iptables uidmap btrfs-progs dpkg-dev "
-    "python3-venv python3-pip git iproute2 ca-certificates util-linux"
-).split()
+    "python3-venv git iproute2 ca-certificates util-linux"
+)
 # Commands of those packages, for distributions where this does not install them.
 COMMANDS = ("lxc", "mmdebstrap", "dpkg-scanpackages", "nft", "ip", "setpriv")
 VENV = ROOT / "venv"
@@ -59,8 +59,9 @@ def ensure_packages() -> None:
                 "dpkg-dev, nftables and python3-venv, then run this again"
             )
         return
-    installed = _installed(PACKAGES)
-    if missing := [name for name in PACKAGES if name not in installed]:
+    wanted = PACKAGES.split()
+    installed = _installed(wanted)
+    if missing := [name for name in wanted if name not in installed]:
         with console.step(f"installing {' '.join(missing)}"):
             env = {"DEBIAN_FRONTEND": "noninteractive"}
             otherwise = "apt cannot install the host's packages: check the network and apt sources"

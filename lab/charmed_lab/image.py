@@ -27,13 +27,13 @@ WORKLOADS = (
     "postgresql postgresql-contrib patroni etcd-server etcd-client haproxy keepalived bind9 "
     "bind9-utils nginx-core isc-dhcp-server isc-dhcp-client python3-psycopg2 python3-requests "
     "python3-yaml python3-aiohttp python3-etcd"
-).split()
+)
 MASKED = (
     "systemd-binfmt.service systemd-modules-load.service proc-sys-fs-binfmt_misc.automount "
     "systemd-networkd-wait-online.service apt-daily.timer apt-daily-upgrade.timer "
     "e2scrub_all.timer e2scrub_reap.service fstrim.timer dpkg-db-backup.timer man-db.timer "
     "dev-mqueue.mount"
-).split()
+)
 DHCP = "[Match]\nName=eth0\n[Network]\nDHCP=yes\n[DHCPv4]\nClientIdentifier=mac\n"
 SETUP = f"""\
 set -e
@@ -42,7 +42,7 @@ rm -f $root/etc/hostname $root/etc/resolv.conf
 echo 'nameserver {host.BUILD_SUBNET[1]}' >$root/etc/resolv.conf
 printf '{DHCP.replace(chr(10), chr(92) + "n")}' >$root/etc/systemd/network/20-eth0.network
 chroot $root systemctl -q enable systemd-networkd
-chroot $root systemctl -q mask {" ".join(MASKED)}
+chroot $root systemctl -q mask {MASKED}
 echo force-unsafe-io >$root/etc/dpkg/dpkg.cfg.d/lab
 for dir in doc man locale; do
   echo "path-exclude=/usr/share/$dir/*" >>$root/etc/dpkg/dpkg.cfg.d/lab
@@ -116,14 +116,12 @@ def ensure_workloads(stage: Stage) -> None:
         start(stage.golden)
         script = (
             "set -e; apt-get update -q; "
-            f"apt-get install -qyd --no-install-recommends {' '.join(WORKLOADS)}; "
+            f"apt-get install -qyd --no-install-recommends {WORKLOADS}; "
             ": >/etc/machine-id"
         )
         execute(stage.golden, script, otherwise="a container cannot reach the Debian mirror")
         lxd.set_state(stage.golden, "stop", force=True)
-        lxd.request(
-            "PATCH", f"/instances/{stage.golden}", {"config": {"user.ready": "true"}}
-        )
+        lxd.request("PATCH", f"/instances/{stage.golden}", {"config": {"user.ready": "true"}})
 
 
 def build_container(stage: Stage) -> str:
@@ -170,7 +168,7 @@ def execute(name: str, script: str, *, otherwise: str, stdin: bytes = b"") -> st
 
 
 def _fingerprint(stage: Stage) -> str:
-    parts = [INCLUDED, SETUP, METADATA, *WORKLOADS, stage.release]
+    parts = [INCLUDED, SETUP, METADATA, WORKLOADS, stage.release]
     parts += [path.read_text() for path in sorted(HOST_CAS.glob("*.crt"))]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 

@@ -125,14 +125,22 @@ class Machines:
 
     def start(self, number: str) -> None:
         """Power a machine on."""
-        self._set_state(number, "start")
+        self._change(number, "start", "running")
 
     def stop(self, number: str) -> None:
         """Take a machine's power away."""
-        self._set_state(number, "stop")
+        self._change(number, "stop", "stopped")
 
-    def _set_state(self, number: str, action: str) -> None:
-        wanted = {"start": "running", "stop": "stopped"}[action]
+    def freeze(self, number: str) -> None:
+        """Stop all processes of a machine where they are."""
+        self._change(number, "freeze", "frozen")
+
+    def thaw(self, number: str) -> None:
+        """Let the processes of a frozen machine go on."""
+        if self.state(number) == "frozen":
+            self._change(number, "unfreeze", "running")
+
+    def _change(self, number: str, action: str, wanted: str) -> None:
         if self.state(number) == wanted:
             return
         try:
@@ -160,7 +168,7 @@ class Machines:
                 "source": source,
                 "profiles": [],
                 "config": {"security.nesting": "true", "boot.autostart": "false"},
-                "devices": _devices(stage),
+                "devices": _devices(stage, number),
             },
         )
         rest = f"Gateway={stage.gateway}\nDNS={stage.gateway}\n"
@@ -187,14 +195,20 @@ class Machines:
         raise MachineError(f"machine {number} did not boot: {said.decode(errors='replace')!r}")
 
 
-def _devices(stage: Stage) -> dict[str, dict[str, Any]]:
+def nic_names(stage: Stage, number: str) -> tuple[str, str]:
+    """Return the host's names of a machine's two interfaces, the same at every boot."""
+    return (f"{stage.name}-m{number}-0", f"{stage.name}-m{number}-1")
+
+
+def _devices(stage: Stage, number: str) -> dict[str, dict[str, Any]]:
     def disk(source: Path, path: str, **more: str) -> dict[str, str]:
         return {"type": "disk", "source": str(source), "path": path, **more}
 
+    nic0, nic1 = nic_names(stage, number)
     return {
         "root": {"type": "disk", "path": "/", "pool": POOL},
-        "eth0": {"type": "nic", "name": "eth0", "network": stage.bridge},
-        "eth1": {"type": "nic", "name": "eth1", "network": stage.dhcp_bridge},
+        "eth0": {"type": "nic", "name": "eth0", "network": stage.bridge, "host_name": nic0},
+        "eth1": {"type": "nic", "name": "eth1", "network": stage.dhcp_bridge, "host_name": nic1},
         "hooks": disk(stage.hooks, "/var/lib/juju/lab"),
         "apt": disk(stage.apt, "/srv/lab-apt", readonly="true"),
     }

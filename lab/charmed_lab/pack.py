@@ -80,51 +80,53 @@ def fingerprint(names: Iterable[str], *, root: Path = REPOSITORY) -> str:
     return digest.hexdigest()[:16]
 
 
-def ensure_builder(stage: Stage) -> None:
-    """Make the container with charmcraft and uv in which charms are packed."""
-    name = image.build_container(stage)
-    wanted = hashlib.sha256("\n".join([TOOLS, OS_RELEASE, *host.pins()]).encode()).hexdigest()
-    found = lxd.get(f"/instances/{name}")
-    if found and found["config"].get("user.ready") == wanted:
-        return
-    with console.step("making the build container"):
-        lxd.delete_instance(name)
+def plan(stage: Stage) -> dict[str, Path]:
+    """Return where each charm lies, or will lie, that is packed from the present sources."""
+    files = _files()
+    directory = ROOT / "charms" / stage.release
+    marks = {charm: fingerprint(sources(charm, files)) for charm in charm_names()}
+    return {charm: directory / f"{charm}-{mark}.charm" for charm, mark in marks.items()}
+
+
+def ensure_builder_copy(stage: Stage) -> None:
+    """Make the build container, still empty, while the golden one lies still."""
+    if lxd.get(f"/instances/{image.build_container(stage)}") is None:
         source: dict[str, object] = {"type": "copy", "source": stage.golden}
-        image.create(name, source, {})
+        image.create(image.build_container(stage), source, {})
+
+
+def ensure_charms(stage: Stage, charms: Mapping[str, Path]) -> None:
+    """Pack the charms of a plan that are not there yet."""
+    name = image.build_container(stage)
+    missing = {charm: path for charm, path in charms.items() if not path.exists()}
+    if missing:
         image.start(name)
+        _ensure_tools(name)
+        files = _files()
+        with console.step(f"packing {', '.join(missing)}"), ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda item: _pack(stage, files, *item), missing.items()))
+        lxd.set_state(name, "stop", force=True)
+
+
+def _ensure_tools(name: str) -> None:
+    """Install charmcraft and uv in the build container and make it look as they want it."""
+    wanted = hashlib.sha256("\n".join([TOOLS, OS_RELEASE, *host.pins()]).encode()).hexdigest()
+    if lxd.request("GET", f"/instances/{name}")["config"].get("user.ready") == wanted:
+        return
+    with console.step("installing charmcraft in the build container"):
         lxd.push(name, "/root/constraints.txt", "\n".join(host.pins()).encode())
         lxd.push(name, "/root/os-release", OS_RELEASE.encode())
         script = f"set -e; apt-get update -q; apt-get install -qy --no-install-recommends {TOOLS}"
         image.execute(name, script, otherwise="the build container cannot reach the apt mirror")
         script = (
-            "set -e; python3 -m venv --system-site-packages /opt/charmcraft; "
+            "set -e; rm -rf /opt/charmcraft; "
+            "python3 -m venv --system-site-packages /opt/charmcraft; "
             "/opt/charmcraft/bin/pip install -q -c /root/constraints.txt charmcraft uv; "
             "rm -f /etc/os-release; cp /root/os-release /etc/os-release; touch /.dockerenv"
         )
-        image.execute(
-            name,
-            _exports() + script,
-            otherwise="pip cannot install charmcraft in the build container: check its index",
-        )
+        otherwise = "pip cannot install charmcraft in the build container: check its index"
+        image.execute(name, _exports() + script, otherwise=otherwise)
         lxd.request("PATCH", f"/instances/{name}", {"config": {"user.ready": wanted}})
-
-
-def ensure_charms(stage: Stage) -> dict[str, Path]:
-    """Pack the charms whose sources changed; return where each charm lies."""
-    files = _files()
-    wanted: dict[str, Path] = {}
-    for charm in charm_names():
-        mark = fingerprint(sources(charm, files))
-        wanted[charm] = ROOT / "charms" / stage.release / f"{charm}-{mark}.charm"
-    missing = [charm for charm, path in wanted.items() if not path.exists()]
-    if missing:
-        ensure_builder(stage)
-        image.start(image.build_container(stage))
-        with console.step(f"packing {', '.join(missing)}"), ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda charm: _pack(stage, charm, files, wanted[charm]), missing))
-    if lxd.get(f"/instances/{image.build_container(stage)}"):
-        lxd.set_state(image.build_container(stage), "stop", force=True)
-    return wanted
 
 
 def place(charms: Mapping[str, Path], bundle: Path) -> None:
@@ -138,7 +140,7 @@ def place(charms: Mapping[str, Path], bundle: Path) -> None:
         os.link(path, target)
 
 
-def _pack(stage: Stage, charm: str, files: list[str], target: Path) -> None:
+def _pack(stage: Stage, files: list[str], charm: str, target: Path) -> None:
     name = image.build_container(stage)
     tree = f"/build/{charm}"
     tar = io.BytesIO()
@@ -194,4 +196,3 @@ def _exports() -> str:
     settings = package_settings(os.environ, pip_config)
     quoted = (f"export {key}='{value}'; " for key, value in settings.items() if "'" not in value)
     return "".join(quoted)
-

@@ -1,0 +1,135 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+"""Break a machine on purpose, from outside: `fault ACTION TARGET [SERVICE]`."""
+
+import subprocess
+import sys
+from typing import Any
+
+from . import console, juju, lxd
+from .console import StepError
+from .machines import MachineError, Machines, nic_names
+from .stage import Stage, StageError
+
+USAGE = """\
+usage: fault ACTION TARGET [SERVICE]
+  poweroff, poweron   take a machine's power away, and give it back
+  freeze, thaw        stop all its processes where they are, and let them go on
+  cut, heal           drop all that it sends and receives, and stop doing so
+  kill                SIGKILL the processes of a systemd SERVICE in it
+TARGET is a Juju machine number or a unit. The stage is LAB_STAGE's, `lab` by default."""
+ACTIONS = ("poweroff", "poweron", "freeze", "thaw", "cut", "heal", "kill")
+NFT = "/usr/sbin/nft"
+TABLE = """\
+table bridge {table} {{
+  set cut {{ type ifname; }}
+  chain sent {{
+    type filter hook prerouting priority -300; policy accept;
+    iifname @cut drop
+  }}
+  chain received {{
+    type filter hook postrouting priority 300; policy accept;
+    oifname @cut drop
+  }}
+}}
+"""
+
+
+def machine_of(target: str, report: dict[str, Any]) -> str:
+    """Return the machine number of a unit in a status."""
+    found = juju.units(report)
+    if target not in found:
+        known = ", ".join(sorted(found)) or "none"
+        raise StepError(f"no unit {target}; there are: {known}")
+    return str(found[target]["machine"])
+
+
+def parse(argv: list[str]) -> tuple[str, str, str | None]:
+    """Return action, target and service of a command line; the usage is the error."""
+    action, target, service = [*argv, None, None, None][:3]
+    wanted = 3 if action == "kill" else 2
+    if action not in ACTIONS or target is None or len(argv) != wanted:
+        raise StepError(USAGE)
+    return action, target, service
+
+
+def table(stage: Stage) -> str:
+    """Return the name of the stage's nftables table."""
+    return f"maaslab_{stage.name}"
+
+
+def cut(stage: Stage, number: str) -> None:
+    """Drop every frame from and to a machine, also after it is powered on again."""
+    if not _nft(f"list table bridge {table(stage)}"):
+        _nft(TABLE.format(table=table(stage)), must=True)
+    for nic in nic_names(stage, number):
+        _nft(f'add element bridge {table(stage)} cut {{ "{nic}" }}', must=True)
+
+
+def heal(stage: Stage, number: str) -> None:
+    """Let a machine's frames through; nothing happens when it is not cut off."""
+    for nic in nic_names(stage, number):
+        _nft(f'delete element bridge {table(stage)} cut {{ "{nic}" }}')
+
+
+def heal_all(stage: Stage) -> None:
+    """Forget every cut of the stage."""
+    _nft(f"delete table bridge {table(stage)}")
+
+
+def kill(machines: Machines, number: str, service: str) -> None:
+    """Kill a service's processes, as a crash would."""
+    done = machines.exec(number, ["systemctl", "is-active", service])
+    if done.stdout.strip() != b"active":
+        raise StepError(f"{service} is {done.stdout.decode().strip()} on machine {number}")
+    machines.exec(number, ["systemctl", "kill", "-s", "KILL", service])
+
+
+def act(stage: Stage, action: str, number: str, service: str | None) -> None:
+    """Do one fault to one machine."""
+    machines = Machines(stage)
+    if machines.state(number) == "absent":
+        raise StepError(f"no machine {number}; there are: {', '.join(machines.numbers())}")
+    match action:
+        case "poweroff":
+            machines.stop(number)
+        case "poweron":
+            machines.start(number)
+        case "freeze":
+            machines.freeze(number)
+        case "thaw":
+            machines.thaw(number)
+        case "cut":
+            cut(stage, number)
+        case "heal":
+            heal(stage, number)
+        case _:
+            kill(machines, number, str(service))
+
+
+def command() -> int:
+    """Run the command line."""
+    try:
+        action, target, service = parse(sys.argv[1:])
+        stage = Stage.current()
+        number = target if target.isdecimal() else machine_of(target, juju.status(stage))
+        act(stage, action, number, service)
+    except (MachineError, StageError, lxd.LXDError) as error:
+        raise StepError(str(error)) from error
+    return 0
+
+
+def _nft(script: str, *, must: bool = False) -> bool:
+    done = subprocess.run(
+        [NFT, "-f", "-"] if not script.startswith("list") else [NFT, *script.split()],
+        input=script.encode(),
+        capture_output=True,
+        check=False,
+    )
+    if must and done.returncode != 0:
+        raise StepError(f"nft refused: {done.stderr.decode().strip()}")
+    return done.returncode == 0
+
+
+if __name__ == "__main__":
+    console.main(command)

@@ -1,0 +1,102 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+"""The stage's daemon and its command line, as the commands around them use them."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from . import console, host
+from .console import StepError
+from .stage import REPOSITORY, Stage
+
+CLIENT = REPOSITORY / "lab/bin/juju"
+DAEMON = "charmed_lab.daemon"
+START_TIMEOUT_S = 20
+
+
+def environment(stage: Stage) -> dict[str, str]:
+    """Return the variables by which a command finds the stage."""
+    return {"LAB_STAGE": stage.name, "LAB_BASE": stage.base}
+
+
+def ensure_daemon(stage: Stage) -> None:
+    """Start the daemon unless it answers."""
+    if is_answering(stage):
+        return
+    stop_daemon(stage)
+    stage.run.mkdir(parents=True, exist_ok=True)
+    stage.hooks.mkdir(parents=True, exist_ok=True)
+    log = stage.state / "daemon.log"
+    with console.step("starting the lab's Juju"), log.open("ab") as output:
+        process = subprocess.Popen(
+            [host.VENV / "bin/python", "-m", DAEMON],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd="/",
+            env={**os.environ, **environment(stage), "PYTHONPATH": str(REPOSITORY / "lab")},
+        )
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not is_answering(stage):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise StepError(f"the lab's Juju does not start; {log} says why")
+            time.sleep(0.1)
+
+
+def stop_daemon(stage: Stage) -> None:
+    """End every daemon of the stage, at once."""
+    for pid in _daemons(stage):
+        os.kill(pid, signal.SIGKILL)
+    while _daemons(stage):
+        time.sleep(0.05)
+
+
+def is_answering(stage: Stage) -> bool:
+    """Tell whether the daemon accepts connections."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(stage.run / "api.sock")) == 0
+
+
+def run(stage: Stage, *arguments: str, otherwise: str, cwd: Path | None = None) -> str:
+    """Run the lab's juju and return its output."""
+    argv = [CLIENT, *arguments]
+    return console.run(argv, otherwise=otherwise, env=environment(stage), cwd=cwd)
+
+
+def status(stage: Stage) -> dict[str, Any]:
+    """Return what `juju status` says of the current model."""
+    output = run(stage, "status", "--format", "json", otherwise="juju status failed")
+    return json.loads(output)
+
+
+def units(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the units of a status by name."""
+    applications = report.get("applications") or {}
+    return {
+        name: unit
+        for application in applications.values()
+        for name, unit in (application.get("units") or {}).items()
+    }
+
+
+def _daemons(stage: Stage) -> list[int]:
+    """Return the process IDs of the stage's daemons; zombies are gone already."""
+    found: list[int] = []
+    for path in Path("/proc").iterdir():
+        if not path.name.isdecimal():
+            continue
+        try:
+            argv = (path / "cmdline").read_bytes().split(b"\0")
+            variables = (path / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if DAEMON.encode() in argv and f"LAB_STAGE={stage.name}".encode() in variables:
+            found.append(int(path.name))
+    return found

@@ -1,0 +1,170 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+"""From a bare machine to the bundle with every unit active: `lab/up`."""
+
+import argparse
+import hashlib
+import time
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from . import apt_repo, console, faults, host, image, juju, lxd, pack
+from .console import StepError
+from .machines import MachineError, Machines
+from .stage import Stage, StageError
+
+MODEL = "maas"
+REQUIREMENTS = ("PyYAML",)
+ACTIVE_TIMEOUT_S = 900
+ERROR_TIMEOUT_S = 120
+POLL_S = 2.0
+ADMIN = "lab/bin/juju run maas-region/leader create-admin username=admin email=admin@example.com"
+
+
+def prepare(stage: Stage, requirements: Iterable[str]) -> dict[str, Path]:
+    """Bring the host to where machines can be made; return the packed charms."""
+    host.require_root()
+    host.require_disk()
+    host.ensure_packages()
+    host.ensure_lxd()
+    host.ensure_pool()
+    host.ensure_build_network()
+    host.ensure_networks(stage)
+    stage.hooks.mkdir(parents=True, exist_ok=True)
+    charms = pack.plan(stage)
+    if not charms:
+        raise StepError("there is no charms/*/charmcraft.yaml: run this from a full checkout")
+    with ThreadPoolExecutor() as pool:
+        venv = pool.submit(host.ensure_venv, requirements)
+        others = [pool.submit(apt_repo.ensure, stage)]
+        image.ensure_base(stage)
+        if not all(path.exists() for path in charms.values()):
+            pack.ensure_builder_copy(stage)
+        others.append(pool.submit(image.ensure_workloads, stage))
+        venv.result()
+        pack.ensure_charms(stage, charms)
+        _wait(others)
+    return charms
+
+
+def overlay(stage: Stage) -> str:
+    """Return what only this site knows, as an overlay of the bundle."""
+    return (
+        "applications:\n"
+        "  haproxy-vip:\n"
+        "    options:\n"
+        f"      vip: {stage.vip}/{stage.subnet.prefixlen}\n"
+        "  maas-region:\n"
+        "    options:\n"
+        f"      source: {apt_repo.LINE}\n"
+        "  maas-rack:\n"
+        "    options:\n"
+        f"      source: {apt_repo.LINE}\n"
+    )
+
+
+def deploy(stage: Stage, charms: dict[str, Path]) -> None:
+    """Deploy the bundle; one that is deployed from these charms is left as it is."""
+    parts = [*sorted(map(str, charms.values())), overlay(stage)]
+    parts.append((pack.REPOSITORY / "bundle.yaml").read_text())
+    wanted = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    mark = stage.state / "deployed"
+    if mark.exists() and mark.read_text() == wanted:
+        return
+    with console.step("deploying bundle.yaml"):
+        pack.place(charms, stage.bundle)
+        (stage.bundle / "overlay.yaml").write_text(overlay(stage))
+        models = juju.run(stage, "models", "--format", "json", otherwise="juju models failed")
+        if f'"{MODEL}"' not in models and f"/{MODEL}" not in models:
+            juju.run(stage, "add-model", MODEL, otherwise="the model cannot be made")
+        argv = ["deploy", "./bundle.yaml", "--overlay", "overlay.yaml"]
+        juju.run(stage, *argv, otherwise="the bundle cannot be deployed", cwd=stage.bundle)
+        mark.write_text(wanted)
+
+
+def power_on(stage: Stage) -> None:
+    """Undo every fault: heal, thaw and start what is not running."""
+    faults.heal_all(stage)
+    machines = Machines(stage)
+    for number in machines.numbers():
+        if machines.state(number) == "frozen":
+            machines.thaw(number)
+        if machines.state(number) == "stopped":
+            console.say(f"machine {number} is off: starting it")
+            machines.start(number)
+
+
+def wait_until_active(stage: Stage) -> None:
+    """Wait until every unit is active and idle; say what changes meanwhile."""
+    deadline = time.monotonic() + ACTIVE_TIMEOUT_S
+    erring_since: float | None = None
+    said = ""
+    while True:
+        report = juju.status(stage)
+        units = juju.units(report)
+        left = unsettled(report)
+        line = f"{len(units) - len(left)} of {len(units)} units active"
+        if line != said:
+            console.say(line)
+            said = line
+        if units and not left:
+            return
+        erring = any(unit["workload-status"]["current"] == "error" for unit in units.values())
+        erring_since = (erring_since or time.monotonic()) if erring else None
+        now = time.monotonic()
+        if now > deadline or (erring_since and now - erring_since > ERROR_TIMEOUT_S):
+            raise StepError(
+                f"not every unit became active: {'; '.join(left) or 'no unit is there'} "
+                f"(lab/bin/juju debug-log and {stage.state}/daemon.log say more)"
+            )
+        time.sleep(POLL_S)
+
+
+def unsettled(report: dict[str, Any]) -> list[str]:
+    """Return the units of a status that are not active and idle, each with its status."""
+    left: list[str] = []
+    for name, unit in sorted(juju.units(report).items()):
+        workload, agent = unit["workload-status"], unit["juju-status"]
+        if workload["current"] != "active":
+            left.append(f"{name} {workload['current']}: {workload.get('message', '')}".strip(": "))
+        elif agent["current"] != "idle":
+            left.append(f"{name} {agent['current']}: {agent.get('message', '')}".strip(": "))
+    return left
+
+
+def bring_up(stage: Stage) -> None:
+    """Do all that `lab/up` does, for one stage."""
+    charms = prepare(stage, REQUIREMENTS)
+    juju.ensure_daemon(stage)
+    power_on(stage)
+    deploy(stage, charms)
+    with console.step("waiting until every unit is active"):
+        wait_until_active(stage)
+
+
+def command() -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser("lab/up", description=__doc__)
+    parser.parse_args()
+    try:
+        stage = Stage.current()
+        bring_up(stage)
+    except (MachineError, StageError, lxd.LXDError) as error:
+        raise StepError(str(error)) from error
+    print(juju.run(stage, "status", otherwise="juju status failed"))
+    print(f"MAAS:            http://{stage.vip}/MAAS/ (the stand-in of MAAS, see lab/README.md)")
+    print(f"the first admin: {ADMIN}")
+    print("juju:            lab/bin/juju status; break things with lab/bin/fault")
+    console.say("all units are active")
+    return 0
+
+
+def _wait(futures: Iterable[Future[None]]) -> None:
+    for future in futures:
+        future.result()
+
+
+if __name__ == "__main__":
+    console.main(command)
