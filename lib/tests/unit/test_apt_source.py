@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-
 from charmed_maas import apt_source, commands
 
 LINE = "deb [trusted=yes] file:/srv/lab-apt ./"
