@@ -1,6 +1,8 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
+import datetime
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,17 +11,25 @@ from charmed_maas import peers
 from ops import hookcmds
 
 
+@dataclass(frozen=True)
+class Named:
+    """What of a unit is looked at."""
+
+    name: str
+
+
 def _relation(*names: str) -> Any:
-    return SimpleNamespace(units={SimpleNamespace(name=name): None for name in names})
+    return SimpleNamespace(units={Named(name) for name in names})
 
 
 def _goals(monkeypatch: pytest.MonkeyPatch, **statuses: str) -> None:
+    now = datetime.datetime.now(datetime.UTC)
     goals = {
-        name.replace("_", "/"): hookcmds.Goal(status, "") for name, status in statuses.items()
-    }  # type: ignore[arg-type]
-    monkeypatch.setattr(
-        hookcmds, "goal_state", lambda: hookcmds.GoalState(units=goals, relations={})
-    )
+        name.replace("_", "/"): hookcmds.Goal(status=status, since=now)
+        for name, status in statuses.items()
+    }
+    answer = hookcmds.GoalState(units=goals, relations={})
+    monkeypatch.setattr(hookcmds, "goal_state", lambda: answer)
 
 
 def test_a_unit_that_relation_list_remembers_but_that_is_gone_is_left_out(
