@@ -1,0 +1,144 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""MAAS's users: administrators and API keys, by MAAS's own commands.
+
+A password stands in no command line: createadmin asks for it on a terminal, so it gets one.
+"""
+
+import os
+import pty
+import re
+import select
+import signal
+import time
+from pathlib import Path
+
+import region
+from charmed_maas import commands, files, secrets
+
+INTERNAL_USER = "charmed-maas"
+INTERNAL_EMAIL = "charmed-maas@localhost.localdomain"
+API_KEY = region.OURS / "api-key"
+USERNAME = re.compile(r"[A-Za-z0-9_.@+][A-Za-z0-9_.@+-]{0,149}")
+EMAIL = re.compile(r"[^@\s-][^@\s]*@[^@\s]+\.[^@\s]+")
+TIMEOUT_S = 120.0
+PASSWORD_PROMPT = re.compile(r"(password|again)[^\n]*: ?$", re.IGNORECASE)
+SSH_PROMPT = re.compile(r"ssh keys[^\n]*: ?$", re.IGNORECASE)
+OTHER_PROMPT = re.compile(r"(username|email)[^\n]*: ?$", re.IGNORECASE)
+
+
+class AccountError(Exception):
+    """MAAS refuses; the message is its own, fit for the operator."""
+
+
+def check(username: str, email: str) -> None:
+    """Raise AccountError with a sentence when a name or address cannot be one."""
+    if not USERNAME.fullmatch(username):
+        raise AccountError(
+            f"{username[:60]!r} is no username: letters, digits and _ . @ + - only, not - first"
+        )
+    if not EMAIL.fullmatch(email):
+        raise AccountError(f"{email[:60]!r} is no email address")
+
+
+def create_admin(username: str, email: str, password: str) -> None:
+    """Create an administrator; raises AccountError with MAAS's words."""
+    check(username, email)
+    argv = [region.MAAS_REGION, "createadmin", "--username", username, "--email", email]
+    code, output = _converse(argv, password)
+    if code != 0:
+        lines = [line.strip() for line in output.splitlines() if line.strip()]
+        reason = lines[-1] if lines else f"createadmin exited with {code}"
+        raise AccountError(reason.partition(": ")[2] or reason)
+
+
+def create_admin_with_file(username: str, email: str) -> Path:
+    """Create an administrator with a random password; returns the 0600 file that holds it."""
+    check(username, email)
+    path = region.OURS / f"password-of-{username}"
+    password = secrets.new_password()
+    files.ensure_file(path, f"{password}\n", mode=0o600)
+    try:
+        create_admin(username, email, password)
+    except BaseException:
+        files.ensure_absent(path)
+        raise
+    return path
+
+
+def api_keys(username: str) -> list[str]:
+    """Return a user's API keys; MAAS makes one when there is none."""
+    if not USERNAME.fullmatch(username):
+        raise AccountError(f"{username[:60]!r} is no username")
+    argv = [region.MAAS_REGION, "apikey", "--username", username]
+    done = commands.run(argv, timeout_s=TIMEOUT_S, env=region.ENV, check=False)
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or ["apikey failed"]
+        raise AccountError(lines[-1].removeprefix("CommandError: "))
+    return done.stdout.split()
+
+
+def internal_api_key() -> str:
+    """Return the API key of the charms' own administrator, who is made when missing."""
+    if API_KEY.is_file():
+        return API_KEY.read_text().strip()
+    try:
+        keys = api_keys(INTERNAL_USER)
+    except AccountError:
+        create_admin(INTERNAL_USER, INTERNAL_EMAIL, secrets.new_password())
+        keys = api_keys(INTERNAL_USER)
+    files.ensure_file(API_KEY, f"{keys[0]}\n", mode=0o600)
+    return keys[0]
+
+
+def forget() -> None:
+    """Forget the internal API key, as when MAAS refuses it: it is fetched anew when needed."""
+    files.ensure_absent(API_KEY)
+
+
+def _converse(argv: list[str], password: str) -> tuple[int, str]:
+    """Run a command on a terminal and answer its prompts; returns exit code and output."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(argv[0], argv, region.ENV)  # noqa: S606 - the argument list never passes a shell
+    try:
+        output = _answer_prompts(terminal, password)
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
+    finally:
+        os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status), output.replace(password, "…")
+
+
+def _answer_prompts(terminal: int, password: str) -> str:
+    output, answered = "", 0
+    end = time.monotonic() + TIMEOUT_S
+    while True:
+        ready, _, _ = select.select([terminal], [], [], max(0.0, end - time.monotonic()))
+        if not ready:
+            raise AccountError("createadmin did not end in time")
+        try:
+            chunk = os.read(terminal, 4096)
+        except OSError:  # EIO: the other side of the terminal is closed.
+            chunk = b""
+        if not chunk:
+            return output
+        output += chunk.decode(errors="replace")
+        if answer := _answer(output[answered:], password):
+            answered = len(output)
+            os.write(terminal, answer)
+
+
+def _answer(prompt: str, password: str) -> bytes:
+    """Return the answer to a prompt, b"" when nothing is asked yet."""
+    if PASSWORD_PROMPT.search(prompt):
+        return f"{password}\n".encode()
+    if SSH_PROMPT.search(prompt):
+        return b"\n"
+    if OTHER_PROMPT.search(prompt):
+        raise AccountError(f"createadmin asks {prompt.strip()[-60:]!r}")
+    return b""

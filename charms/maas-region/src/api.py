@@ -1,0 +1,93 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""MAAS's HTTP API, as far as the charm uses it: the controllers."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import requests
+import requests_oauthlib
+
+import region
+
+KINDS = {"region": "regioncontrollers", "rack": "rackcontrollers"}
+TIMEOUT_S = 60.0
+
+
+class APIError(Exception):
+    """MAAS does not answer, or refuses; the message is MAAS's own."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Controller:
+    """A controller as MAAS lists it; status is rackd's own, "" for a region."""
+
+    kind: str
+    system_id: str
+    hostname: str
+    status: str
+
+    def describe(self) -> str:
+        """Return one line for people."""
+        return " ".join(part for part in (self.hostname, self.system_id, self.status) if part)
+
+
+class Client:
+    """Requests to this machine's MAAS, signed with an API key."""
+
+    def __init__(self, api_key: str) -> None:
+        consumer_key, token_key, token_secret = api_key.split(":")
+        self._base = f"http://127.0.0.1:{region.PORT}/MAAS/api/2.0"
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.auth = requests_oauthlib.OAuth1(
+            consumer_key,
+            resource_owner_key=token_key,
+            resource_owner_secret=token_secret,
+            signature_method="PLAINTEXT",
+        )
+
+    def controllers(self) -> list[Controller]:
+        """Return every region and rack, each kind in the order of host names."""
+        return [one for kind in KINDS for one in self._list(kind)]
+
+    def delete(self, kind: str, system_id: str) -> bool:
+        """Delete a controller; returns whether it was still there."""
+        try:
+            self._request("DELETE", f"{KINDS[kind]}/{system_id}/")
+        except APIError as error:
+            if error.status == requests.codes.not_found:
+                return False
+            raise
+        return True
+
+    def _list(self, kind: str) -> list[Controller]:
+        answer: object = self._request("GET", f"{KINDS[kind]}/").json()
+        found = [
+            _controller(kind, cast("dict[str, object]", one))
+            for one in cast("list[object]", answer)
+            if isinstance(one, dict)
+        ]
+        return sorted(found, key=lambda one: one.hostname)
+
+    def _request(self, method: str, path: str) -> requests.Response:
+        try:
+            answer = self._session.request(method, f"{self._base}/{path}", timeout=TIMEOUT_S)
+        except requests.RequestException as error:
+            raise APIError(f"MAAS does not answer: {type(error).__name__}") from error
+        if not answer.ok:
+            raise APIError(answer.text.strip()[:300], answer.status_code)
+        return answer
+
+
+def _controller(kind: str, item: dict[str, object]) -> Controller:
+    services = cast("list[dict[str, str]]", item.get("service_set", []))
+    rackd = [one.get("status", "") for one in services if one.get("name") == "rackd"]
+    return Controller(
+        kind, str(item["system_id"]), str(item.get("hostname", "")), rackd[0] if rackd else ""
+    )

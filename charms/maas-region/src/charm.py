@@ -1,0 +1,307 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""Operate a MAAS region controller."""
+
+import dataclasses
+import logging
+import time
+from collections.abc import Iterable
+
+import ops
+
+import accounts
+import api
+import controllers
+import database
+import db_proxy
+import peers
+import region
+import serving
+import status
+from charmed_maas import apt_source, secrets
+from charmed_maas.interfaces import db, maas_api, maas_rpc
+
+DB = "db"
+API = "api"
+RPC = "rpc"
+PEERS = "peers"
+SHARED_SECRET = "shared-secret"  # noqa: S105 - a label
+SERVICES = (
+    maas_api.Service(name="maas", backend_port=region.PORT, check="/MAAS/api/2.0/version/"),
+)
+PORTS = (region.PORT, *range(region.FIRST_WORKER_PORT, region.LAST_WORKER_PORT + 1))
+# At these stages MAAS must not take traffic; at others it keeps what it had, for a database that
+# is away for a moment must not empty the VIP's backend until the next event.
+NOT_STARTED = (
+    serving.Stage.REFUSED,
+    serving.Stage.MIGRATING,
+    serving.Stage.ELSEWHERE,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class MAASRegionCharm(ops.CharmBase):
+    """One region controller of a MAAS."""
+
+    def __init__(self, framework: ops.Framework) -> None:
+        super().__init__(framework)
+        self._situation: status.Situation | None = None
+        self._racks: list[controllers.Member] = []
+        # Before the endpoints: their `changed` reconciles with what these two note.
+        for name in (DB, API, RPC, PEERS):
+            framework.observe(self.on[name].relation_departed, self._on_departed)
+        framework.observe(self.on[RPC].relation_changed, self._on_rack_changed)
+        framework.observe(self.on.leader_elected, self._on_leader_elected)
+        self.peers = peers.Peers(self, PEERS)
+        self.database = db.DatabaseRequirer(self, DB)
+        self.api = maas_api.MAASAPIProvider(self, API)
+        self.rpc = maas_rpc.MAASRPCProvider(self, RPC)
+        lifecycle = (self.on.install, self.on.start, self.on.upgrade_charm, self.on.update_status)
+        changes = (self.on.config_changed, self.on.leader_elected, self.on.secret_changed)
+        endpoints = (self.peers, self.database, self.api, self.rpc)
+        for event in (*lifecycle, *changes, *(one.on.changed for one in endpoints)):
+            framework.observe(event, self._reconcile)
+        framework.observe(self.on.stop, self._on_stop)
+        framework.observe(self.on.remove, self._on_remove)
+        framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
+        framework.observe(self.on.create_admin_action, self._on_create_admin)
+        framework.observe(self.on.get_api_key_action, self._on_get_api_key)
+        framework.observe(self.on.list_controllers_action, self._on_list_controllers)
+
+    def _on_departed(self, event: ops.RelationDepartedEvent) -> None:
+        """Note that this unit itself leaves: it takes no traffic from now on."""
+        if event.departing_unit == self.unit:
+            self.peers.publish(dataclasses.replace(self.peers.own(), leaving=True, ready=False))
+
+    def _on_rack_changed(self, event: ops.RelationChangedEvent) -> None:
+        """Note a rack's ID: its databag is read in its own event only."""
+        if event.unit:
+            self._note_racks(event.relation, [event.unit])
+
+    def _on_leader_elected(self, _: ops.LeaderElectedEvent) -> None:
+        """Note the IDs of the racks that no leader before wrote down."""
+        known = {member.unit for member in self.peers.app().members}
+        for relation in self.rpc.relations:
+            self._note_racks(relation, [one for one in relation.units if one.name not in known])
+
+    def _note_racks(self, relation: ops.Relation, units: Iterable[ops.Unit]) -> None:
+        for unit in units:
+            data = self.rpc.unit_data(relation, unit)
+            if data and data.system_id:
+                self._racks.append(controllers.Member(unit.name, "rack", data.system_id))
+
+    def _reconcile(self, _: ops.EventBase) -> None:
+        """Bring the unit to the state that config and relations describe."""
+        if self.peers.own().leaving:
+            self._publish_unit(ready=False)
+            self._situation = status.Situation(is_leaving=True)
+            return
+        problem = self._ensure_installed()
+        if not region.version():
+            self._situation = status.Situation(problem=problem)
+            return
+        problem = problem or self._config_problem()
+        self.unit.set_workload_version(region.version())
+        self.unit.set_ports(*PORTS)
+        outcome = self._ensure_serving()
+        if self.unit.is_leader():
+            self._publish_app(outcome)
+        controllers.ensure_departed(self.peers.app().departed)
+        self._situation = self._situate(problem, outcome)
+
+    def _ensure_installed(self) -> str:
+        """Install what is missing; returns why it is not possible."""
+        try:
+            region.install(str(self.config["source"]))
+            db_proxy.install()
+        except apt_source.SourceError as error:
+            return str(error)
+        return ""
+
+    def _config_problem(self) -> str:
+        workers = int(self.config["num-workers"])
+        if 1 <= workers <= region.MAX_WORKERS:
+            return ""
+        return f"set num-workers to 1 to {region.MAX_WORKERS}, it is {workers}"
+
+    def _ensure_serving(self) -> serving.Outcome | None:
+        """Serve when all that it takes is there; None while something is missing."""
+        if not self.database.relations:
+            serving.stop()
+            self._publish_unit(ready=False)
+            return None
+        if self.unit.is_leader():
+            self.database.request(database.NAME)
+        was_ready = self.peers.own().ready
+        self._publish_unit(ready=was_ready)
+        connection, maas_url = self.database.get(), self._maas_url()
+        if not connection or not maas_url:
+            return None
+        outcome = serving.ensure(self._wish(connection, maas_url))
+        if outcome.stage in (serving.Stage.SERVING, *NOT_STARTED):
+            self._publish_unit(ready=outcome.stage is serving.Stage.SERVING, maas_url=maas_url)
+        return outcome
+
+    def _wish(self, connection: db.DatabaseConnection, maas_url: str) -> serving.Wish:
+        provider, credentials = connection.provider, connection.credentials
+        endpoints = (provider.primary,) if provider.primary else ()
+        if provider.health_port and provider.members:
+            endpoints = provider.members
+        workers = int(self.config["num-workers"])
+        return serving.Wish(
+            unit=self.unit.name,
+            members=db_proxy.Members(
+                endpoints, provider.health_port if provider.members else 0, provider.health_ca
+            ),
+            login=database.Login(
+                provider.database or database.NAME, credentials.username, credentials.password
+            ),
+            maas_url=maas_url,
+            address=self._address(),
+            num_workers=min(max(workers, 1), region.MAX_WORKERS),
+            expected_cluster=self.peers.app().cluster,
+            versions={
+                name: data.version for name, data in self.peers.units().items() if data.version
+            },
+        )
+
+    def _maas_url(self) -> str:
+        """Return the URL of every region alike: the leader chooses, all others follow."""
+        if not self.unit.is_leader():
+            return self.peers.app().maas_url
+        through_vip = self.api.get()
+        if through_vip:
+            return through_vip.url
+        staying = [one.address for one in self.peers.units().values() if not one.leaving]
+        return region.url(staying[0]) if staying and staying[0] else ""
+
+    def _publish_unit(self, *, ready: bool, maas_url: str = "") -> None:
+        """Tell peers and haproxy-vip about this unit."""
+        own = self.peers.own()
+        self.peers.publish(
+            dataclasses.replace(
+                own,
+                address=self._address(),
+                ready=ready,
+                system_id=region.system_id() or own.system_id,
+                version=region.version(),
+                maas_url=maas_url or own.maas_url,
+            )
+        )
+        self.api.publish_unit(maas_api.ProviderUnitData(self._address(), ready))
+        if self.unit.is_leader():
+            self.api.publish_app(maas_api.ProviderAppData(SERVICES))
+
+    def _publish_app(self, outcome: serving.Outcome | None) -> None:
+        """Write down what outlives units, and tell the racks where to go."""
+        units, app = self.peers.units(), self.peers.app()
+        regions = [
+            controllers.Member(name, "region", one.system_id)
+            for name, one in units.items()
+            if one.system_id
+        ]
+        racks = self.peers.living(RPC) if self.rpc.relations else set[str]()
+        alive = {"region": self.peers.living(), "rack": racks}
+        members, departed = controllers.settle(
+            (*app.members, *regions, *self._racks), app.departed, alive, int(time.time())
+        )
+        serves = outcome is not None and outcome.stage is serving.Stage.SERVING
+        if departed and serves:
+            departed = controllers.still_known(departed)
+        cluster = app.cluster or (outcome.cluster if outcome and serves else "")
+        maas_url = self._maas_url()
+        self.peers.publish_app(peers.AppData(cluster, maas_url, members, departed))
+        urls = [region.url(one.address) for one in units.values() if one.ready]
+        if secret_id := self._shared_secret_id():
+            self.rpc.publish(maas_rpc.ProviderAppData(maas_url, tuple(urls), secret_id))
+
+    def _shared_secret_id(self) -> str:
+        """Return the ID of the secret by which racks enrol, "" until MAAS made it."""
+        text = region.shared_secret()
+        if not text:
+            return ""
+        content = {maas_rpc.SECRET_FIELD: text}
+        secret = secrets.own(self.model, SHARED_SECRET)
+        if secret is None:
+            secret = self.app.add_secret(content, label=SHARED_SECRET)
+        elif secret.peek_content() != content:
+            secret.set_content(content)
+        for relation in self.rpc.relations:
+            secret.grant(relation)
+        # Juju gives the ID in several forms; racks must see one.
+        found = secret.id or secret.get_info().id
+        return f"secret:{found.removeprefix('secret:').rpartition('/')[2]}"
+
+    def _address(self) -> str:
+        """Return this unit's own address, as its peers reach it."""
+        binding = self.model.get_binding(PEERS)
+        return str(binding.network.ingress_address) if binding else ""
+
+    def _situate(self, problem: str, outcome: serving.Outcome | None) -> status.Situation:
+        endpoints = (self.peers, self.database, self.api, self.rpc)
+        return status.Situation(
+            problem=problem,
+            databag_problems=tuple(text for one in endpoints for text in one.problems),
+            has_database_relation=bool(self.database.relations),
+            has_database=self.database.get() is not None,
+            has_url=bool(self._maas_url()),
+            outcome=outcome,
+            regions=sum(one.ready for one in self.peers.units().values()),
+        )
+
+    def _on_stop(self, _: ops.StopEvent) -> None:
+        """Drain and stop; the other regions delete this one from MAAS."""
+        serving.leave()
+        self._situation = status.Situation(is_leaving=True)
+
+    def _on_remove(self, _: ops.RemoveEvent) -> None:
+        controllers.remove()
+        region.forget()
+
+    def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
+        # Actions and secret events without a reconcile leave the status as it is.
+        for one in status.ladder(self._situation) if self._situation else ():
+            event.add_status(one)
+
+    def _on_create_admin(self, event: ops.ActionEvent) -> None:
+        username, email = str(event.params["username"]), str(event.params["email"])
+        secret_id = str(event.params.get("password-secret", ""))
+        try:
+            if not secret_id:
+                path = accounts.create_admin_with_file(username, email)
+                event.set_results({"username": username, "password-file": str(path)})
+                return
+            password = (secrets.read(self.model, secret_id) or {}).get("password", "")
+            if not password or not password.isprintable():
+                event.fail(
+                    f"secret {secret_id} has no usable field `password`, or is not granted: "
+                    f"juju grant-secret {secret_id} {self.app.name}"
+                )
+                return
+            accounts.create_admin(username, email, password)
+            event.set_results({"username": username})
+        except accounts.AccountError as error:
+            event.fail(str(error))
+
+    def _on_get_api_key(self, event: ops.ActionEvent) -> None:
+        try:
+            keys = accounts.api_keys(str(event.params["username"]))
+            event.set_results({"api-key": "\n".join(keys)})
+        except accounts.AccountError as error:
+            event.fail(str(error))
+
+    def _on_list_controllers(self, event: ops.ActionEvent) -> None:
+        try:
+            found = controllers.listed()
+        except (accounts.AccountError, api.APIError) as error:
+            event.fail(str(error))
+            return
+        for kind in api.KINDS:
+            lines = [one.describe() for one in found if one.kind == kind]
+            event.set_results({f"{kind}s": "\n".join(lines)})
+
+
+if __name__ == "__main__":
+    ops.main(MAASRegionCharm)

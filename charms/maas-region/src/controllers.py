@@ -1,0 +1,181 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""Deleting departed controllers from MAAS, by a timer of each region's own.
+
+MAAS lets a controller go only when its processes have expired, minutes after they died, so no
+hook can wait for it. Every unit keeps the list of departed controllers in a file; the timer's job
+deletes them, on one unit at a time, also when no Juju controller lives.
+"""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import requests
+
+import accounts
+import api
+import database
+import migration
+import region
+from charmed_maas import commands, files
+
+DEPARTED = region.OURS / "departed.json"
+SERVICE = Path("/etc/systemd/system/maas-region-controllers.service")
+TIMER = Path("/etc/systemd/system/maas-region-controllers.timer")
+TEMPLATES = Path(__file__).parent / "templates"
+# A rack that left is deleted once MAAS sees it dead, or after this time in any case.
+GRACE_S = 120
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A unit's controller: which unit, "region" or "rack", its ID in MAAS."""
+
+    unit: str
+    kind: str
+    system_id: str
+
+
+@dataclass(frozen=True)
+class Departed:
+    """A controller whose unit is gone, and since when (seconds since 1970)."""
+
+    kind: str
+    system_id: str
+    since: int
+
+
+def settle(
+    known: Iterable[Member],
+    departed: Iterable[Departed],
+    alive: Mapping[str, Collection[str] | None],
+    now: int,
+) -> tuple[tuple[Member, ...], tuple[Departed, ...]]:
+    """Return the members whose units live, and the departed with those that went since.
+
+    known may name a unit twice: the later entry holds, the earlier one's ID has departed.
+    alive are the units that live, by kind; None where that is not known.
+    """
+    current: dict[str, Member] = {}
+    gone = {one.system_id: one for one in departed}
+    for member in known:
+        before = current.get(member.unit)
+        if before and before.system_id != member.system_id:
+            gone.setdefault(before.system_id, Departed(before.kind, before.system_id, now))
+        current[member.unit] = member
+    for member in list(current.values()):
+        units = alive.get(member.kind)
+        if units is not None and member.unit not in units:
+            gone.setdefault(member.system_id, Departed(member.kind, member.system_id, now))
+            del current[member.unit]
+    # MAAS knows a machine again by its host name: the ID of one that came back is in use.
+    in_use = {member.system_id for member in current.values()}
+    left = [one for one in gone.values() if one.system_id not in in_use]
+    return (
+        tuple(sorted(current.values(), key=lambda one: (one.kind, one.unit))),
+        tuple(sorted(left, key=lambda one: (one.since, one.system_id))),
+    )
+
+
+def ensure_departed(departed: Iterable[Departed]) -> bool:
+    """Keep the list where the job reads it, and the timer while there is one."""
+    entries = [asdict(one) for one in departed]
+    if not entries:
+        return remove() if DEPARTED.exists() else False
+    changed = files.ensure_file(DEPARTED, json.dumps(entries, indent=1) + "\n", mode=0o600)
+    return _ensure_timer() or changed
+
+
+def remove() -> bool:
+    """Take the timer away with its list; returns whether there was any."""
+    if TIMER.exists():
+        commands.run([region.SYSTEMCTL, "disable", "--now", TIMER.name])
+    removed = [files.ensure_absent(path) for path in (SERVICE, TIMER, DEPARTED)]
+    if any(removed):
+        commands.run([region.SYSTEMCTL, "daemon-reload"])
+    return any(removed)
+
+
+def listed() -> list[api.Controller]:
+    """Return the controllers that MAAS knows; raises api.APIError or AccountError."""
+    client = api.Client(accounts.internal_api_key())
+    try:
+        return client.controllers()
+    except api.APIError as error:
+        if error.status != requests.codes.unauthorized:
+            raise
+        # The database was replaced or restored: the key is fetched anew, once.
+        accounts.forget()
+        return api.Client(accounts.internal_api_key()).controllers()
+
+
+def still_known(departed: tuple[Departed, ...]) -> tuple[Departed, ...]:
+    """Return those that MAAS still has; all of them when it cannot be asked."""
+    try:
+        known = {one.system_id for one in listed()}
+    except (api.APIError, accounts.AccountError) as error:
+        logger.info("controllers cannot be listed: %s", error)
+        return departed
+    return tuple(one for one in departed if one.system_id in known)
+
+
+def delete_departed(departed: Iterable[Departed], now: float) -> list[str]:
+    """Delete those that MAAS lets go; returns a line about each that it does not."""
+    known = {one.system_id: one for one in listed()}
+    client = api.Client(accounts.internal_api_key())
+    kept: list[str] = []
+    for one in departed:
+        found = known.get(one.system_id)
+        if not found or (found.status not in ("", "dead") and now - one.since < GRACE_S):
+            continue
+        try:
+            client.delete(one.kind, one.system_id)
+            logger.info("deleted %s %s", one.kind, found.hostname)
+        except api.APIError as error:
+            kept.append(f"{one.kind} {found.hostname}: {error}")
+    return kept
+
+
+def _ensure_timer() -> bool:
+    values = {"python": sys.executable, "source": Path(__file__).parent}
+    changed = False
+    for path in (SERVICE, TIMER):
+        text = files.render(TEMPLATES / f"{path.name}.j2", **values)
+        changed |= files.ensure_file(path, text)
+    if changed:
+        commands.run([region.SYSTEMCTL, "daemon-reload"])
+    argv = [region.SYSTEMCTL, "is-active", "--quiet", TIMER.name]
+    if changed or commands.run(argv, check=False).returncode != 0:
+        commands.run([region.SYSTEMCTL, "enable", "--now", TIMER.name])
+        changed = True
+    return changed
+
+
+def main() -> int:
+    """Run as the timer's job: delete what can be deleted, unless another unit does."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        departed = [Departed(**one) for one in json.loads(DEPARTED.read_text())]
+        login = migration.login_from_config()
+        with database.connect(login, "charmed-maas controllers") as connection:
+            if database.try_lock(connection, database.CONTROLLERS):
+                for line in delete_departed(departed, time.time()):
+                    logger.info("%s", line)
+    except FileNotFoundError:
+        return 0
+    except (api.APIError, accounts.AccountError, database.DatabaseError) as error:
+        # The timer tries again in seconds; a failed unit would only alarm.
+        logger.info("%s", error)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""The MAAS database: connections through the proxy, our marker in it, advisory locks.
+
+The marker is one row in a schema of ours: which cluster this database is, and for which MAAS
+version it was migrated.
+"""
+
+import contextlib
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psycopg2
+
+import db_proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2's own name
+
+NAME = "maasdb"
+# MAAS's own advisory locks are (20120116, n).
+LOCKS = 1668112737
+MIGRATE = 1
+CONTROLLERS = 2
+RESTART = 3
+MIGRATE_AS = "charmed-maas migrate "
+UPGRADE_AS = "charmed-maas dbupgrade"
+# A holder whose machine died is noticed in about 20 s, and its locks are free again.
+KEEPALIVE = (
+    "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+    " -c tcp_user_timeout=20000"
+)
+
+
+class DatabaseError(Exception):
+    """The database does not answer, or refuses; fit for a status message."""
+
+
+@dataclass(frozen=True)
+class Login:
+    """What opens the database through the proxy."""
+
+    database: str
+    username: str
+    password: str
+
+
+@dataclass(frozen=True)
+class State:
+    """What the database says: its marker ("" without one), who migrates it, its tables."""
+
+    cluster: str = ""
+    version: str = ""
+    migrating_unit: str = ""
+    is_empty: bool = True
+
+
+@contextlib.contextmanager
+def connect(login: Login, application_name: str) -> "Generator[Connection]":
+    """Open an autocommit connection to the primary; raises DatabaseError for all that fails."""
+    try:
+        connection = psycopg2.connect(
+            host=db_proxy.ADDRESS,
+            port=db_proxy.PORT,
+            dbname=login.database,
+            user=login.username,
+            password=login.password,
+            connect_timeout=5,
+            application_name=application_name,
+            options=KEEPALIVE,
+            target_session_attrs="read-write",
+        )
+    except psycopg2.Error as error:
+        raise DatabaseError(_first_line(error)) from error
+    try:
+        connection.autocommit = True
+        yield connection
+    except psycopg2.Error as error:
+        raise DatabaseError(_first_line(error)) from error
+    finally:
+        connection.close()
+
+
+def state(connection: "Connection") -> State:
+    """Read the marker, the unit that migrates now, and whether there are tables."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('charmed_maas.cluster') IS NOT NULL")
+        marker = None
+        if (cursor.fetchone() or (False,))[0]:
+            cursor.execute("SELECT id::text, version FROM charmed_maas.cluster")
+            marker = cursor.fetchone()
+        cursor.execute("SELECT to_regclass('public.maasserver_node') IS NULL")
+        is_empty = bool((cursor.fetchone() or (True,))[0])
+        cluster, version = marker or ("", "")
+        return State(cluster, version, _migrating_unit(connection), is_empty)
+
+
+def record_migration(connection: "Connection", version: str) -> None:
+    """Write the marker after a migration; the cluster's ID stays what it was."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA IF NOT EXISTS charmed_maas")
+        cursor.execute(
+            "CREATE TABLE IF NOT EXISTS charmed_maas.cluster ("
+            "only boolean PRIMARY KEY DEFAULT true CHECK (only), id uuid NOT NULL,"
+            " version text NOT NULL, migrated timestamptz NOT NULL)"
+        )
+        cursor.execute(
+            "INSERT INTO charmed_maas.cluster (id, version, migrated) VALUES (%s, %s, now())"
+            " ON CONFLICT (only) DO UPDATE SET version = excluded.version, migrated = now()",
+            (str(uuid.uuid4()), version),
+        )
+
+
+def try_lock(connection: "Connection", key: int) -> bool:
+    """Take one of our advisory locks for the life of the connection, if it is free."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", (LOCKS, key))
+        return bool((cursor.fetchone() or (False,))[0])
+
+
+def connections_as(connection: "Connection", application_name: str) -> int:
+    """Count the connections to this database that carry an application_name."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = %s",
+            (application_name,),
+        )
+        return int((cursor.fetchone() or (0,))[0])
+
+
+def _migrating_unit(connection: "Connection") -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)"
+            " WHERE locktype = 'advisory' AND granted AND classid = %s AND objid = %s"
+            " AND objsubid = 2 AND datname = current_database()",
+            (LOCKS, MIGRATE),
+        )
+        row = cursor.fetchone()
+    return str(row[0]).removeprefix(MIGRATE_AS) if row else ""
+
+
+def _first_line(error: psycopg2.Error) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

@@ -1,0 +1,166 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""The region's own HAProxy instance, which leads MAAS to the PostgreSQL primary.
+
+MAAS takes exactly one database host, so it gets 127.0.0.1. This instance asks every member's
+Patroni which one is the primary and follows a failover by itself: no MAAS file changes, no MAAS
+service restarts, no Juju event is needed. The distribution's haproxy.service is not touched.
+"""
+
+import csv
+import hashlib
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from charmed_maas import apt_source, commands, files
+
+ADDRESS = "127.0.0.1"
+PORT = 15432
+STATUS_PORT = 15433
+SERVICE = "maas-db-proxy.service"
+CONFIG = Path("/etc/maas-db-proxy/haproxy.cfg")
+HEALTH_CA = Path("/etc/maas-db-proxy/health-ca.pem")
+LOADED = Path("/run/maas-db-proxy/loaded.cfg")
+UNIT = Path("/etc/systemd/system") / SERVICE
+TEMPLATES = Path(__file__).parent / "templates"
+HAPROXY = "/usr/sbin/haproxy"
+SYSTEMCTL = "/usr/bin/systemctl"
+
+
+class ProxyError(Exception):
+    """The proxy's configuration is refused, or the proxy does not start."""
+
+
+@dataclass(frozen=True)
+class Members:
+    """Where the database may be: (address, port) of each member.
+
+    Without a health port there is one endpoint, which the provider keeps pointed at the primary.
+    """
+
+    endpoints: tuple[tuple[str, int], ...]
+    health_port: int = 0
+    health_ca: str = ""
+
+
+def install() -> bool:
+    """Install HAProxy when it is missing."""
+    return apt_source.install(["haproxy"])
+
+
+def render_config(members: Members) -> str:
+    """Return the configuration; its text also changes with the health CA's."""
+    return files.render(
+        TEMPLATES / "maas-db-proxy.cfg.j2",
+        address=ADDRESS,
+        port=PORT,
+        status_port=STATUS_PORT,
+        members=sorted(set(members.endpoints)),
+        health_port=members.health_port,
+        health_ca=HEALTH_CA,
+        health_ca_digest=hashlib.sha256(members.health_ca.encode()).hexdigest(),
+    )
+
+
+def ensure(members: Members) -> bool:
+    """Make the proxy run with this configuration; returns whether anything changed."""
+    changed = _ensure_unit()
+    if members.health_ca:
+        changed |= files.ensure_file(HEALTH_CA, members.health_ca)
+    changed |= ensure_config(members)
+    if not is_running():
+        _systemctl("start", SERVICE)
+        return True
+    if _loaded() != CONFIG.read_text():
+        _systemctl("reload", SERVICE)
+        return True
+    return changed
+
+
+def ensure_config(members: Members) -> bool:
+    """Write the configuration if it differs and HAProxy accepts it; returns changed."""
+    text = render_config(members)
+    if CONFIG.is_file() and CONFIG.read_text() == text:
+        return False
+    candidate = CONFIG.with_suffix(".candidate")
+    files.ensure_file(candidate, text)
+    try:
+        validate(candidate)
+    finally:
+        files.ensure_absent(candidate)
+    return files.ensure_file(CONFIG, text)
+
+
+def validate(path: Path) -> None:
+    """Raise ProxyError with HAProxy's words when it refuses the file."""
+    try:
+        commands.run([HAPROXY, "-c", "-q", "-f", str(path)])
+    except commands.CommandError as error:
+        raise ProxyError(str(error)) from error
+
+
+def stop() -> None:
+    """Stop the proxy, also at the next boot."""
+    if UNIT.exists():
+        _systemctl("disable", "--now", SERVICE)
+
+
+def remove() -> None:
+    """Stop the proxy and take away what was written for it."""
+    stop()
+    for path in (CONFIG, HEALTH_CA, UNIT):
+        files.ensure_absent(path)
+    _systemctl("daemon-reload")
+
+
+def is_running() -> bool:
+    """Tell whether systemd has the proxy up."""
+    done = commands.run([SYSTEMCTL, "is-active", "--quiet", SERVICE], check=False)
+    return done.returncode == 0
+
+
+def primary() -> str:
+    """Return address:port of the member that the proxy leads to, "" when there is none."""
+    try:
+        with urllib.request.urlopen(f"http://{ADDRESS}:{STATUS_PORT}/;csv", timeout=2) as answer:
+            return parse_primary(answer.read().decode())
+    except (urllib.error.URLError, OSError):
+        return ""
+
+
+def parse_primary(text: str) -> str:
+    """Return the address of the server that is up, from HAProxy's CSV."""
+    rows = csv.DictReader(text.removeprefix("# ").splitlines())
+    up = [row for row in rows if row.get("type") == "2" and str(row["status"]).startswith("UP")]
+    return up[0]["addr"] if len(up) == 1 else ""
+
+
+def _ensure_unit() -> bool:
+    text = files.render(
+        TEMPLATES / "maas-db-proxy.service.j2", haproxy=HAPROXY, config=CONFIG, loaded=LOADED
+    )
+    changed = files.ensure_file(UNIT, text)
+    if changed:
+        _systemctl("daemon-reload")
+    enabled = commands.run([SYSTEMCTL, "is-enabled", "--quiet", SERVICE], check=False)
+    if enabled.returncode != 0:
+        _systemctl("enable", SERVICE)
+        changed = True
+    return changed
+
+
+def _loaded() -> str:
+    try:
+        return LOADED.read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def _systemctl(*arguments: str) -> None:
+    try:
+        commands.run([SYSTEMCTL, *arguments])
+    except commands.CommandError as error:
+        raise ProxyError(f"{SERVICE}: {error}") from error

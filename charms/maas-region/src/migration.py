@@ -1,0 +1,172 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""Migrating the MAAS database: by one unit, in a transient systemd unit that outlives a hook.
+
+The job holds a PostgreSQL advisory lock on a connection of its own. Who gets the lock migrates;
+when the lock's connection dies, so does the job with all its processes.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg2
+
+import database
+import region
+from charmed_maas import commands
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2's own name
+
+SERVICE = "maas-region-migrate.service"
+SYSTEMD_RUN = "/usr/bin/systemd-run"
+DPKG = "/usr/bin/dpkg"
+WAIT_S = 60.0
+LIMIT_S = 3600
+
+logger = logging.getLogger(__name__)
+
+
+class MigrationError(Exception):
+    """The database must not be migrated, or migrating it failed; fit for a status message."""
+
+
+def obstacle(
+    state: database.State, expected_cluster: str, own: str, versions: Mapping[str, str]
+) -> str:
+    """Return why this database must not be migrated or served by this unit, "" when it may.
+
+    versions are the MAAS versions of all units; own is this unit's.
+    """
+    if expected_cluster and state.cluster != expected_cluster:
+        found = f"cluster {state.cluster}" if state.cluster else "another MAAS"
+        if state.is_empty:
+            found = "no MAAS"
+        return (
+            f"the database holds {found}, expected {expected_cluster}: integrate db with the"
+            " database of that cluster again"
+        )
+    if not state.version or state.version == own:
+        return ""
+    if not is_newer(own, state.version):
+        return (
+            f"MAAS {own} is older than the database, which is at {state.version}:"
+            " upgrade the packages on this unit"
+        )
+    others = sorted(name for name, version in versions.items() if version != own)
+    if others:
+        return (
+            f"MAAS {own} here, the database is at {state.version}:"
+            f" upgrade the packages on {', '.join(others)} too"
+        )
+    return ""
+
+
+def is_newer(version: str, other: str) -> bool:
+    """Tell whether a package version is newer than another, as dpkg orders them."""
+    argv = [DPKG, "--compare-versions", version, "gt", other]
+    return commands.run(argv, check=False).returncode == 0
+
+
+def start(unit: str, expected_cluster: str, version: str) -> None:
+    """Start the job unless it runs; raises MigrationError."""
+    if is_running():
+        return
+    commands.run([region.SYSTEMCTL, "reset-failed", SERVICE], check=False)
+    argv = [SYSTEMD_RUN, f"--unit={SERVICE}", "--quiet", "--property=Type=exec"]
+    argv += ["--description=Migration of the MAAS database", f"--property=RuntimeMaxSec={LIMIT_S}"]
+    argv += [f"--setenv=PYTHONPATH={Path(__file__).parent}", sys.executable, __file__]
+    argv += ["--unit", unit, "--cluster", expected_cluster, "--version", version]
+    try:
+        commands.run(argv)
+    except commands.CommandError as error:
+        raise MigrationError(str(error)) from error
+
+
+def is_running() -> bool:
+    """Tell whether the job runs or waits for its turn on this machine."""
+    return _show("ActiveState") in ("active", "activating", "deactivating")
+
+
+def has_failed() -> bool:
+    """Tell whether the last job on this machine failed."""
+    return _show("ActiveState") == "failed"
+
+
+def migrate(unit: str, expected_cluster: str, version: str) -> None:
+    """Take the lock, migrate if still needed, and record it; raises on any failure."""
+    login = login_from_config()
+    with database.connect(login, f"{database.MIGRATE_AS}{unit}") as connection:
+        while not database.try_lock(connection, database.MIGRATE):
+            time.sleep(1)
+        # The holder before may have died while its migration's connections still end.
+        while database.connections_as(connection, database.UPGRADE_AS):
+            time.sleep(1)
+        state = database.state(connection)
+        if state.version == version:
+            return
+        if problem := obstacle(state, expected_cluster, version, {}):
+            raise MigrationError(problem)
+        _dbupgrade(connection)
+        database.record_migration(connection, version)
+
+
+def login_from_config() -> database.Login:
+    """Return what regiond.conf says about the database."""
+    config = region.read_config()
+    return database.Login(
+        str(config.get("database_name", "")),
+        str(config.get("database_user", "")),
+        str(config.get("database_pass", "")),
+    )
+
+
+def _dbupgrade(connection: "Connection") -> None:
+    """Run MAAS's migration while the lock's connection lives; kill it when that dies."""
+    env = {**region.ENV, "PGAPPNAME": database.UPGRADE_AS}
+    with subprocess.Popen([region.MAAS_REGION, "dbupgrade"], env=env) as process:
+        try:
+            while process.poll() is None:
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT 1")
+                time.sleep(1)
+        except psycopg2.Error:
+            process.kill()
+            raise
+    if process.returncode != 0:
+        raise MigrationError(f"maas-region dbupgrade exited with {process.returncode}")
+
+
+def _show(key: str) -> str:
+    argv = [region.SYSTEMCTL, "show", "--property", key, "--value", SERVICE]
+    return commands.run(argv, check=False).stdout.strip()
+
+
+def main() -> int:
+    """Run as the transient unit."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    parser = argparse.ArgumentParser()
+    for name in ("--unit", "--cluster", "--version"):
+        parser.add_argument(name, required=True)
+    arguments = parser.parse_args()
+    # systemd stops the whole group; Python would leave dbupgrade to it anyway.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(1))
+    try:
+        migrate(arguments.unit, arguments.cluster, arguments.version)
+    except (MigrationError, database.DatabaseError) as error:
+        logger.error("%s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

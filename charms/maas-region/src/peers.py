@@ -1,0 +1,175 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""The `peers` relation: what the units of maas-region tell one another.
+
+Each unit writes its address, whether it serves, its ID in MAAS, the version of MAAS it has
+installed and the MAAS URL it was started with. The leader writes into the application databag
+what must outlive units: the MAAS URL, the cluster's ID once it has served, which unit has which
+controller, and which controllers have departed.
+"""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import cast
+
+import ops
+
+import controllers
+from charmed_maas import addresses, databag
+from charmed_maas.interfaces import endpoint
+
+
+@dataclass(frozen=True)
+class UnitData:
+    """What each unit writes."""
+
+    address: str = ""
+    ready: bool = False
+    leaving: bool = False
+    system_id: str = ""
+    version: str = ""
+    maas_url: str = ""
+
+    @classmethod
+    def from_databag(cls, data: Mapping[str, str]) -> "UnitData":
+        """Parse; raises databag.DatabagError."""
+        return cls(
+            address=databag.address(data, "address"),
+            ready=databag.boolean(data, "ready"),
+            leaving=databag.boolean(data, "leaving"),
+            system_id=databag.text(data, "system-id"),
+            version=databag.text(data, "version"),
+            maas_url=databag.url(data, "maas-url"),
+        )
+
+    def to_databag(self) -> dict[str, str]:
+        """Return every field, "" for one that is to be absent."""
+        return {
+            "address": self.address,
+            "ready": "true" if self.ready else "",
+            "leaving": "true" if self.leaving else "",
+            "system-id": self.system_id,
+            "version": self.version,
+            "maas-url": self.maas_url,
+        }
+
+
+@dataclass(frozen=True)
+class AppData:
+    """What the leader writes."""
+
+    cluster: str = ""
+    maas_url: str = ""
+    members: tuple[controllers.Member, ...] = ()
+    departed: tuple[controllers.Departed, ...] = ()
+
+    @classmethod
+    def from_databag(cls, data: Mapping[str, str]) -> "AppData":
+        """Parse; raises databag.DatabagError."""
+        return cls(
+            cluster=databag.text(data, "cluster"),
+            maas_url=databag.url(data, "maas-url"),
+            members=tuple(_member(one) for one in databag.objects(data, "controllers")),
+            departed=tuple(_departed(one) for one in databag.objects(data, "departed")),
+        )
+
+    def to_databag(self) -> dict[str, str]:
+        """Return every field, "" for one that is to be absent."""
+        members = [_dashed(asdict(one)) for one in self.members]
+        departed = [_dashed(asdict(one)) for one in self.departed]
+        return {
+            "cluster": self.cluster,
+            "maas-url": self.maas_url,
+            "controllers": databag.dump(members) if members else "",
+            "departed": databag.dump(departed) if departed else "",
+        }
+
+
+class Peers(endpoint.Endpoint):
+    """This unit's side of the peers relation."""
+
+    @property
+    def relation(self) -> ops.Relation | None:
+        """The relation, None until Juju made it."""
+        return self.relations[0] if self.relations else None
+
+    @functools.cached_property
+    def _goals(self) -> ops.hookcmds.GoalState | None:
+        try:
+            return ops.hookcmds.goal_state()
+        except FileNotFoundError:
+            return None  # Without a Juju agent, as in unit tests, there is nobody to ask.
+
+    def living(self, endpoint_name: str = "") -> set[str] | None:
+        """Return the units of this application, or of an endpoint's, that are to stay.
+
+        From goal-state: relation-list leaves out units whose joined event is still to come, and
+        in Juju 4.0 goes on listing removed peers. None where goal-state says nothing.
+        """
+        if not self._goals:
+            return None
+        goals = self._goals.units
+        if endpoint_name:
+            goals = self._goals.relations.get(endpoint_name, {})
+        names = {name for name, goal in goals.items() if "/" in name and goal.status != "dying"}
+        return names or None
+
+    def own(self) -> UnitData:
+        """Return what this unit wrote last."""
+        return self.units().get(self.model.unit.name, UnitData())
+
+    def units(self) -> dict[str, UnitData]:
+        """Return what each living unit wrote, this one too, by unit number."""
+        if not (relation := self.relation):
+            return {}
+        units = {unit.name: unit for unit in relation.units}
+        if (living := self.living()) is not None:
+            units = {name: unit for name, unit in units.items() if name in living}
+        units[self.model.unit.name] = self.model.unit
+        found = {
+            name: self.parse(relation, units[name], UnitData.from_databag)
+            for name in addresses.by_unit_number(units)
+        }
+        return {name: data for name, data in found.items() if data}
+
+    def app(self) -> AppData:
+        """Return what a leader wrote last."""
+        if not (relation := self.relation):
+            return AppData()
+        return self.parse(relation, self.model.app, AppData.from_databag) or AppData()
+
+    def publish(self, data: UnitData) -> None:
+        """Write this unit's databag."""
+        if relation := self.relation:
+            self.write(relation, self.model.unit, data.to_databag())
+
+    def publish_app(self, data: AppData) -> None:
+        """Write the application databag; only the leader may."""
+        if relation := self.relation:
+            self.write(relation, self.model.app, data.to_databag())
+
+
+def _dashed(fields: dict[str, object]) -> dict[str, str]:
+    return {key.replace("_", "-"): str(value) for key, value in fields.items()}
+
+
+def _fields(item: object, *names: str) -> dict[str, str]:
+    entry = cast("dict[str, str]", item) if isinstance(item, dict) else {}
+    fields = {name: databag.text(entry, name) for name in names}
+    if not all(fields.values()) or fields["kind"] not in ("region", "rack"):
+        raise databag.DatabagError("controllers: an entry is no controller")
+    return fields
+
+
+def _member(item: object) -> controllers.Member:
+    fields = _fields(item, "unit", "kind", "system-id")
+    return controllers.Member(fields["unit"], fields["kind"], fields["system-id"])
+
+
+def _departed(item: object) -> controllers.Departed:
+    fields = _fields(item, "kind", "system-id", "since")
+    if not fields["since"].isdecimal():
+        raise databag.DatabagError("departed: since is no number")
+    return controllers.Departed(fields["kind"], fields["system-id"], int(fields["since"]))

@@ -1,0 +1,283 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""The MAAS region controller: packages, regiond.conf, services, identity, health.
+
+All that knows about packages and paths of MAAS's debs is here and in accounts.py.
+"""
+
+import hashlib
+import json
+import socket
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import yaml
+
+from charmed_maas import addresses, apt_source, commands, files
+
+PACKAGE = "maas-region-api"
+# Packages that the region's machine needs besides; maas-dns is an alias of MAAS's since 2.x.
+PACKAGES = (PACKAGE, "maas-dns")
+PORT = 5240
+FIRST_WORKER_PORT = 5250
+LAST_WORKER_PORT = 5270
+MAX_WORKERS = 10
+CONFIG = Path("/etc/maas/regiond.conf")
+DATA = Path("/var/lib/maas")
+OURS = Path("/var/lib/charmed-maas")
+STARTED_WITH = OURS / "started-with"
+NAMED_OPTIONS = Path("/etc/bind/named.conf.options")
+NAMED_OPTIONS_SEEN = OURS / "named-options-seen"
+UNITS = Path("/usr/lib/systemd/system")
+REGIOND = "maas-regiond.service"
+HTTP = "maas-http.service"
+# Those that read regiond.conf; which of them exist depends on the version of MAAS.
+SERVICES = (
+    REGIOND,
+    "maas-apiserver.service",
+    "maas-temporal.service",
+    "maas-temporal-worker.service",
+)
+NAMED = "named.service"
+MAAS_REGION = "/usr/sbin/maas-region"
+SYSTEMCTL = "/usr/bin/systemctl"
+START_S = 60.0
+# MAAS's commands are Python too: the charm's PYTHONPATH is not for them.
+ENV = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LANG": "C.UTF-8",
+    "HOME": "/root",
+}
+
+
+class RegionError(Exception):
+    """A command of MAAS's or systemd's failed; fit for a log and a status message."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What regiond.conf says that the charm decides."""
+
+    maas_url: str
+    address: str
+    database_host: str
+    database_port: int
+    database_name: str
+    database_user: str
+    database_pass: str
+    num_workers: int
+
+
+def install(source: str) -> bool:
+    """Install MAAS from the source when it is missing; raises apt_source.SourceError."""
+    changed = apt_source.ensure(source)
+    return apt_source.install(PACKAGES) or changed
+
+
+def version() -> str:
+    """Return the installed package's version, "" when it is not installed."""
+    return apt_source.version(PACKAGE)
+
+
+def url(address: str) -> str:
+    """Return the URL of the region at an address."""
+    return f"http://{addresses.join_host_port(address, PORT)}/MAAS"
+
+
+def render_config(settings: Settings, present: dict[str, object]) -> str:
+    """Return regiond.conf; keys that are there and not the charm's stay."""
+    ours: dict[str, object] = {
+        "maas_url": settings.maas_url,
+        "broadcast_address": settings.address,
+        "database_host": settings.database_host,
+        "database_port": settings.database_port,
+        "database_name": settings.database_name,
+        "database_user": settings.database_user,
+        "database_pass": settings.database_pass,
+        "num_workers": settings.num_workers,
+    }
+    return yaml.safe_dump({**present, **ours}, default_flow_style=False)
+
+
+def read_config() -> dict[str, object]:
+    """Return what regiond.conf says, {} when it is absent or no mapping."""
+    try:
+        found: object = yaml.safe_load(CONFIG.read_text())
+    except (FileNotFoundError, yaml.YAMLError):
+        return {}
+    return cast("dict[str, object]", found) if isinstance(found, dict) else {}
+
+
+def is_configured(settings: Settings) -> bool:
+    """Tell whether regiond.conf says this, and MAAS was started with it."""
+    text = render_config(settings, read_config())
+    return CONFIG.is_file() and CONFIG.read_text() == text and _started_with() == _digest(text)
+
+
+def ensure_config(settings: Settings) -> bool:
+    """Write regiond.conf if it differs; returns whether it did."""
+    text = render_config(settings, read_config())
+    return files.ensure_file(CONFIG, text, mode=0o640, owner="maas")
+
+
+def start() -> None:
+    """Start MAAS's services, now and at each boot."""
+    _systemctl("enable", "--now", HTTP, *services())
+    _record_start()
+
+
+def restart() -> None:
+    """Restart the services that read regiond.conf; nginx stays."""
+    _systemctl("restart", *services())
+    _record_start()
+
+
+def stop() -> None:
+    """Stop MAAS's services, also at the next boot; nginx ends its requests first."""
+    if not version():
+        return
+    # First, so that HAProxy sends what comes now to another region.
+    _systemctl("disable", "--now", HTTP)
+    _systemctl("disable", "--now", *services())
+    files.ensure_absent(STARTED_WITH)
+
+
+def is_running() -> bool:
+    """Tell whether MAAS's services are up, or will be by systemd's own doing."""
+    states = (_show(name, "ActiveState") for name in (HTTP, *services()))
+    return all(state in ("active", "activating", "reloading") for state in states)
+
+
+def services() -> list[str]:
+    """Return those of MAAS's services that this version of MAAS has."""
+    return [name for name in SERVICES if (UNITS / name).exists()]
+
+
+def health() -> str:
+    """Return what is wrong with this region, "" when it serves.
+
+    It serves when its own event loops are listed, which takes its workers, nginx and the
+    database.
+    """
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/MAAS/rpc/", timeout=5) as answer:
+            text = answer.read()
+    except urllib.error.HTTPError as error:
+        return f"MAAS answers {error.code}"
+    except OSError as error:
+        return f"MAAS does not answer ({getattr(error, 'reason', error)})"
+    return own_event_loops(text, socket.gethostname())
+
+
+def own_event_loops(text: bytes, hostname: str) -> str:
+    """Return what is wrong with the answer of /MAAS/rpc/, "" when it lists this host."""
+    try:
+        loops = json.loads(text)["eventloops"]
+        own = [name for name in loops if name.startswith(f"{hostname.partition('.')[0]}:pid=")]
+    except (ValueError, KeyError, TypeError):
+        return "MAAS answers nonsense in /MAAS/rpc/"
+    return "" if own else "MAAS does not list this region's workers yet"
+
+
+def wait_until_healthy() -> str:
+    """Wait until the region serves, at most a minute from its start; returns health()."""
+    while (problem := health()) and _age_s() < START_S:
+        time.sleep(1)
+    return problem
+
+
+def ensure_named_options() -> bool:
+    """Let MAAS put its include into bind's options, and what conflicts into its database."""
+    before = _named_options()
+    if before is None or _seen_named_options() == _digest(before):
+        return False
+    argv = [MAAS_REGION, "edit_named_options", "--migrate-conflicting-options"]
+    _maas([*argv, "--config-path", str(NAMED_OPTIONS)])
+    after = _named_options() or ""
+    if after != before:
+        _systemctl("restart", NAMED)
+    files.ensure_file(NAMED_OPTIONS_SEEN, _digest(after))
+    return True
+
+
+def shared_secret() -> str:
+    """Return the secret by which racks enrol, "" until the region has started once."""
+    return _read(DATA / "secret")
+
+
+def system_id() -> str:
+    """Return the ID that MAAS gave this region, "" until it has started once."""
+    return _read(DATA / "maas_id")
+
+
+def hostname() -> str:
+    """Return the name under which MAAS lists this region."""
+    return socket.gethostname().partition(".")[0]
+
+
+def forget() -> None:
+    """Take away what makes this machine a region of this MAAS; packages and images stay."""
+    for name in ("maas_id", "maas_uuid", "secret"):
+        files.ensure_absent(DATA / name)
+    # Written by MAAS only when absent: another MAAS must not meet this one's.
+    for path in (DATA / "certificates").glob("*"):
+        files.ensure_absent(path)
+    for path in (CONFIG, STARTED_WITH, NAMED_OPTIONS_SEEN):
+        files.ensure_absent(path)
+
+
+def _named_options() -> str | None:
+    return NAMED_OPTIONS.read_text() if NAMED_OPTIONS.is_file() else None
+
+
+def _seen_named_options() -> str:
+    return _read(NAMED_OPTIONS_SEEN)
+
+
+def _started_with() -> str:
+    return _read(STARTED_WITH)
+
+
+def _record_start() -> None:
+    files.ensure_file(STARTED_WITH, _digest(CONFIG.read_text()), mode=0o600)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _age_s() -> float:
+    """Return for how long regiond has been started; systemd's clock is Python's monotonic."""
+    since_us = int(_show(REGIOND, "InactiveExitTimestampMonotonic") or 0)
+    return time.monotonic() - since_us / 1e6
+
+
+def _show(name: str, key: str) -> str:
+    argv = [SYSTEMCTL, "show", "--property", key, "--value", name]
+    return commands.run(argv, check=False).stdout.strip()
+
+
+def _systemctl(*arguments: str) -> None:
+    try:
+        commands.run([SYSTEMCTL, *arguments], timeout_s=90)
+    except commands.CommandError as error:
+        raise RegionError(str(error)) from error
+
+
+def _maas(argv: list[str]) -> None:
+    try:
+        commands.run(argv, timeout_s=120, env=ENV)
+    except commands.CommandError as error:
+        raise RegionError(str(error)) from error

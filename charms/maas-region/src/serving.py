@@ -1,0 +1,147 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""Bringing a region to serve: proxy, migration, regiond.conf, services, in this order."""
+
+import enum
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import database
+import db_proxy
+import migration
+import region
+
+DRAIN_S = 3.0
+
+
+class Stage(enum.Enum):
+    """How far a region came."""
+
+    UNREACHABLE = "the database does not answer"
+    REFUSED = "this database must not be served"
+    MIGRATING = "this unit migrates the database"
+    ELSEWHERE = "another unit migrates the database"
+    QUEUED = "another unit restarts, this one is next"
+    FAILED = "a command failed"
+    UNHEALTHY = "MAAS runs but does not serve"
+    SERVING = "MAAS serves"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a unit is to serve with; versions are the MAAS versions of all units."""
+
+    unit: str
+    members: db_proxy.Members
+    login: database.Login
+    maas_url: str
+    address: str
+    num_workers: int
+    expected_cluster: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How far it came, why no further, and which cluster the database is."""
+
+    stage: Stage
+    detail: str = ""
+    cluster: str = ""
+
+
+def ensure(wish: Wish) -> Outcome:
+    """Do what is missing until the region serves, and tell how far it came."""
+    try:
+        db_proxy.ensure(wish.members)
+        state = _state(wish)
+        if outcome := _before_start(wish, state):
+            return outcome
+        if outcome := _ensure_started(wish):
+            return outcome
+        if problem := region.wait_until_healthy():
+            return Outcome(Stage.UNHEALTHY, problem, state.cluster)
+        region.ensure_named_options()
+    except database.DatabaseError as error:
+        return Outcome(Stage.UNREACHABLE, str(error))
+    except (db_proxy.ProxyError, migration.MigrationError, region.RegionError) as error:
+        return Outcome(Stage.FAILED, str(error))
+    return Outcome(Stage.SERVING, cluster=state.cluster)
+
+
+def stop() -> None:
+    """Stop MAAS and the way to its database, also at the next boot."""
+    region.stop()
+    db_proxy.stop()
+
+
+def leave() -> None:
+    """Drain, stop for good and forget which MAAS this was; packages and images stay."""
+    if region.version() and region.is_running():
+        # haproxy-vip has been told in the hooks before; this is for what is under way.
+        time.sleep(DRAIN_S)
+    region.stop()
+    db_proxy.remove()
+    region.forget()
+
+
+def _settings(wish: Wish) -> region.Settings:
+    return region.Settings(
+        maas_url=wish.maas_url,
+        address=wish.address,
+        database_host=db_proxy.ADDRESS,
+        database_port=db_proxy.PORT,
+        database_name=wish.login.database,
+        database_user=wish.login.username,
+        database_pass=wish.login.password,
+        num_workers=wish.num_workers,
+    )
+
+
+def _state(wish: Wish) -> database.State:
+    with database.connect(wish.login, f"charmed-maas look {wish.unit}") as connection:
+        return database.state(connection)
+
+
+def _before_start(wish: Wish, state: database.State) -> Outcome | None:
+    """Migrate when needed; returns why MAAS must not start yet, None when it may."""
+    own = region.version()
+    if problem := migration.obstacle(state, wish.expected_cluster, own, wish.versions):
+        return Outcome(Stage.REFUSED, problem)
+    if state.version == own:
+        return None
+    region.ensure_config(_settings(wish))
+    migration.start(wish.unit, wish.expected_cluster, own)
+    end = time.monotonic() + migration.WAIT_S
+    while time.monotonic() < end and migration.is_running():
+        # Only for its own work does a hook wait.
+        if (holder := _state(wish).migrating_unit) not in ("", wish.unit):
+            return Outcome(Stage.ELSEWHERE, f"{holder} migrates the database")
+        time.sleep(1)
+    if migration.is_running():
+        return Outcome(Stage.MIGRATING)
+    if _state(wish).version == own:
+        return None
+    raise migration.MigrationError(
+        f"the migration failed: journalctl -u {migration.SERVICE} on this unit says why"
+    )
+
+
+def _ensure_started(wish: Wish) -> Outcome | None:
+    """Start MAAS, or restart it when it is this unit's turn; None when it runs as wished."""
+    settings = _settings(wish)
+    if not region.is_running():
+        region.ensure_config(settings)
+        region.start()
+        return None
+    if region.is_configured(settings):
+        return None
+    with database.connect(wish.login, f"charmed-maas restart {wish.unit}") as connection:
+        if not database.try_lock(connection, database.RESTART):
+            return Outcome(Stage.QUEUED)
+        region.ensure_config(settings)
+        region.restart()
+        region.wait_until_healthy()
+    return None

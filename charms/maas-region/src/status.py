@@ -1,0 +1,64 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""The status ladder: what the operator must fix first comes first."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import ops
+
+import serving
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a reconcile found; each field is one step of the ladder."""
+
+    is_leaving: bool = False
+    problem: str = ""
+    databag_problems: tuple[str, ...] = ()
+    has_database_relation: bool = False
+    has_database: bool = False
+    has_url: bool = False
+    outcome: serving.Outcome | None = None
+    regions: int = 0
+
+
+def ladder(situation: Situation) -> Iterator[ops.StatusBase]:
+    """Yield every status that applies; the worst one shows."""
+    if situation.is_leaving:
+        yield ops.MaintenanceStatus("leaving")
+        return
+    if situation.problem:
+        yield ops.BlockedStatus(situation.problem)
+    for problem in situation.databag_problems:
+        yield ops.BlockedStatus(problem)
+    if not situation.has_database_relation:
+        yield ops.BlockedStatus("integrate db with postgresql-ha")
+    elif not situation.has_database:
+        yield ops.WaitingStatus("for the database's primary and credentials")
+    elif not situation.has_url:
+        yield ops.WaitingStatus("for the leader to publish the MAAS URL")
+    if situation.outcome:
+        yield _of(situation.outcome, situation.regions)
+
+
+def _of(outcome: serving.Outcome, regions: int) -> ops.StatusBase:
+    stage, detail = outcome.stage, outcome.detail
+    if stage is serving.Stage.SERVING:
+        count = f"{regions} regions" if regions != 1 else "1 region: no high availability"
+        return ops.ActiveStatus(f"serving, {count}")
+    if stage is serving.Stage.UNREACHABLE:
+        return ops.WaitingStatus(f"for the database: {detail}")
+    if stage is serving.Stage.REFUSED:
+        return ops.BlockedStatus(detail)
+    if stage is serving.Stage.MIGRATING:
+        return ops.MaintenanceStatus("migrating the database")
+    if stage is serving.Stage.ELSEWHERE:
+        return ops.WaitingStatus(detail)
+    if stage is serving.Stage.QUEUED:
+        return ops.MaintenanceStatus("waiting for its turn to restart")
+    if stage is serving.Stage.FAILED:
+        return ops.BlockedStatus(detail)
+    return ops.MaintenanceStatus(f"starting: {detail}")
