@@ -1,0 +1,79 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+"""Where every path of the region's HTTP server leads."""
+
+import ipaddress
+
+from maas_standin import VERSION, controllers, networks, settings, users, web
+
+CAPABILITIES = [
+    "networks-management",
+    "static-ipaddresses",
+    "ipv6-deployment-ubuntu",
+    "devices-management",
+    "storage-deployment-ubuntu",
+    "network-deployment-ubuntu",
+    "bridging-interface-ubuntu",
+    "bridging-automatic-ubuntu",
+    "authenticate-api",
+]
+
+
+def _version(_: web.Request) -> web.Response:
+    return web.Response({"capabilities": CAPABILITIES, "version": VERSION, "subversion": ""})
+
+
+def _api_version(_: web.Request) -> web.Response:
+    return web.Response("2.0", content_type=web.TEXT)
+
+
+def _metrics(_: web.Request) -> web.Response:
+    return web.Response("", 404, "text/html; charset=utf-8")
+
+
+def _whoami(request: web.Request) -> web.Response:
+    return web.Response(networks.render_user(request.user))
+
+
+def _tokens(request: web.Request) -> web.Response:
+    keys = users.keys(request.cursor, request.user["id"])
+    return web.Response([{"name": name, "token": key} for key, name in keys])
+
+
+def _rpc(request: web.Request) -> web.Response:
+    """List every worker of every region, with the addresses that are one region's alone."""
+    request.cursor.execute(
+        "SELECT n.hostname, p.pid, host(e.address) AS address, e.port, n.id"
+        " FROM maasserver_regioncontrollerprocess p JOIN maasserver_node n ON n.id = p.region_id"
+        " JOIN maasserver_regioncontrollerprocessendpoint e ON e.process_id = p.id"
+        " ORDER BY p.id, e.address, e.port"
+    )
+    rows = request.cursor.fetchall()
+    owners: dict[str, set[int]] = {}
+    for row in rows:
+        owners.setdefault(row["address"], set()).add(row["id"])
+    loops: dict[str, list[list[str | int]]] = {}
+    for row in rows:
+        if (
+            len(owners[row["address"]]) == 1
+            and not ipaddress.ip_address(row["address"]).is_loopback
+        ):
+            name = f"{row['hostname']}:pid={row['pid']}"
+            loops.setdefault(name, []).append([row["address"], row["port"]])
+    return web.Response({"eventloops": loops}, content_type=web.JSON)
+
+
+PLAIN: dict[str, web.Handler] = {
+    "/MAAS/rpc/": _rpc,
+    "/MAAS/api/version/": _api_version,
+    "/MAAS/metrics": _metrics,
+}
+
+ROUTES: list[tuple[str, web.Resource]] = [
+    (r"/version/", web.Resource({("GET", None): _version}, is_public=True)),
+    (r"/users/", web.Resource({("GET", "whoami"): _whoami})),
+    (r"/account/", web.Resource({("GET", "list_authorisation_tokens"): _tokens})),
+    *settings.ROUTES,
+    *controllers.ROUTES,
+    *networks.ROUTES,
+]

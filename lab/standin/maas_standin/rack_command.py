@@ -1,0 +1,228 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+"""The command maas-rack."""
+
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+import typing
+
+from maas_standin import host, local_config, named, secret
+
+NO_URL = (
+    "MAAS region controller URL must be given when supplying the shared secret via stdin with"
+    " a non-interactive shell."
+)
+_EXAMPLES = """\
+Examples of command usage (with interactive input):
+
+- Supplying both URL and shared secret (not prompted for either):
+
+# maas-rack register --secret <shared-secret> --url <your-url>
+
+- Supplying URL but not shared secret (prompted for shared secret):
+
+# maas-rack register --url <your-url>
+Secret (hex/base16 encoded): <shared-secret>
+Secret installed to /var/lib/maas/secret.
+
+- Supplying shared secret but not URL (prompted for URL):
+
+# maas-rack register --secret <shared-secret>
+MAAS region controller URL: <your-url>
+MAAS region controller URL saved as <your-url>
+
+- Not supplying URL or shared secret (prompted for both):
+
+# maas-rack register
+MAAS region controller URL: <your-url>
+MAAS region controller URL saved as <your-url>
+Secret (hex/base16 encoded): <shared-secret>
+Secret installed to /var/lib/maas/secret.
+
+- Supplying secret via stdin but not URL
+  (error message printed as this is non-interactive shell):
+
+# echo <shared-secret> | maas-rack register
+MAAS region controller URL must be passed as an argument when supplying
+the shared secret via stdin with a non-interactive shell.
+
+- Supplying secret via stdin and URL (not prompted):
+
+# echo <shared-secret> | maas-rack register --url <your-url>
+Secret installed to /var/lib/maas/secret.
+"""
+
+
+class CommandError(Exception):
+    """A mistake of the caller; the text is MAAS's."""
+
+
+def _parse_options(options: argparse.Namespace) -> dict[str, typing.Any]:
+    """Return the keys that a config command sets."""
+    changes: dict[str, typing.Any] = {}
+    try:
+        if options.region_url:
+            changes["maas_url"] = [local_config.parse_url(url) for url in options.region_url]
+        if options.tftp_port:
+            if not options.tftp_port.isdecimal():
+                raise local_config.InvalidValue("Please enter a number")
+            changes["tftp_port"] = local_config.parse_integer(options.tftp_port, 0, 65535)
+        if options.tftp_root:
+            if not pathlib.Path(options.tftp_root).is_dir():
+                reason = f"'{options.tftp_root}' does not exist or is not a directory"
+                raise local_config.InvalidValue(reason)
+            changes["tftp_root"] = options.tftp_root
+        if options.debug:
+            changes["debug"] = local_config.parse_boolean(options.debug)
+    except local_config.InvalidValue as error:
+        raise CommandError(f"formencode.api.Invalid: {error}") from error
+    return changes
+
+
+def _config(options: argparse.Namespace) -> None:
+    local_config.update_rack(_parse_options(options))
+
+
+def _install_shared_secret(_: argparse.Namespace) -> None:
+    _install(secret.read_input())
+
+
+def _install(text: str) -> None:
+    try:
+        secret.install(text)
+    except secret.SecretError as error:
+        raise CommandError(str(error)) from error
+    print(f"Secret installed to {host.SECRET}.")
+
+
+def _systemctl(*arguments: str) -> None:
+    subprocess.run(["/usr/bin/systemctl", *arguments], check=True, timeout=120)
+
+
+def _register(options: argparse.Namespace) -> int:
+    urls = options.url
+    if not urls:
+        if not sys.stdin.isatty():
+            print(NO_URL)
+            return 1
+        urls = [input("MAAS region controller URL: ")]
+        print(f"MAAS region controller URL saved as {urls[0]}")
+    text = options.secret or secret.read_input()
+    _systemctl("stop", "maas-rackd")
+    host.MAAS_ID.unlink(missing_ok=True)
+    try:
+        local_config.update_rack({"maas_url": [local_config.parse_url(url) for url in urls]})
+    except local_config.InvalidValue as error:
+        raise CommandError(f"formencode.api.Invalid: {error}") from error
+    _install(text)
+    _systemctl("enable", "maas-rackd")
+    _systemctl("start", "maas-rackd")
+    return 0
+
+
+def _setup_dns(_: argparse.Namespace) -> None:
+    named.set_up()
+
+
+def _get_named_conf(_: argparse.Namespace) -> None:
+    print(f'include "{named.ZONES}";')
+
+
+def _edit_named_options(options: argparse.Namespace) -> None:
+    try:
+        found = named.parse(options.config_path)
+    except named.NamedError as error:
+        raise CommandError(str(error)) from error
+    if not found.is_managed:
+        named.edit(options.config_path, found)
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--region-url",
+        action="append",
+        help="Change the URL where cluster controllers can reach the MAAS region controller. Use"
+        " parameter multiple times to connect to multiple region controllers.",
+    )
+    parser.add_argument("--tftp-port", help="The root directory for TFTP resources.")
+    parser.add_argument("--tftp-root", help="The root directory for TFTP resources.")
+    parser.add_argument("--debug", help="Enable or disable debug mode.")
+
+
+def _add_register(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = _EXAMPLES
+    parser.add_argument(
+        "--url",
+        action="append",
+        help="URL of the region controller where to connect this rack controller.",
+    )
+    parser.add_argument(
+        "--secret",
+        help="The shared secret required to connect to the region controller. You can find it on"
+        " /var/lib/maas/secret on the region. The secret must be hex/base16 encoded.",
+    )
+
+
+def _add_path(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config-path", default=named.OPTIONS)
+
+
+def _add_nothing(_: argparse.ArgumentParser) -> None:
+    pass
+
+
+ACTIONS: dict[str, tuple[typing.Any, typing.Any, str]] = {
+    "config": (_config, _add_config, "Update configuration settings."),
+    "edit-named-options": (_edit_named_options, _add_path, "Call `edit_options`."),
+    "get-named-conf": (
+        _get_named_conf,
+        _add_nothing,
+        "Return the named configuration snippet.",
+    ),
+    "install-shared-secret": (
+        _install_shared_secret,
+        _add_nothing,
+        "Install a shared-secret to this cluster. When invoked interactively, you'll be prompted"
+        " to enter the secret. Otherwise the secret will be read from the first line of stdin."
+        " In both cases, the secret must be hex/base16 encoded.",
+    ),
+    "register": (
+        _register,
+        _add_register,
+        "Register the rack controller with a region controller.",
+    ),
+    "setup-dns": (_setup_dns, _add_nothing, "Setup MAAS DNS configuration."),
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="maas-rack",
+        description="Command-line interface for the MAAS provisioning component.",
+    )
+    actions = parser.add_subparsers(title="actions")
+    for name, (run, add_arguments, text) in ACTIONS.items():
+        action = actions.add_parser(name, help=text)
+        add_arguments(action)
+        action.set_defaults(run=run)
+    return parser
+
+
+def main() -> int:
+    """Run maas-rack."""
+    if os.geteuid() != 0:
+        print("This utility may only be run as root.", file=sys.stderr)
+        return 1
+    parser = _parser()
+    options = parser.parse_args()
+    if not hasattr(options, "run"):
+        parser.error("Choose a sub-command.")
+    try:
+        return options.run(options) or 0
+    except CommandError as error:
+        print(error, file=sys.stderr)
+        return 1

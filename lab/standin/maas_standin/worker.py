@@ -1,0 +1,76 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+"""A worker process of a region: HTTP on a socket, racks on a port."""
+
+import logging
+import os
+import pathlib
+import signal
+import sys
+import threading
+import time
+import types
+import typing
+
+from maas_standin import api, database, host, local_config, racks, web
+
+logger = logging.getLogger(__name__)
+
+POOL_SIZE = 4
+PORTS = range(5250, 5260)
+
+
+def _listen(pool: database.Pool, system_id: str) -> racks.Server:
+    """Take the first free port that MAAS has for its workers."""
+    for port in PORTS:
+        try:
+            return racks.Server(port, pool, (system_id, os.getpid()))
+        except OSError:
+            continue
+    raise SystemExit("No port is free for racks.")
+
+
+def _refresh_connections(server: racks.Server) -> None:
+    while True:
+        time.sleep(racks.REFRESH_S)
+        server.publish()
+
+
+def _run(*threads: typing.Callable[[], None]) -> None:
+    for target in threads:
+        threading.Thread(target=target, daemon=True).start()
+
+
+def main(number: int, ready: int) -> None:
+    """Serve until told to stop; tell the port on a file descriptor once it listens."""
+    config = local_config.read_region()
+    system_id = host.read(host.MAAS_ID)
+    name = f"maas-regiond-{system_id}"
+    pool = database.Pool(config, name, POOL_SIZE)
+    pool.open_all()
+    application = web.Application(pool, api.ROUTES, api.PLAIN)
+    socket_path = str(host.VAR / f"maas-regiond-webapp.sock.{number}")
+    server = web.Server(socket_path, application, is_verbose=bool(config["debug_http"]))
+    rack_server = _listen(pool, system_id)
+    database.Listener(config, name, {"sys_rack_delete": rack_server.dismiss}).start()
+    stopping = threading.Event()
+
+    def stop(_: int, __: types.FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _run(
+        server.serve_forever, rack_server.serve_forever, lambda: _refresh_connections(rack_server)
+    )
+    with os.fdopen(ready, "w", encoding="ascii") as stream:
+        stream.write(str(rack_server.server_address[1]))
+    stopping.wait()
+    pathlib.Path(socket_path).unlink(missing_ok=True)  # No new request, the others are finished.
+    server.shutdown()
+    server.drain()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(name)s: %(message)s")
+    main(int(sys.argv[1]), int(sys.argv[2]))
