@@ -60,9 +60,15 @@ def run(
     errors = done.stderr.decode(errors="replace")
     log(f"$ {' '.join(map(str, argv))}\n{output}{errors}-> {done.returncode}\n")
     if done.returncode != 0:
-        last = (errors.strip() or output.strip() or "no output").splitlines()[-1].strip()
-        raise StepError(f"{otherwise} ({last}; all of it: {LOG})")
+        raise StepError(f"{otherwise} ({_last(errors) or _last(output)}; all of it: {LOG})")
     return output
+
+
+def _last(output: str) -> str:
+    """Return the last line that says something; charmcraft's last one names its log."""
+    lines = (line.strip() for line in output.splitlines())
+    said = [line for line in lines if line and not line.startswith("Full execution log")]
+    return said[-1] if said else ""
 
 
 def log(text: str) -> None:
@@ -77,7 +83,7 @@ def main(command: Callable[[], int]) -> None:
     try:
         sys.exit(command())
     except StepError as error:
-        print(f"ERROR after {elapsed_s():.0f} s: {error}", file=sys.stderr)
+        print(f"ERROR: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("stopped; run the same command again to continue", file=sys.stderr)

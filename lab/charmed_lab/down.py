@@ -25,6 +25,14 @@ def take_down(stage: Stage) -> None:
     shutil.rmtree(stage.state, ignore_errors=True)
 
 
+def keep_logs(stage: Stage) -> None:
+    """Copy the daemon's log out of the state that is about to go."""
+    kept = ROOT / "logs"
+    kept.mkdir(parents=True, exist_ok=True)
+    for log in stage.state.glob("*.log"):
+        shutil.copyfile(log, kept / f"{stage.name}-{log.name}")
+
+
 def others(stage: Stage) -> list[str]:
     """Return the names of the other stages that are up."""
     return [name for name in OCTETS if name != stage.name and (ROOT / name).exists()]

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 import tomllib
 from collections.abc import Iterable
@@ -150,24 +151,28 @@ def overlapping(subnet: ipaddress.IPv4Network, routes: Iterable[dict[str, Any]])
 
 def pins() -> list[str]:
     """Return the exact versions that the root pyproject.toml pins."""
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
-    return list(project["tool"]["uv"]["constraint-dependencies"])
+    return list(_project()["tool"]["uv"]["constraint-dependencies"])
 
 
-def ensure_venv(requirements: Iterable[str]) -> None:
-    """Make the lab's Python environment, with the pinned versions of what is asked for."""
+def test_requirements() -> list[str]:
+    """Return the packages that the checks and tests import."""
+    return list(_project()["dependency-groups"]["dev"])
+
+
+def ensure_venv(venv: Path, requirements: Iterable[str]) -> None:
+    """Make a Python environment, with the pinned versions of what is asked for."""
     wanted = "\n".join([*sorted(requirements), *pins()])
-    marker = VENV / "wanted"
+    marker = venv / "wanted"
     if marker.exists() and marker.read_text() == wanted:
         return
-    with console.step("making the Python environment"):
-        shutil.rmtree(VENV, ignore_errors=True)
+    with console.step(f"making the Python environment {venv}"):
+        shutil.rmtree(venv, ignore_errors=True)
         ROOT.mkdir(parents=True, exist_ok=True)
         otherwise = "pip cannot install the lab's Python packages: check its index and network"
-        console.run(["python3", "-m", "venv", VENV], otherwise=otherwise)
-        constraints = VENV / "constraints.txt"
+        console.run([sys.executable, "-m", "venv", venv], otherwise=otherwise)
+        constraints = venv / "constraints.txt"
         constraints.write_text("\n".join(pins()))
-        pip = [VENV / "bin/pip", "install", "-q", "-c", constraints]
+        pip = [venv / "bin/pip", "install", "-q", "-c", constraints]
         console.run([*pip, *sorted(requirements)], otherwise=otherwise)
         marker.write_text(wanted)
 
@@ -218,3 +223,7 @@ def _os_release() -> dict[str, str]:
     lines = Path("/etc/os-release").read_text().splitlines()
     pairs = (line.partition("=") for line in lines if "=" in line)
     return {key: value.strip('"') for key, _, value in pairs}
+
+
+def _project() -> dict[str, Any]:
+    return tomllib.loads((REPOSITORY / "pyproject.toml").read_text())

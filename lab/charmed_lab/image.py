@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from . import console, host, lxd
@@ -129,7 +129,7 @@ def build_container(stage: Stage) -> str:
     return f"maaslab-build-{stage.release}"
 
 
-def create(name: str, source: dict[str, object], config: dict[str, str]) -> None:
+def create(name: str, source: Mapping[str, str], config: Mapping[str, str]) -> None:
     """Create a stopped container on the build network."""
     devices = {
         "root": {"type": "disk", "path": "/", "pool": POOL},
@@ -162,9 +162,9 @@ def start(name: str) -> None:
 
 def execute(name: str, script: str, *, otherwise: str, stdin: bytes = b"") -> str:
     """Run a shell script in a container of the build network."""
-    argv = ["lxc", "exec", "-T", name, "--", "sh", "-c", script]
-    env = {"DEBIAN_FRONTEND": "noninteractive"}
-    return console.run(argv, otherwise=otherwise, stdin=stdin, env=env)
+    environment = ["env", "DEBIAN_FRONTEND=noninteractive"]
+    argv = ["lxc", "exec", "-T", name, "--", *environment, "sh", "-c", script]
+    return console.run(argv, otherwise=otherwise, stdin=stdin)
 
 
 def _fingerprint(stage: Stage) -> str:

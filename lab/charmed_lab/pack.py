@@ -24,7 +24,8 @@ from .stage import REPOSITORY, ROOT, Stage
 PLATFORM = "ubuntu@24.04:amd64"
 SUFFIX = "_ubuntu@24.04-amd64.charm"
 OS_RELEASE = 'NAME=Ubuntu\nID=ubuntu\nVERSION_ID="24.04"\nVERSION_CODENAME=noble\n'
-TOOLS = "python3-venv python3-apt git"
+# With python3-dev there, charmcraft has nothing to install, so that two can pack at once.
+TOOLS = "python3-venv python3-dev python3-apt git"
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 # What says where and how this host reaches package indexes.
 PASSED = ("PIP_", "UV_", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY")
@@ -91,7 +92,7 @@ def plan(stage: Stage) -> dict[str, Path]:
 def ensure_builder_copy(stage: Stage) -> None:
     """Make the build container, still empty, while the golden one lies still."""
     if lxd.get(f"/instances/{image.build_container(stage)}") is None:
-        source: dict[str, object] = {"type": "copy", "source": stage.golden}
+        source = {"type": "copy", "source": stage.golden}
         image.create(image.build_container(stage), source, {})
 
 
@@ -152,7 +153,7 @@ def _pack(stage: Stage, files: list[str], charm: str, target: Path) -> None:
     marker = json.dumps({"lab": stage.base})
     script = (
         f"set -e; cd {tree}/charms/{charm}; export PATH=/opt/charmcraft/bin:$PATH HOME=/root "
-        "CHARMCRAFT_EXPERIMENTAL_MONOREPO=1 XDG_RUNTIME_DIR=/run UV_LINK_MODE=hardlink; "
+        "CHARMCRAFT_EXPERIMENTAL_MONOREPO=1; "
         f"export CHARMCRAFT_IMAGE_INFO='{marker}'; "
         f"charmcraft pack --destructive-mode --platform={PLATFORM}"
     )

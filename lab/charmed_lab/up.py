@@ -23,7 +23,7 @@ POLL_S = 2.0
 ADMIN = "lab/bin/juju run maas-region/leader create-admin username=admin email=admin@example.com"
 
 
-def prepare(stage: Stage, requirements: Iterable[str]) -> dict[str, Path]:
+def prepare(stage: Stage) -> dict[str, Path]:
     """Bring the host to where machines can be made; return the packed charms."""
     host.require_root()
     host.require_disk()
@@ -37,7 +37,7 @@ def prepare(stage: Stage, requirements: Iterable[str]) -> dict[str, Path]:
     if not charms:
         raise StepError("there is no charms/*/charmcraft.yaml: run this from a full checkout")
     with ThreadPoolExecutor() as pool:
-        venv = pool.submit(host.ensure_venv, requirements)
+        venv = pool.submit(host.ensure_venv, host.VENV, REQUIREMENTS)
         others = [pool.submit(apt_repo.ensure, stage)]
         image.ensure_base(stage)
         if not all(path.exists() for path in charms.values()):
@@ -65,6 +65,12 @@ def overlay(stage: Stage) -> str:
     )
 
 
+def place(stage: Stage, charms: dict[str, Path]) -> None:
+    """Put bundle, charms and overlay where the stage deploys from."""
+    pack.place(charms, stage.bundle)
+    (stage.bundle / "overlay.yaml").write_text(overlay(stage))
+
+
 def deploy(stage: Stage, charms: dict[str, Path]) -> None:
     """Deploy the bundle; one that is deployed from these charms is left as it is."""
     parts = [*sorted(map(str, charms.values())), overlay(stage)]
@@ -74,8 +80,7 @@ def deploy(stage: Stage, charms: dict[str, Path]) -> None:
     if mark.exists() and mark.read_text() == wanted:
         return
     with console.step("deploying bundle.yaml"):
-        pack.place(charms, stage.bundle)
-        (stage.bundle / "overlay.yaml").write_text(overlay(stage))
+        place(stage, charms)
         models = juju.run(stage, "models", "--format", "json", otherwise="juju models failed")
         if f'"{MODEL}"' not in models and f"/{MODEL}" not in models:
             juju.run(stage, "add-model", MODEL, otherwise="the model cannot be made")
@@ -136,7 +141,7 @@ def unsettled(report: dict[str, Any]) -> list[str]:
 
 def bring_up(stage: Stage) -> None:
     """Do all that `lab/up` does, for one stage."""
-    charms = prepare(stage, REQUIREMENTS)
+    charms = prepare(stage)
     juju.ensure_daemon(stage)
     power_on(stage)
     deploy(stage, charms)

@@ -1,0 +1,141 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+"""The checks that need no machine: `python -m charmed_lab.checks format|lint|static|unit …`."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from .stage import REPOSITORY
+
+# No result is worth less than a failure: a killed or empty run must not count as nothing.
+NO_REPORT = (0, 1)
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many checks passed and failed."""
+
+    passed: int = 0
+    failed: int = 0
+
+    def __add__(self, other: "Count") -> "Count":
+        return Count(self.passed + other.passed, self.failed + other.failed)
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed"
+
+
+def ruff_format() -> Count:
+    """Check that every file is formatted."""
+    return _command("ruff", "format", "--check", "--quiet", ".")
+
+
+def lint() -> Count:
+    """Check the rules of the style, and the spelling."""
+    tracked = subprocess.run(
+        ["git", "-c", f"safe.directory={REPOSITORY}", "ls-files", "-z"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        check=False,
+    ).stdout
+    words = "ans,aks,nd,te,assertIn"
+    files = [name for name in tracked.decode().split("\0") if name and "recordings" not in name]
+    spelling = _command("codespell", "-L", words, *files)
+    return _command("ruff", "check", "--quiet", ".") + spelling
+
+
+def static() -> Count:
+    """Check the types of all rooms; each has its own import paths in the root pyproject.toml."""
+    return _command("pyright", "--pythonpath", sys.executable)
+
+
+def unit() -> Count:
+    """Run the unit tests: one process a room, for four modules are called `charm`."""
+    rooms = [path.parent for path in sorted(REPOSITORY.glob("charms/*/charmcraft.yaml"))]
+    rooms += [REPOSITORY / "lib", REPOSITORY / "lab", REPOSITORY]
+    total = Count()
+    with tempfile.TemporaryDirectory() as scratch:
+        for room in rooms:
+            if (room / "tests/unit").is_dir():
+                total += _covered(room, Path(scratch))
+        coverage = [sys.executable, "-m", "coverage"]
+        data = [f"--data-file={scratch}/all", f"--rcfile={REPOSITORY / 'pyproject.toml'}"]
+        files = [str(path) for path in Path(scratch).glob("cover-*")]
+        subprocess.run([*coverage, "combine", "--quiet", *data, *files], check=False)
+        subprocess.run([*coverage, "report", *data], cwd=REPOSITORY, check=False)
+    return total
+
+
+def pytest(
+    *arguments: str | Path,
+    cwd: Path = REPOSITORY,
+    prefix: Sequence[str | Path] = (sys.executable, "-m"),
+    env: Mapping[str, str] | None = None,
+) -> Count:
+    """Run pytest and count its results from the report that it writes."""
+    with tempfile.TemporaryDirectory() as scratch:
+        report = Path(scratch) / "report.xml"
+        argv = [*prefix, "pytest", "-q", f"--junit-xml={report}", *arguments]
+        code = _run(argv, cwd, env)
+        return count(report.read_text() if report.exists() else "", code)
+
+
+def count(report: str, code: int) -> Count:
+    """Count the results in a JUnit report; a run that failed without one failed is one failed."""
+    try:
+        suites = ElementTree.fromstring(report).iter("testsuite")  # noqa: S314 (our own pytest's)
+    except ElementTree.ParseError:
+        return Count(*NO_REPORT)
+    passed = failed = 0
+    for suite in suites:
+        bad = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        failed += bad
+        passed += int(suite.get("tests", 0)) - bad - int(suite.get("skipped", 0))
+    return Count(passed, failed if code == 0 or failed else 1)
+
+
+def _covered(room: Path, scratch: Path) -> Count:
+    name = room.name if room != REPOSITORY else "root"
+    print(f"--- unit tests of {name}", flush=True)
+    source = room / "src" if (room / "src").is_dir() else room
+    data = f"--data-file={scratch}/cover-{name}"
+    omit = "--omit=*/tests/*"
+    coverage = [sys.executable, "-m", "coverage", "run", data, f"--source={source}", omit, "-m"]
+    if room == REPOSITORY:
+        return pytest("tests/unit")
+    return pytest("tests/unit", cwd=room, prefix=coverage)
+
+
+def _command(*argv: str) -> Count:
+    """Run a tool of this environment as one check."""
+    tool = Path(sys.executable).with_name(argv[0])
+    return Count(1, 0) if _run([tool, *argv[1:]], REPOSITORY, None) == 0 else Count(0, 1)
+
+
+def _run(argv: Sequence[str | Path], cwd: Path, env: Mapping[str, str] | None) -> int:
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
+    sys.stdout.flush()
+    return subprocess.run(argv, cwd=cwd, env=environment, check=False).returncode
+
+
+CHECKS = {"format": ruff_format, "lint": lint, "static": static, "unit": unit}
+
+
+def main(names: Sequence[str]) -> int:
+    """Run the named checks and print their sum."""
+    total = Count()
+    for name in names:
+        print(f"=== {name}", flush=True)
+        total += CHECKS[name]()
+    print(total)
+    return 1 if total.failed or not total.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,111 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+"""Test everything on one bare machine: `lab/test [PART …]`."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from . import checks, console, down, host, juju, lxd, pack, up
+from .checks import Count
+from .console import StepError
+from .machines import MachineError
+from .stage import REPOSITORY, Stage, StageError
+
+STAGE = "test"
+LONG_BASE = "debian@12"
+VENV = host.VENV.with_name("venv-test")
+PARTS = (*checks.CHECKS, "pack", "lab", "lab-long")
+DEPLOY = "tests/integration/test_deploy.py"
+REST = ("tests/integration", f"--ignore={DEPLOY}")
+CONFORMANCE = "tests/conformance"
+
+
+def enter_environment() -> None:
+    """Go on in the Python environment of the tests; make it first."""
+    host.require_root()
+    host.ensure_packages()
+    host.ensure_venv(VENV, host.test_requirements())
+    python = VENV / "bin/python"
+    if sys.prefix != str(VENV):
+        os.environ["PATH"] = f"{VENV}/bin:{os.environ['PATH']}"
+        argv = [str(python), "-m", "charmed_lab.trial", *sys.argv[1:]]
+        os.execv(python, argv)  # noqa: S606 (no shell is what is wanted)
+
+
+def run_lab(stage: Stage, stories: Sequence[Sequence[str]]) -> Count:
+    """Tell stories on a fresh stage; leave nothing of it behind but its logs."""
+    total = Count()
+    host.ensure_lxd()
+    down.take_down(stage)
+    try:
+        charms = up.prepare(stage)
+        juju.ensure_daemon(stage)
+        up.place(stage, charms)
+        juju.run(stage, "add-model", up.MODEL, otherwise="the model cannot be made")
+        for arguments in stories:
+            console.say(f"telling {arguments[0]}")
+            total += checks.pytest("-s", "--durations=0", *arguments, env=_environment(stage))
+            if total.failed and DEPLOY in arguments:
+                console.say("the bundle did not come up: the other stories are not told")
+                break
+    finally:
+        console.say("taking the test stage down")
+        down.keep_logs(stage)
+        down.take_down(stage)
+    return total
+
+
+def run_part(part: str) -> Count:
+    """Run one part and count its results; a step that fails is one failure."""
+    console.say(f"=== {part}")
+    try:
+        if part == "pack":
+            up.prepare(Stage(STAGE))
+            return Count(len(pack.charm_names()), 0)
+        if part == "lab":
+            told = [(DEPLOY,), (CONFORMANCE,), REST]
+            there = [story for story in told if (REPOSITORY / story[0]).exists()]
+            return run_lab(Stage(STAGE), there)
+        if part == "lab-long":
+            return run_lab(Stage(STAGE, LONG_BASE), [(DEPLOY,)])
+    except (StepError, MachineError, StageError, lxd.LXDError) as error:
+        print(f"ERROR: {error}", flush=True)
+        return Count(0, 1)
+    return checks.CHECKS[part]()
+
+
+def command() -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser("lab/test", description=__doc__)
+    parser.add_argument("part", nargs="*", metavar="PART", help=f"one of {', '.join(PARTS)}")
+    parts = parser.parse_args().part or PARTS[:-1]
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    enter_environment()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    counts = {part: run_part(part) for part in parts}
+    for part, result in counts.items():
+        print(f"{part:10} {result.passed} passed {result.failed} failed")
+    total = sum(counts.values(), Count())
+    console.say("done")
+    print(total)
+    return 1 if total.failed or not total.passed else 0
+
+
+def _environment(stage: Stage) -> dict[str, str]:
+    """Return what the stories know of the stage."""
+    return {
+        **juju.environment(stage),
+        "JUJU": str(juju.CLIENT),
+        "FAULT": str(REPOSITORY / "lab/bin/fault"),
+        "BUNDLE": str(stage.bundle / "bundle.yaml"),
+        "OVERLAY": str(stage.bundle / "overlay.yaml"),
+        "MODEL": up.MODEL,
+    }
+
+
+if __name__ == "__main__":
+    console.main(command)
