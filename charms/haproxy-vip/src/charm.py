@@ -1,0 +1,266 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""Operate HAProxy and keepalived: one virtual IP in front of all MAAS regions."""
+
+import logging
+from collections.abc import Collection, Sequence
+
+import ops
+
+import config
+import haproxy
+import keepalived
+import network
+import peers
+import routes
+from charmed_maas import addresses, apt_source
+from charmed_maas.interfaces import maas_api
+
+logger = logging.getLogger(__name__)
+
+API = "api"
+REFUSALS = (
+    apt_source.SourceError,
+    config.ConfigError,
+    haproxy.HAProxyError,
+    keepalived.KeepalivedError,
+    network.NetworkError,
+    routes.RouteError,
+)
+
+
+class HAProxyVIPCharm(ops.CharmBase):
+    """One unit of haproxy-vip."""
+
+    def __init__(self, framework: ops.Framework) -> None:
+        super().__init__(framework)
+        self.api = maas_api.MAASAPIRequirer(self, API)
+        self._statuses: list[ops.StatusBase] = []
+        peer = self.on[peers.PEERS]
+        for event in (
+            *(self.on.install, self.on.start, self.on.config_changed, self.on.leader_elected),
+            *(self.on.upgrade_charm, self.on.update_status, self.api.on.changed),
+            *(peer.relation_created, peer.relation_joined, peer.relation_changed),
+        ):
+            framework.observe(event, self._reconcile)
+        framework.observe(peer.relation_departed, self._on_departed)
+        framework.observe(self.on[API].relation_departed, self._on_departed)
+        framework.observe(self.on.stop, self._on_stop)
+        framework.observe(self.on.remove, self._on_remove)
+        framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
+        framework.observe(self.on.show_vip_action, self._on_show_vip)
+        framework.observe(self.on.move_vip_action, self._on_move_vip)
+        framework.observe(self.on.pause_action, self._on_pause)
+        framework.observe(self.on.resume_action, self._on_resume)
+
+    def _reconcile(self, event: ops.EventBase) -> None:
+        """Bring the unit to the state that config and relations describe."""
+        if isinstance(event, ops.InstallEvent):
+            keepalived.set_flag(keepalived.LEAVING, on=False)
+        if keepalived.is_set(keepalived.LEAVING):
+            return
+        try:
+            self._statuses = list(self._converge(event))
+        except REFUSALS as refusal:
+            logger.warning("nothing was changed: %s", refusal)
+            self._statuses = [ops.BlockedStatus(str(refusal))]
+
+    def _on_departed(self, event: ops.RelationDepartedEvent) -> None:
+        """Give the VIP away as soon as this unit is known to go, with HAProxy still serving."""
+        if event.departing_unit == self.unit:
+            keepalived.set_flag(keepalived.LEAVING, on=True)
+            keepalived.stop()
+            # Juju 4.0 does not tell the others of a departing peer; a changed databag does.
+            peers.publish(self.model, "", ())
+        elif event.relation.name == peers.PEERS:
+            self._reconcile(event)
+
+    def _on_stop(self, _: ops.StopEvent) -> None:
+        keepalived.set_flag(keepalived.LEAVING, on=True)
+        keepalived.stop()
+        haproxy.stop()
+
+    def _on_remove(self, _: ops.RemoveEvent) -> None:
+        """Leave the machine as the packages made it; others may share it."""
+        keepalived.remove()
+        haproxy.ensure_idle()
+
+    def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
+        """Report what reconciling found; without it (show-vip) the status stays as it is."""
+        for status in self._statuses:
+            event.add_status(status)
+
+    def _on_show_vip(self, event: ops.ActionEvent) -> None:
+        vip = keepalived.configured_vip()
+        if not vip:
+            event.fail("there is no VIP here yet: set vip to a free address")
+            return
+        servers = haproxy.servers()
+        event.set_results(
+            {
+                "vip": vip,
+                "url": config.maas_url(vip, haproxy.configured_port()),
+                "holder": str(keepalived.is_vip_holder(vip)).lower(),
+                "paused": str(keepalived.is_set(keepalived.PAUSED)).lower(),
+                "regions": ", ".join(
+                    f"{server.name} {'up' if server.is_up else 'down'}" for server in servers
+                ),
+            }
+        )
+
+    def _on_move_vip(self, event: ops.ActionEvent) -> None:
+        vip = keepalived.configured_vip()
+        if not vip or not keepalived.is_vip_holder(vip):
+            event.fail("this unit does not hold the VIP: run move-vip on the one that does")
+            return
+        port = haproxy.configured_port()
+        moved = keepalived.move_vip(vip, lambda: network.answers(vip, port))
+        if not moved:
+            event.fail("no other unit took the VIP: this one keeps it")
+            return
+        event.set_results({"vip": vip, "holder": "false"})
+        self._reconcile(event)
+
+    def _on_pause(self, event: ops.ActionEvent) -> None:
+        if not keepalived.configured_peers():
+            event.fail("there is no other unit to hold the VIP: run add-unit first")
+            return
+        keepalived.set_flag(keepalived.PAUSED, on=True)
+        self._reconcile(event)
+
+    def _on_resume(self, event: ops.ActionEvent) -> None:
+        keepalived.set_flag(keepalived.PAUSED, on=False)
+        self._reconcile(event)
+
+    def _converge(self, event: ops.EventBase) -> list[ops.StatusBase]:
+        """Change what differs; returns the unit's statuses. Raises one of REFUSALS."""
+        haproxy.install()
+        keepalived.install()
+        self.unit.set_workload_version(haproxy.version())
+        cfg = config.parse(self.config)
+        own = self._own_address(cfg.vip)
+        others = peers.others(self.model)
+        if not cfg.vip:
+            self._idle(own)
+            return [ops.BlockedStatus("set vip to a free address in the units' subnet")]
+        here = network.interfaces()
+        backends = self.api.backends()
+        self._refuse_own(cfg.vip, others, backends, here)
+        place = network.place(here, cfg.vip, name=cfg.interface, preferred=own)
+        ports = self._serve(cfg, backends, network.own_addresses(here))
+        keepalived.set_flag(keepalived.MOVING, on=False)
+        keepalived.ensure_config(self._group(cfg, place, others))
+        peers.publish(self.model, place.own, [peer.address for peer in others])
+        waiting = self._missing(event, cfg, place.own, others)
+        if not waiting:
+            keepalived.ensure_running()
+        self.unit.set_ports(*ports)
+        if self.unit.is_leader():
+            self.api.publish(maas_api.RequirerAppData(vip=cfg.vip, url=cfg.url))
+        return self._status(cfg, waiting)
+
+    def _idle(self, own: str) -> None:
+        """Serve nothing: there is no VIP."""
+        keepalived.ensure_idle()
+        haproxy.ensure_idle()
+        peers.publish(self.model, own, ())
+        self.unit.set_ports()
+        if self.unit.is_leader():
+            self.api.publish(maas_api.RequirerAppData())
+
+    def _refuse_own(
+        self,
+        vip: str,
+        others: Sequence[peers.Peer],
+        backends: Sequence[maas_api.Backend],
+        here: Sequence[network.Interface],
+    ) -> None:
+        """Raise NetworkError when the VIP is a machine's own address."""
+        owners = {one.address: one.unit for one in (*backends, *others)}
+        if keepalived.configured_vip() != vip:
+            owners |= dict.fromkeys(network.own_addresses(here), self.unit.name)
+        network.refuse_own(vip, owners)
+
+    def _serve(
+        self, cfg: config.Config, backends: Sequence[maas_api.Backend], here: Collection[str]
+    ) -> list[int]:
+        """Have HAProxy serve what the regions ask for; returns the ports on the VIP.
+
+        What the regions wrote badly, or did not write yet, leaves HAProxy as it is.
+        """
+        services = self.api.services()
+        found = routes.build(services, backends, vip=cfg.vip, port=cfg.port)
+        held = network.held_ports(
+            cfg.vip, [route.port for route in found], own_unit=haproxy.SERVICE
+        )
+        found = routes.bindable(found, held, backends=backends, here=here)
+        unclear = self.api.problems or (self.api.relations and not services)
+        if not (unclear and haproxy.is_managed()):
+            text = haproxy.render_config(found, balance=cfg.balance, maxconn=haproxy.maxconn())
+            if haproxy.ensure_config(text) and any(backend.ready for backend in backends):
+                haproxy.settle()
+        return sorted({cfg.port, *(route.port for route in found)})
+
+    def _group(
+        self, cfg: config.Config, place: network.Place, others: Sequence[peers.Peer]
+    ) -> keepalived.Group:
+        return keepalived.Group(
+            unit=self.unit.name,
+            vip=cfg.vip,
+            prefix=cfg.prefix,
+            interface=place.interface,
+            own=place.own,
+            peers=[peer.address for peer in others],
+            vrrp_id=cfg.vrrp_id,
+            advert_interval_s=cfg.advert_interval_s,
+        )
+
+    def _missing(
+        self, event: ops.EventBase, cfg: config.Config, own: str, others: Sequence[peers.Peer]
+    ) -> str:
+        """Return whom this unit must wait for before it may take part, "" for nobody."""
+        if keepalived.is_running():
+            return ""
+        if unaware := peers.unaware(others, own, lambda one: network.answers(one, cfg.port)):
+            return f"{', '.join(unaware)} to advertise to this unit"
+        # update-status comes only after every waiting relation event: who is unknown by then
+        # does not run.
+        if len(others) + 1 < self.app.planned_units() and not isinstance(
+            event, ops.UpdateStatusEvent
+        ):
+            return "the other units' addresses"
+        return ""
+
+    def _status(self, cfg: config.Config, waiting: str) -> list[ops.StatusBase]:
+        """Return what is to be fixed, worst first, or how this unit serves."""
+        if self.api.problems:
+            return [ops.BlockedStatus(f"nothing was changed: {self.api.problems[0]}")]
+        if not self.api.relations:
+            return [ops.BlockedStatus("integrate api with maas-region")]
+        if waiting:
+            return [ops.WaitingStatus(f"waiting for {waiting}")]
+        if keepalived.is_set(keepalived.PAUSED):
+            return [ops.MaintenanceStatus("paused: run resume to take part again")]
+        servers = haproxy.servers()
+        if not servers:
+            return [ops.WaitingStatus("waiting for a region's address")]
+        up = sum(server.is_up for server in servers)
+        if not up:
+            return [ops.WaitingStatus(f"none of {len(servers)} regions answers its health check")]
+        holder = keepalived.is_vip_holder(cfg.vip)
+        role = "VIP holder" if holder else f"standby for {cfg.vip}"
+        return [ops.ActiveStatus(f"{role}, {up}/{len(servers)} regions up")]
+
+    def _own_address(self, vip: str) -> str:
+        """Return this unit's address; never the VIP, which Juju may see on the machine too."""
+        binding = self.model.get_binding(peers.PEERS)
+        if not binding:
+            return ""
+        found = [str(binding.network.ingress_address)]
+        found += [str(one.address) for one in binding.network.interfaces if one.address]
+        return next((addresses.parse_address(one) for one in found if one != vip), "")
+
+
+if __name__ == "__main__":
+    ops.main(HAProxyVIPCharm)

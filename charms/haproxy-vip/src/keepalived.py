@@ -1,0 +1,223 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""keepalived: the VIP's VRRP instance, and the files by which it is told to let go."""
+
+import hashlib
+import re
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from charmlibs import systemd
+
+import haproxy
+from charmed_maas import addresses, apt_source, commands, files
+
+SERVICE = "keepalived.service"
+KEEPALIVED = "/usr/sbin/keepalived"
+IP = "/usr/sbin/ip"
+TEMPLATES = Path(__file__).parent / "templates"
+CONFIG = Path("/etc/keepalived/keepalived.conf")
+DROP_IN = Path("/etc/systemd/system/keepalived.service.d/haproxy-vip.conf")
+# The digest of the configuration that keepalived was last started or reloaded with.
+LOADED = haproxy.STATE / "keepalived.loaded"
+PAUSED = haproxy.STATE / "paused"
+MOVING = haproxy.STATE / "moving"
+LEAVING = haproxy.STATE / "leaving"
+TAKEOVER_MARGIN_S = 2.0
+
+
+class KeepalivedError(Exception):
+    """keepalived refused a configuration or does not run; fit for a status message."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The VRRP group as this unit sees it; peers are the other units' addresses."""
+
+    unit: str
+    vip: str
+    prefix: int
+    interface: str
+    own: str
+    peers: Sequence[str]
+    vrrp_id: int
+    advert_interval_s: float
+
+    @property
+    def vip_cidr(self) -> str:
+        """The VIP with its prefix."""
+        return f"{self.vip}/{self.prefix}"
+
+    @property
+    def priority(self) -> int:
+        """Different for each unit; high, for a low one adds to the time of a takeover."""
+        return 254 - addresses.unit_number(self.unit) % 200
+
+
+def install() -> bool:
+    """Install keepalived, idle until it is configured; returns whether it was missing."""
+    if not apt_source.install(["keepalived"]):
+        return False
+    systemd.service_disable(SERVICE)
+    return True
+
+
+def render_config(group: Group) -> str:
+    """Return the configuration."""
+    return files.render(
+        TEMPLATES / "keepalived.conf.j2",
+        router_id=group.unit.replace("/", "-"),
+        down=haproxy.DOWN,
+        paused=PAUSED,
+        moving=MOVING,
+        interface=group.interface,
+        vrrp_id=group.vrrp_id,
+        priority=group.priority,
+        advert_interval_s=f"{group.advert_interval_s:g}",
+        own=group.own,
+        peers=group.peers,
+        vip_cidr=group.vip_cidr,
+    )
+
+
+def ensure_config(group: Group) -> bool:
+    """Write the configuration and the drop-in; returns whether either changed.
+
+    A running keepalived is not told yet: ensure_running does that. Raises KeepalivedError.
+    """
+    for flag in (PAUSED, MOVING):
+        if not flag.exists():
+            files.ensure_file(flag, "0\n")
+    drop_in = files.render(
+        TEMPLATES / "keepalived.service.conf.j2",
+        vip_cidr=group.vip_cidr,
+        interface=group.interface,
+    )
+    text = render_config(group)
+    if not CONFIG.is_file() or CONFIG.read_text() != text:
+        validate(text)
+    changed = files.ensure_file(CONFIG, text)
+    if files.ensure_file(DROP_IN, drop_in):
+        systemd.daemon_reload()
+        changed = True
+    return changed
+
+
+def validate(text: str) -> None:
+    """Check a configuration as keepalived does; raises KeepalivedError with its complaint."""
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as candidate:
+        candidate.write(text)
+        candidate.flush()
+        done = commands.run([KEEPALIVED, "--config-test", "-f", candidate.name], check=False)
+    if done.returncode:
+        lines = (done.stdout + done.stderr).strip().splitlines() or ["no reason given"]
+        words = re.sub(r"^\(\S+ (Line \d+)\)\s*", "", lines[0])
+        raise KeepalivedError(f"keepalived refuses the configuration: {words[:200]}")
+
+
+def ensure_running() -> bool:
+    """Start keepalived, or reload it when its configuration changed; returns whether it did."""
+    digest = hashlib.sha256(CONFIG.read_bytes()).hexdigest()
+    try:
+        if not is_running():
+            systemd.service_enable(SERVICE)
+            systemd.service_start(SERVICE)
+        elif not LOADED.is_file() or LOADED.read_text() != digest:
+            systemd.service_reload(SERVICE)
+        else:
+            return False
+    except systemd.SystemdError as error:
+        raise KeepalivedError(f"keepalived does not run: {error}") from error
+    files.ensure_file(LOADED, digest)
+    return True
+
+
+def is_running() -> bool:
+    """Tell whether the service is active."""
+    return systemd.service_running(SERVICE)
+
+
+def stop() -> bool:
+    """Stop keepalived now and at every boot: another unit takes the VIP at once."""
+    was_running = is_running()
+    if was_running:
+        systemd.service_stop(SERVICE)
+    systemd.service_disable(SERVICE)
+    return was_running
+
+
+def ensure_idle() -> bool:
+    """Stop keepalived and remove what was configured; returns whether there was anything."""
+    if not CONFIG.is_file() and not DROP_IN.exists():
+        return False
+    stop()
+    for path in (CONFIG, DROP_IN, LOADED):
+        files.ensure_absent(path)
+    systemd.daemon_reload()
+    return True
+
+
+def configured_peers() -> list[str]:
+    """Return the addresses that the running keepalived advertises to."""
+    if not CONFIG.is_file():
+        return []
+    found = re.search(r"unicast_peer \{(.*?)\}", CONFIG.read_text(), re.DOTALL)
+    return found.group(1).split() if found else []
+
+
+def configured_vip() -> str:
+    """Return the VIP that keepalived puts on this machine, "" before there is one."""
+    if not CONFIG.is_file():
+        return ""
+    found = re.search(r"virtual_ipaddress \{\s*([^\s/]+)/", CONFIG.read_text())
+    return found.group(1) if found else ""
+
+
+def is_vip_holder(vip: str) -> bool:
+    """Tell whether the VIP is on one of this machine's interfaces."""
+    found = commands.run([IP, "-o", "address", "show", "to", addresses.host_cidr(vip)])
+    return bool(found.stdout.strip())
+
+
+def set_flag(flag: Path, *, on: bool) -> bool:
+    """Tell keepalived to let the VIP go, or that it may take it; returns whether it changed.
+
+    Written in place: keepalived watches the file itself.
+    """
+    if is_set(flag) == on and flag.exists():
+        return False
+    flag.parent.mkdir(parents=True, exist_ok=True)
+    flag.write_text("1\n" if on else "0\n")
+    return True
+
+
+def is_set(flag: Path) -> bool:
+    """Tell whether a flag is on."""
+    return flag.is_file() and flag.read_text().strip() == "1"
+
+
+def remove() -> None:
+    """Remove keepalived's configuration and what is remembered for it."""
+    ensure_idle()
+    for flag in (PAUSED, MOVING, LEAVING):
+        files.ensure_absent(flag)
+
+
+def move_vip(vip: str, is_taken: Callable[[], bool]) -> bool:
+    """Let the VIP go until another unit has it; returns whether one took it."""
+    found = re.search(r"advert_int (\S+)", CONFIG.read_text())
+    advert_interval_s = float(found.group(1)) if found else 1.0
+    set_flag(MOVING, on=True)
+    try:
+        deadline = time.monotonic() + 4 * advert_interval_s + TAKEOVER_MARGIN_S
+        while time.monotonic() < deadline:
+            if not is_vip_holder(vip) and is_taken():
+                return True
+            time.sleep(0.1)
+        return False
+    finally:
+        set_flag(MOVING, on=False)

@@ -1,0 +1,59 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""What the units of haproxy-vip tell each other: addresses, and whom they advertise to.
+
+A unit's keepalived may start only once the others send it their advertisements, or two units
+would hold the VIP. So each unit publishes the addresses that its keepalived knows.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import ops
+
+import charmed_maas.peers
+from charmed_maas import databag
+
+PEERS = "peers"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another unit: its address and the addresses that its keepalived advertises to."""
+
+    unit: str
+    address: str
+    known: tuple[str, ...]
+
+
+def others(model: ops.Model) -> list[Peer]:
+    """Return the other units that have published an address, by unit number.
+
+    What another revision of this charm garbled counts as not published.
+    """
+    found: list[Peer] = []
+    if not (relation := model.get_relation(PEERS)):
+        return found
+    for unit in charmed_maas.peers.living_units(relation):
+        data = relation.data[unit]
+        try:
+            address = databag.address(data, "address")
+            known = databag.strings(data, "peers")
+        except databag.DatabagError:
+            continue
+        if address:
+            found.append(Peer(unit.name, address, known))
+    return found
+
+
+def publish(model: ops.Model, address: str, known: Sequence[str]) -> None:
+    """Write this unit's databag."""
+    if relation := model.get_relation(PEERS):
+        values = {"address": address, "peers": databag.dump(list(known)) if known else ""}
+        databag.write(relation.data[model.unit], values)
+
+
+def unaware(found: Sequence[Peer], own: str, is_alive: Callable[[str], bool]) -> list[str]:
+    """Return the units that live but do not advertise to this one yet."""
+    return [peer.unit for peer in found if own not in peer.known and is_alive(peer.address)]

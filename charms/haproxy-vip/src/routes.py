@@ -1,0 +1,108 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""From the regions' services to HAProxy's frontends and backends: values to values."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from charmed_maas import addresses
+from charmed_maas.interfaces.maas_api import Backend, Service
+
+
+class RouteError(Exception):
+    """The services that the regions ask for do not fit together; fit for a status message."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """One region in a backend; the id is the same on every unit, for consistent hashing."""
+
+    name: str
+    endpoint: str
+    id: int
+
+
+@dataclass(frozen=True)
+class Route:
+    """One service: where the VIP listens, which servers take it.
+
+    track is the HTTP backend whose health checks also stand for a TCP service's servers.
+    """
+
+    name: str
+    mode: str
+    port: int
+    bind: str
+    check: str
+    servers: tuple[Server, ...]
+    track: str = ""
+
+
+def build(
+    services: Sequence[Service], backends: Sequence[Backend], *, vip: str, port: int
+) -> list[Route]:
+    """Return the routes by port; raises RouteError when two want the same one."""
+    chosen = serving(backends)
+    tracked = next((f"{one.name}-regions" for one in services if one.mode == "http"), "")
+    routes = [
+        Route(
+            name=service.name,
+            mode=service.mode,
+            port=service.listen_port or port,
+            bind=addresses.join_host_port(vip, service.listen_port or port),
+            check=service.check,
+            servers=_servers(chosen, service.backend_port),
+            track=tracked if service.mode == "tcp" else "",
+        )
+        for service in services
+    ]
+    for kind in ("port", "name"):
+        values = [getattr(route, kind) for route in routes]
+        if twice := {value for value in values if values.count(value) > 1}:
+            raise RouteError(f"the regions ask twice for {kind} {min(twice)}")
+    return sorted(routes, key=lambda route: route.port)
+
+
+def serving(backends: Sequence[Backend]) -> list[Backend]:
+    """Return the regions that take traffic; all of them when none says so.
+
+    HAProxy's own health checks still tell which of those answers.
+    """
+    return [one for one in backends if one.ready] or list(backends)
+
+
+def bindable(
+    found: Sequence[Route],
+    held: Mapping[int, str],
+    *,
+    backends: Sequence[Backend],
+    here: Collection[str],
+) -> list[Route]:
+    """Return the routes that this machine can serve; held names who has which port already.
+
+    A TCP service is left out where a region on this machine answers (its services bind their
+    ports on every address, sooner or later) or somebody else does. An HTTP one raises
+    RouteError.
+    """
+    has_region = any(backend.address in here for backend in backends)
+    served: list[Route] = []
+    for route in found:
+        if route.mode == "http" and route.port in held:
+            raise RouteError(
+                f"port {route.port} is held by {held[route.port]}: set port to a free one"
+            )
+        if route.mode == "http" or not (has_region or route.port in held):
+            served.append(route)
+    return served
+
+
+def _servers(backends: Sequence[Backend], port: int) -> tuple[Server, ...]:
+    return tuple(
+        Server(
+            name=one.unit.replace("/", "-"),
+            endpoint=addresses.join_host_port(one.address, port),
+            id=addresses.unit_number(one.unit) + 1,
+        )
+        for one in backends
+    )
