@@ -105,8 +105,8 @@ def _covered(room: Path, scratch: Path) -> Count:
     print(f"--- unit tests of {name}", flush=True)
     source = room / "src" if (room / "src").is_dir() else room
     data = f"--data-file={scratch}/cover-{name}"
-    omit = "--omit=*/tests/*"
-    coverage = [sys.executable, "-m", "coverage", "run", data, f"--source={source}", omit, "-m"]
+    options = [data, f"--source={source}", "--omit=*/tests/*", "--branch"]
+    coverage = [sys.executable, "-m", "coverage", "run", *options, "-m"]
     if room == REPOSITORY:
         return pytest("tests/unit")
     return pytest("tests/unit", cwd=room, prefix=coverage)

@@ -1,0 +1,90 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+from typing import Any
+
+import pytest
+import yaml
+
+from charmed_lab import host, juju, up
+from charmed_lab.console import StepError
+from charmed_lab.stage import Stage
+
+
+def unit(workload: str, agent: str = "idle", message: str = "") -> dict[str, Any]:
+    return {
+        "machine": "0",
+        "workload-status": {"current": workload, "message": message},
+        "juju-status": {"current": agent},
+    }
+
+
+def status(**units: dict[str, Any]) -> dict[str, Any]:
+    return {"applications": {"a": {"units": {f"a/{n[1:]}": u for n, u in units.items()}}}}
+
+
+def test_every_unit_that_is_not_active_and_idle_is_named():
+    report = status(
+        u0=unit("active"),
+        u1=unit("blocked", message="set vip"),
+        u2=unit("active", "executing"),
+        u3=unit("unknown"),
+    )
+    assert up.unsettled(report) == ["a/1 blocked: set vip", "a/2 executing", "a/3 unknown"]
+
+
+def test_overlay_sets_what_only_this_site_knows():
+    applications = yaml.safe_load(up.overlay(Stage("test")))["applications"]
+    assert applications["haproxy-vip"]["options"] == {"vip": "10.89.0.100/24"}
+    line = "deb [trusted=yes] file:/srv/lab-apt ./"
+    assert applications["maas-region"]["options"] == {"source": line}
+    assert applications["maas-rack"]["options"] == {"source": line}
+
+
+def test_waiting_ends_with_the_units_that_did_not_come(monkeypatch: pytest.MonkeyPatch):
+    def report(_: Stage) -> dict[str, Any]:
+        return status(u0=unit("active"), u1=unit("waiting", message="for the database"))
+
+    monkeypatch.setattr(juju, "status", report)
+    monkeypatch.setattr(up, "ACTIVE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(up, "POLL_S", 0.01)
+    with pytest.raises(StepError, match="a/1 waiting: for the database"):
+        up.wait_until_active(Stage())
+
+
+def test_a_hook_that_keeps_failing_ends_the_waiting_early(monkeypatch: pytest.MonkeyPatch):
+    def report(_: Stage) -> dict[str, Any]:
+        return status(u0=unit("error", message='hook failed: "install"'))
+
+    monkeypatch.setattr(juju, "status", report)
+    monkeypatch.setattr(up, "ERROR_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(up, "POLL_S", 0.01)
+    with pytest.raises(StepError, match="hook failed"):
+        up.wait_until_active(Stage())
+
+
+def test_waiting_ends_when_all_are_active(monkeypatch: pytest.MonkeyPatch):
+    reports = iter([{}, status(u0=unit("maintenance")), status(u0=unit("active"))])
+    monkeypatch.setattr(juju, "status", lambda _: next(reports))
+    monkeypatch.setattr(up, "POLL_S", 0.01)
+    up.wait_until_active(Stage())
+
+
+def test_another_users_route_is_found_and_the_default_route_is_not():
+    subnet = Stage().subnet
+    default = {"dst": "default", "dev": "eth0"}
+    assert host.overlapping(subnet, [default, {"dst": "10.87.0.0/24", "dev": "br"}]) is None
+    assert host.overlapping(subnet, [default, {"dst": "10.0.0.0/8", "dev": "vpn"}]) == "vpn"
+    assert host.overlapping(subnet, [{"dst": "10.88.0.7", "dev": "tun"}]) == "tun"
+
+
+def test_every_pin_is_one_exact_version():
+    names = [pin.partition("==")[0].lower() for pin in host.pins()]
+    assert all("==" in pin for pin in host.pins())
+    assert len(set(names)) == len(names)
+
+
+def test_everything_that_tests_import_is_pinned():
+    pinned = {pin.partition("==")[0].lower() for pin in host.pins()}
+    wanted = {name.partition("[")[0].lower() for name in host.test_requirements()}
+    assert wanted <= pinned
