@@ -68,10 +68,14 @@ class RequirerUnitData:
 
 @dataclass(frozen=True)
 class Enrolment:
-    """What a rack needs to join: URLs, the MAAS URL first, and the shared secret."""
+    """What a rack needs to join: URLs, the MAAS URL first, and the shared secret.
+
+    region_urls are the regions' own, by which a rack knows how many there are.
+    """
 
     urls: tuple[str, ...]
     shared_secret: str
+    region_urls: tuple[str, ...] = ()
 
 
 class MAASRPCProvider(Endpoint):
@@ -100,7 +104,8 @@ class MAASRPCRequirer(Endpoint):
         secret = (secrets.read(self.model, data.secret_id) or {}).get(SECRET_FIELD)
         if not secret:
             return None
-        return Enrolment(tuple(dict.fromkeys((data.maas_url, *data.region_urls))), secret)
+        urls = tuple(dict.fromkeys((data.maas_url, *data.region_urls)))
+        return Enrolment(urls, secret, data.region_urls)
 
     def publish(self, data: RequirerUnitData) -> None:
         """Write this unit's databag of each relation."""

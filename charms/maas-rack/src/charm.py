@@ -1,0 +1,100 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""Operate a MAAS rack controller: enrolled with the regions, connected to each of them."""
+
+import logging
+
+import ops
+
+import peers
+import rack
+from charmed_maas import apt_source
+from charmed_maas.interfaces import maas_rpc
+
+logger = logging.getLogger(__name__)
+
+RPC = "rpc"
+REFUSALS = (apt_source.SourceError, rack.RackError)
+
+
+class MAASRackCharm(ops.CharmBase):
+    """One unit of maas-rack."""
+
+    def __init__(self, framework: ops.Framework) -> None:
+        super().__init__(framework)
+        self.rpc = maas_rpc.MAASRPCRequirer(self, RPC)
+        self._statuses: list[ops.StatusBase] = []
+        peer = self.on[peers.PEERS]
+        for event in (
+            *(self.on.install, self.on.start, self.on.config_changed, self.on.leader_elected),
+            *(self.on.upgrade_charm, self.on.update_status, self.on.secret_changed),
+            *(self.rpc.on.changed, peer.relation_created, peer.relation_joined),
+            *(peer.relation_changed, peer.relation_departed),
+        ):
+            framework.observe(event, self._reconcile)
+        framework.observe(self.on.stop, self._on_stop)
+        framework.observe(self.on.remove, self._on_stop)
+        framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
+
+    def _reconcile(self, _: ops.EventBase) -> None:
+        """Bring the unit to the state that config and relations describe."""
+        try:
+            self._statuses = list(self._converge())
+        except REFUSALS as refusal:
+            logger.warning("nothing was changed: %s", refusal)
+            self._statuses = [ops.BlockedStatus(str(refusal))]
+
+    def _on_stop(self, _: ops.EventBase) -> None:
+        """Leave MAAS; a region deletes the controller. The packages stay."""
+        rack.leave()
+
+    def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
+        """Report what reconciling found."""
+        for status in self._statuses:
+            event.add_status(status)
+
+    def _converge(self) -> list[ops.StatusBase]:
+        """Change what differs; returns the unit's statuses. Raises one of REFUSALS."""
+        rack.install(str(self.config["source"]))
+        self.unit.set_workload_version(rack.version())
+        if not self.rpc.relations:
+            rack.leave()
+            peers.publish(self.model, "")
+            return [ops.BlockedStatus("integrate rpc with maas-region")]
+        if not (enrolment := self.rpc.get()):
+            if self.rpc.problems:
+                problem = self.rpc.problems[0]
+                return [ops.BlockedStatus(f"nothing was changed: {problem}")]
+            return [ops.WaitingStatus("waiting for maas-region to share URL and secret")]
+        if not self._enrol(enrolment):
+            return [ops.MaintenanceStatus("waiting for its turn to restart with a new MAAS URL")]
+        return [self._connection_status(rack.hosts(enrolment.region_urls))]
+
+    def _enrol(self, enrolment: maas_rpc.Enrolment) -> bool:
+        """Have rackd run with URL and secret; returns False while another rack goes first."""
+        url, secret = enrolment.urls[0], enrolment.shared_secret
+        rack.ensure_config(enrolment.urls)
+        rack.ensure_secret(secret)
+        current = rack.is_current(url, secret)
+        if not current:
+            turn = peers.is_turn(peers.before(self.model), url)
+            if rack.can_wait(secret) and not (turn or rack.waited_long()):
+                return False
+            rack.restart(url, secret)
+            rack.settle(rack.hosts(enrolment.region_urls))
+        peers.publish(self.model, rack.started_url())
+        self.rpc.publish(
+            maas_rpc.RequirerUnitData(hostname=rack.hostname(), system_id=rack.system_id())
+        )
+        return True
+
+    def _connection_status(self, regions: set[str]) -> ops.StatusBase:
+        found = rack.connected(regions)
+        if not found:
+            return ops.WaitingStatus(f"connected to none of {len(regions)} regions")
+        return ops.ActiveStatus(f"connected to {len(found)} of {len(regions)} regions")
+
+
+if __name__ == "__main__":
+    ops.main(MAASRackCharm)
