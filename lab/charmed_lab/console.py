@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """What the operator sees: steps with elapsed seconds, and one sentence when one fails."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -38,6 +39,19 @@ def step(text: str) -> Iterator[None]:
     yield
     if (took := time.monotonic() - begun) >= 1:
         say(f"{text}: done in {took:.0f} s")
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Keep other commands of the lab from making the same things at the same time."""
+    ROOT.mkdir(parents=True, exist_ok=True)
+    with (ROOT / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another command of the lab is at work: waiting for it …")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def run(

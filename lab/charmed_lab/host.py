@@ -6,6 +6,7 @@ import ipaddress
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -80,7 +81,7 @@ def ensure_lxd() -> None:
             unit = "snap.lxd.daemon" if shutil.which("snap") and not _has_deb() else "lxd"
             console.run(["systemctl", "start", unit], otherwise="systemd cannot start LXD")
         else:
-            _forget_dead_dnsmasq()
+            _forget_dead_daemon()
             ROOT.mkdir(parents=True, exist_ok=True)
             with (ROOT / "lxd.log").open("ab") as log:
                 subprocess.Popen(
@@ -197,15 +198,21 @@ def _ask(path: str, data: dict[str, Any]) -> None:
         raise StepError(f"LXD cannot make {data['name']}: {error}") from error
 
 
-def _forget_dead_dnsmasq() -> None:
-    """End dnsmasq processes that a killed LXD left, for they hold the bridges' addresses."""
+def _forget_dead_daemon() -> None:
+    """Clear away what a killed LXD left in the way of the next.
+
+    Its dnsmasq processes hold the bridges' addresses. Its process ID files may name other
+    processes by now, which the next LXD would kill.
+    """
     for pid in (path.name for path in Path("/proc").iterdir() if path.name.isdecimal()):
         try:
             argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
         if argv[0].endswith(b"dnsmasq") and any(b"=/var/lib/lxd/networks/" in a for a in argv):
-            os.kill(int(pid), 15)
+            os.kill(int(pid), signal.SIGTERM)
+    for left in Path("/var/lib/lxd/networks").glob("*/*.pid"):
+        left.unlink()
 
 
 def _installed(packages: Iterable[str]) -> set[str]:

@@ -27,6 +27,11 @@ def prepare(stage: Stage) -> dict[str, Path]:
     """Bring the host to where machines can be made; return the packed charms."""
     host.require_root()
     host.require_disk()
+    with console.alone():
+        return _prepare(stage)
+
+
+def _prepare(stage: Stage) -> dict[str, Path]:
     host.ensure_packages()
     host.ensure_lxd()
     host.ensure_pool()

@@ -17,11 +17,13 @@ from charmed_lab.stage import Stage
 class FakeLXD:
     """LXD's answers, kept in dictionaries; commands answer as the test says."""
 
+    answer: Callable[[], tuple[int, bytes]]
+
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.instances: dict[str, dict[str, Any]] = {}
         self.calls: list[str] = []
         self.pid = 1
-        self.answer: Callable[[], tuple[int, bytes]] = lambda: (0, b"running\n1\n")
+        self.answer = lambda: (0, b"running\n1\n")
         for name in ("get", "request", "push", "set_state", "delete_instance", "run"):
             monkeypatch.setattr(lxd, name, getattr(self, name))
 
