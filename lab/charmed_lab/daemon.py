@@ -1,0 +1,303 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+"""The lab's controller: one process per stage that serves the client and runs the agents."""
+
+import argparse
+import json
+import logging
+import os
+import random
+import socket
+import socketserver
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from . import machine_tools, uniter
+from .agent import MachinesAPI, Runtime, UnitAgent, machine_command
+from .api import API
+from .machines import MachineError, Machines
+from .model import ALIVE, DYING, Application, JujuError, Machine, Model, Status
+from .stage import Stage
+from .store import Store, World
+
+logger = logging.getLogger(__name__)
+LEASE_S, RENEW_S = 60.0, 30.0
+POLL_S = 1.0
+PROVISION_RETRY_S = 10.0
+CONTACT_TIMEOUT_S = 1.0
+# Nothing listens here: a living machine refuses the connection at once.
+CLOSED_PORT = 9
+
+
+class Daemon:
+    """The threads around the store: servers, agents, provisioning, leases."""
+
+    def __init__(self, stage: Stage, machines: MachinesAPI, seed: int) -> None:
+        self._stage = stage
+        fresh = World(seed, str(uuid.uuid4()))
+        self.store = Store(stage.state / "juju", fresh)
+        rng = random.Random(self.store.world.seed)
+        self.runtime = Runtime(self.store, machines, stage.hooks, str(stage.gateway), rng)
+        self.api = API(self.store, stage.hooks / "charms", rng)
+        self._machines = machines
+        self._agents: dict[str, threading.Thread] = {}
+        self._workers: dict[str, threading.Thread] = {}
+        self._provision_slots = threading.BoundedSemaphore(2)
+
+    def serve(self) -> None:
+        """Run until the process ends."""
+        self.start()
+        self.runtime.stopping.wait()
+
+    def start(self) -> None:
+        """Start all threads."""
+        logger.info("stage %s, seed %s", self._stage.name, self.store.world.seed)
+        self._interrupt_tasks()
+        self._install_tools()
+        self._stage.run.mkdir(parents=True, exist_ok=True)
+        self._listen(self._stage.run / "api.sock", self._answer_client, mode=0o600)
+        self._listen(self._stage.hooks / machine_tools.TOOL_SOCKET, self._answer_tool, mode=0o666)
+        for loop in (self._supervise, self._watch_machines):
+            threading.Thread(target=self._forever, args=(loop,), daemon=True).start()
+
+    def _install_tools(self) -> None:
+        self._stage.hooks.mkdir(parents=True, exist_ok=True)
+        program = self._stage.hooks / "jujuc"
+        program.write_text(machine_tools.JUJUC)
+        program.chmod(0o755)
+
+    def _interrupt_tasks(self) -> None:
+        """Fail the actions that ran when the last daemon ended."""
+        with self.store.change() as world:
+            for model in world.models.values():
+                for task in model.tasks.values():
+                    if task.status == "running":
+                        task.status, task.message = "failed", "action terminated"
+                        task.completed = time.time()
+
+    def _listen(self, path: Path, answer: Callable[[dict[str, Any]], Any], *, mode: int) -> None:
+        """Answer one JSON line a connection on a unix socket."""
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                if line := self.rfile.readline():
+                    self.wfile.write(json.dumps(answer(json.loads(line))).encode() + b"\n")
+
+        class Server(socketserver.ThreadingUnixStreamServer):
+            daemon_threads = True
+            request_queue_size = 128
+
+        path.unlink(missing_ok=True)
+        server = Server(str(path), Handler)
+        path.chmod(mode)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def _forever(self, loop: Callable[[], None]) -> None:
+        while not self.runtime.stopping.is_set():
+            try:
+                loop()
+            except Exception:
+                logger.exception("in %s", loop.__name__)
+                self.runtime.stopping.wait(POLL_S)
+
+    # Answers.
+
+    def _answer_client(self, question: dict[str, Any]) -> dict[str, Any]:
+        method = question["method"]
+        call = getattr(self.api, method)
+        try:
+            with self.store.change():
+                return {"result": call(**question["params"])}
+        except JujuError as error:
+            return {"error": str(error)}
+
+    def _answer_tool(self, question: dict[str, Any]) -> list[Any]:
+        context = self.runtime.contexts.get(question["context"])
+        if context is None:
+            return [1, "", "ERROR this tool runs only inside a hook or action\n"]
+        with self.store.look():
+            return list(context.call(question["tool"], question["args"], question["files"]))
+
+    # Agents, provisioning, removal.
+
+    def _supervise(self) -> None:
+        """Start what should run and is not running; give leases; drop what has ended."""
+        with self.store.look() as world:
+            self.store.changed.wait(POLL_S)
+            for model in world.models.values():
+                for unit in model.units.values():
+                    self._ensure_agent(model, unit.name)
+                for machine in model.machines.values():
+                    self._ensure_worker(model, machine)
+        with self.store.change() as world:
+            now = time.time()
+            for model in list(world.models.values()):
+                for app in model.applications.values():
+                    self._lease(model, app, now)
+                if model.life == DYING and not model.applications and not model.machines:
+                    del world.models[model.name]
+
+    def _ensure_agent(self, model: Model, unit: str) -> None:
+        key = f"{model.uuid} {unit}"
+        if key not in self._agents or not self._agents[key].is_alive():
+            self._agents[key] = UnitAgent(self.runtime, model.name, unit)
+            self._agents[key].start()
+
+    def _ensure_worker(self, model: Model, machine: Machine) -> None:
+        """Create a machine that is not there yet, delete one that ends, run its commands."""
+        ends = machine.life == DYING and not model.units_on(machine.number)
+        pending = machine.instance_id == "pending"
+        waiting = any(
+            task.receiver == machine.number and task.status == "pending"
+            for task in model.tasks.values()
+        )
+        key = f"{model.uuid} {machine.number}"
+        if not (ends or pending or waiting):
+            return
+        if key in self._workers and self._workers[key].is_alive():
+            return
+        work = self._delete if ends else self._create if pending else self._run_commands
+        worker = threading.Thread(
+            target=work, args=(model.name, machine.number, machine.slot), daemon=True
+        )
+        self._workers[key] = worker
+        worker.start()
+
+    def _create(self, model: str, number: str, slot: str) -> None:
+        try:
+            with self._provision_slots:
+                self._machines.create(slot)
+            mac = self._ask(slot, "cat", "/sys/class/net/eth0/address")
+            hostname = self._ask(slot, "hostname")
+        except MachineError as error:
+            logger.warning("machine %s: %s", number, error)
+            with self.store.change() as world:
+                machine = world.models[model].machines[number]
+                machine.status = Status("provisioning error", str(error), time.time())
+            self.runtime.stopping.wait(PROVISION_RETRY_S)
+            return
+        with self.store.change() as world:
+            machine, now = world.models[model].machines[number], time.time()
+            machine.address = self._machines.address(slot)
+            machine.instance_id = self._machines.instance_id(slot)
+            machine.mac, machine.hostname = mac, hostname
+            machine.boot_id, machine.present = self._machines.boot_id(slot), True
+            machine.status = Status("running", "Running", now)
+            machine.agent = Status("started", "", now)
+            for unit in world.models[model].units_on(number):
+                unit.set_workload("waiting", "agent initialising", now)
+
+    def _ask(self, slot: str, *argv: str) -> str:
+        return self._machines.exec(slot, list(argv), timeout_s=30).stdout.decode().strip()
+
+    def _delete(self, model: str, number: str, slot: str) -> None:
+        try:
+            self._machines.delete(slot)
+        except MachineError as error:
+            logger.warning("machine %s: %s", number, error)
+            self.runtime.stopping.wait(PROVISION_RETRY_S)
+            return
+        with self.store.change() as world:
+            world.models[model].machines.pop(number, None)
+
+    def _run_commands(self, model: str, number: str, slot: str) -> None:
+        """Run what `juju exec --machine` asked for."""
+        with self.store.change() as world:
+            tasks = world.models[model].tasks.values()
+            task = next(t for t in tasks if t.receiver == number and t.status == "pending")
+            task.status, task.started = "running", time.time()
+            task_id, command = task.id, task.parameters["command"]
+        try:
+            done = self._machines.exec(slot, machine_command(command))
+            results: dict[str, Any] = {"return-code": done.returncode}
+            for name, text in (("stdout", done.stdout), ("stderr", done.stderr)):
+                if text:
+                    results[name] = text.decode(errors="replace")
+        except MachineError as error:
+            results = {"return-code": 1, "stderr": str(error)}
+        with self.store.change() as world:
+            task = world.models[model].tasks[task_id]
+            task.results, task.status, task.completed = results, "completed", time.time()
+
+    # Machines that come and go.
+
+    def _watch_machines(self) -> None:
+        """Note which machines can be reached, and which have booted again."""
+        with self.store.look() as world:
+            known = [
+                (model.name, machine.number, machine.slot, machine.address)
+                for model in world.models.values()
+                for machine in model.machines.values()
+                if machine.address and machine.life == ALIVE
+            ]
+        for model, number, slot, address in known:
+            boot_id = self._machines.boot_id(slot)
+            present = boot_id is not None and reachable(address)
+            with self.store.change() as world:
+                found = world.models.get(model)
+                if found and number in found.machines:
+                    self._note(found, found.machines[number], boot_id, present=present)
+        self.runtime.stopping.wait(POLL_S)
+
+    def _note(self, model: Model, machine: Machine, boot_id: str | None, *, present: bool) -> None:
+        if present != machine.present:
+            machine.present = present
+            lost = Status("down", "agent is not communicating with the server", time.time())
+            machine.agent = Status("started", "", time.time()) if present else lost
+        if present and boot_id != machine.boot_id:
+            machine.boot_id = boot_id
+            for unit in model.units_on(machine.number):
+                uniter.rebooted(unit)
+
+    # Leases.
+
+    def _lease(self, model: Model, app: Application, now: float) -> None:
+        """Renew an application's lease, or give it to another unit once it is over."""
+        units = model.units_of(app.name)
+        present = {u.name for u in units if model.machines[u.machine].present}
+        if app.leader in present and now >= app.renewed + RENEW_S:
+            app.renewed, app.lease_until = now, now + LEASE_S
+        if app.leader and now < app.lease_until:
+            return
+        candidates = sorted(
+            unit.name for unit in units if unit.life == ALIVE and unit.name in present
+        )
+        if candidates:
+            app.leader = self.runtime.rng.choice(candidates)
+            app.renewed, app.lease_until = now, now + LEASE_S
+            for unit in units:
+                unit.elected = unit.elected and unit.name == app.leader
+
+
+def reachable(address: str) -> bool:
+    """Tell whether a machine answers: a refused connection is an answer too."""
+    with socket.socket() as link:
+        link.settimeout(CONTACT_TIMEOUT_S)
+        try:
+            link.connect((address, CLOSED_PORT))
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+    return True
+
+
+def main() -> None:
+    """Run the daemon of the stage that LAB_STAGE names, in the foreground."""
+    parser = argparse.ArgumentParser(prog="charmed_lab.daemon", description=__doc__)
+    parser.add_argument("--seed", type=int, help="shuffle what Juju leaves open by this number")
+    seed = parser.parse_args().seed
+    if seed is None:
+        seed = int(os.environ.get("LAB_SEED") or random.SystemRandom().randrange(10**6))
+    form = "%(asctime)s %(levelname)s %(message)s"
+    logging.basicConfig(level=logging.INFO, format=form)
+    stage = Stage.current()
+    Daemon(stage, Machines(stage), seed).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,463 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+"""The hook tools: what a charm may ask and set while one of its events runs."""
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import output, ports, uniter
+from .model import DYING, Hook, JujuError, Model, Relation, Scope, Status, Task, Unit
+from .secret_tools import SecretTools
+from .store import Store
+from .toolcall import Call, Usage, parse
+
+STATUSES = ("maintenance", "blocked", "waiting", "active")
+ACTION_KEY = re.compile(r"[a-z0-9](([a-z0-9-]*)?[a-z0-9])?")
+NAMES = [
+    "action-fail",
+    "action-get",
+    "action-log",
+    "action-set",
+    "application-version-set",
+    "close-port",
+    "config-get",
+    "credential-get",
+    "goal-state",
+    "is-leader",
+    "juju-log",
+    "juju-reboot",
+    "network-get",
+    "open-port",
+    "opened-ports",
+    "relation-get",
+    "relation-ids",
+    "relation-list",
+    "relation-model-get",
+    "relation-set",
+    "resource-get",
+    "secret-add",
+    "secret-get",
+    "secret-grant",
+    "secret-ids",
+    "secret-info-get",
+    "secret-remove",
+    "secret-revoke",
+    "secret-set",
+    "state-delete",
+    "state-get",
+    "state-set",
+    "status-get",
+    "status-set",
+    "storage-list",
+    "unit-get",
+]
+
+
+@dataclass
+class Context(SecretTools):
+    """What one event or action may see and do, and what it wants committed."""
+
+    store: Store
+    model_name: str
+    unit_name: str
+    hook: Hook | None = None
+    task: Task | None = None
+    writes: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    app_reads: dict[str, dict[str, str]] = field(default_factory=dict)
+    opened: dict[str, list[str]] | None = None
+    state: dict[str, str] | None = None
+    secret_ops: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    results: dict[str, Any] = field(default_factory=dict)
+    failure: str | None = None
+    reboot: bool = False
+
+    def call(
+        self, tool: str, args: Sequence[str], files: Mapping[str, str]
+    ) -> tuple[int, str, str]:
+        """Run one tool; return its exit code, standard output and standard error."""
+        if "--help" in args or "-h" in args:
+            return 0, f"Usage: {tool} [options]\n", ""
+        run: Callable[[Call], Any] = getattr(self, f"_{tool.replace('-', '_')}")
+        try:
+            call = parse(tool, args, files)
+            answer = run(call)
+        except Usage as error:
+            return 2, "", f"ERROR {error}\n"
+        except JujuError as error:
+            return 1, "", f"ERROR {error}\n"
+        return 0, _show(answer, call.options.get("format", "smart")), ""
+
+    # What all tools need.
+
+    @property
+    def model(self) -> Model:
+        """The model as it is now; the store's lock must be held."""
+        return self.store.world.models[self.model_name]
+
+    @property
+    def unit(self) -> Unit:
+        """The unit as it is now."""
+        return self.model.units[self.unit_name]
+
+    @property
+    def app_name(self) -> str:
+        """The unit's application."""
+        return self.unit_name.partition("/")[0]
+
+    def _relation(self, call: Call) -> tuple[Relation, Scope]:
+        text = call.options.get("relation")
+        if text is None:
+            if self.hook is None or self.hook.relation is None:
+                raise Usage("no relation id specified")
+            text = str(self.hook.relation)
+        key = text.rpartition(":")[2]
+        if key not in self.unit.scopes:
+            raise Usage(f'invalid value "{text}" for option -r: relation not found')
+        return self.model.relations[key], self.unit.scopes[key]
+
+    # Relations.
+
+    def _relation_ids(self, call: Call) -> list[str]:
+        name = call.words[0] if call.words else self.hook.endpoint if self.hook else ""
+        if not name:
+            raise Usage("no endpoint name specified")
+        keys = sorted(self.unit.scopes, key=int)
+        found = (self.model.relations[key] for key in keys)
+        return [f"{name}:{one.id}" for one in found if one.own(self.app_name).name == name]
+
+    def _relation_list(self, call: Call) -> Any:
+        relation, scope = self._relation(call)
+        if call.flag("app"):
+            return relation.remote(self.app_name).application
+        return sorted(scope.members)
+
+    def _relation_model_get(self, call: Call) -> dict[str, str]:
+        self._relation(call)
+        return {"uuid": self.model.uuid}
+
+    def _relation_get(self, call: Call) -> Any:
+        relation, scope = self._relation(call)
+        key, owner = ([*call.words, "", ""])[:2]
+        here = self.hook is not None and self.hook.relation == relation.id
+        if not owner and here and self.hook:
+            owner = self.hook.remote_app if call.flag("app") else self.hook.remote_unit
+        if not owner:
+            raise Usage("no unit or application specified")
+        if call.flag("app"):
+            bag = self._app_bag(relation, owner.partition("/")[0])
+        else:
+            bag = self._unit_bag(relation, scope, owner)
+        return bag.get(key) if key not in ("", "-") else bag
+
+    def _app_bag(self, relation: Relation, app: str) -> dict[str, str]:
+        if app not in (self.app_name, relation.remote(self.app_name).application):
+            raise JujuError(f'getting application "{app}" not found')
+        if app == self.app_name:
+            return self._merged(relation, app)
+        # Read once a hook.
+        return self.app_reads.setdefault(f"{relation.id} {app}", dict(relation.bags.get(app, {})))
+
+    def _unit_bag(self, relation: Relation, scope: Scope, unit: str) -> dict[str, str]:
+        if unit == self.unit_name:
+            return self._merged(relation, unit)
+        if unit in scope.cached:
+            return scope.cached[unit]
+        if unit not in relation.bags:
+            raise JujuError("relation unit not found")
+        bag = dict(relation.bags[unit])
+        if unit in scope.members:
+            scope.cached[unit] = bag
+        return bag
+
+    def _merged(self, relation: Relation, owner: str) -> dict[str, str]:
+        pending = self.writes.get((str(relation.id), owner), {})
+        merged = {**relation.bags.get(owner, {}), **pending}
+        return {key: merged[key] for key in sorted(merged) if merged[key] != ""}
+
+    def _relation_set(self, call: Call) -> None:
+        relation, _ = self._relation(call)
+        owner = self.app_name if call.flag("app") else self.unit_name
+        changes = call.pairs()
+        if call.flag("app") and not self.model.is_leader(self.unit_name):
+            raise JujuError("cannot write relation settings")
+        self.writes.setdefault((str(relation.id), owner), {}).update(changes)
+
+    # Configuration, leadership, statuses, versions, logs.
+
+    def _config_get(self, call: Call) -> Any:
+        settings = self.model.settings(self.app_name)
+        if call.words:
+            return settings.get(call.words[0])
+        every = call.flag("all")
+        return {key: value for key, value in settings.items() if every or value is not None}
+
+    def _is_leader(self, call: Call) -> bool:
+        return self.model.is_leader(self.unit_name)
+
+    def _status_get(self, call: Call) -> Any:
+        if call.flag("application"):
+            if not self.model.is_leader(self.unit_name):
+                raise JujuError("finding application status: this unit is not the leader")
+            found = self.model.app_status(self.app_name)
+            if not call.flag("include-data"):
+                return _status_word(found, call)
+            units = self.model.units_of(self.app_name)
+            about = {unit.name: _full_status(unit.workload) for unit in units}
+            return {"application-status": {**_full_status(found), "units": about}}
+        if call.flag("include-data"):
+            return _full_status(self.unit.workload)
+        return _status_word(self.unit.workload, call)
+
+    def _status_set(self, call: Call) -> None:
+        if not call.words:
+            raise Usage("invalid args, require <status> [message]")
+        current, message = call.words[0], " ".join(call.words[1:])
+        if current not in STATUSES:
+            raise Usage(f'invalid status "{current}", expected one of [{" ".join(STATUSES)}]')
+        with self.store.change():
+            if not call.flag("application"):
+                self.unit.set_workload(current, message, time.time())
+                return
+            if not self.model.is_leader(self.unit_name):
+                raise JujuError("this unit is not the leader")
+            self.model.applications[self.app_name].status = Status(current, message, time.time())
+
+    def _application_version_set(self, call: Call) -> None:
+        if not call.words:
+            raise Usage("no version specified")
+        with self.store.change():
+            self.model.applications[self.app_name].version = call.words[0]
+
+    def _juju_log(self, call: Call) -> None:
+        if not call.words:
+            raise Usage("no message specified")
+        level = "DEBUG" if call.flag("debug") else call.options.get("log-level", "INFO").upper()
+        self.log(level, f"unit.{self.unit_name}.juju-log", " ".join(call.words))
+
+    def log(self, level: str, module: str, message: str) -> None:
+        """Write to the model's log in the unit's name."""
+        entity = "unit-" + self.unit_name.replace("/", "-")
+        self.store.log(self.model_name, entity, level, module, message)
+
+    # Networks and ports.
+
+    def _network_get(self, call: Call) -> Any:
+        if not call.words:
+            raise Usage("no arguments specified")
+        binding = call.words[0]
+        if binding != "juju-info" and binding not in self.model.charm_of(self.app_name).endpoints:
+            raise JujuError(f'no network config found for binding "{binding}"')
+        machine = self.model.machines[self.unit.machine]
+        address = machine.address
+        short = {"bind-address": address, "ingress-address": address, "primary-address": address}
+        short["egress-subnets"] = f"{address}/32"
+        for option, value in short.items():
+            if call.flag(option):
+                return value
+        subnet = ".".join(address.split(".")[:3]) + ".0/24"
+        one = {"hostname": address, "value": address, "cidr": subnet}
+        link = {"mac-address": machine.mac, "interface-name": "eth0", "addresses": [one]}
+        return {
+            "bind-addresses": [link],
+            "egress-subnets": [f"{address}/32"],
+            "ingress-addresses": [address],
+        }
+
+    def _unit_get(self, call: Call) -> str:
+        setting = call.words[0] if call.words else ""
+        if setting not in ("private-address", "public-address"):
+            raise Usage(f'unknown setting "{setting}"')
+        return self.model.machines[self.unit.machine].address
+
+    def _ports(self) -> dict[str, list[str]]:
+        """Return the unit's open ports by endpoint, with what waits for the commit."""
+        if self.opened is None:
+            self.opened = {key: list(value) for key, value in self.unit.ports.items()}
+        return self.opened
+
+    def _open_port(self, call: Call) -> None:
+        wanted = self._port(call)
+        if clash := ports.clash(self.model, self.unit, self._ports(), wanted):
+            raise JujuError(f'cannot open {wanted} (unit "{self.unit_name}"): {clash}')
+        for endpoint in call.options.get("endpoints", "").split(","):
+            found = self._ports().setdefault(endpoint, [])
+            if wanted not in found:
+                found.append(wanted)
+
+    def _close_port(self, call: Call) -> None:
+        wanted = self._port(call)
+        for endpoint in call.options.get("endpoints", "").split(","):
+            names = [endpoint] if endpoint else list(self._ports())
+            for name in names:
+                if wanted in self._ports().get(name, []):
+                    self._ports()[name].remove(wanted)
+
+    def _port(self, call: Call) -> str:
+        if not call.words:
+            raise Usage("no port or range specified")
+        try:
+            return ports.parse(call.words[0])
+        except JujuError as error:
+            raise Usage(str(error)) from error
+
+    def _opened_ports(self, call: Call) -> list[str]:
+        found: dict[str, list[str]] = {}
+        for endpoint, ranges in self._ports().items():
+            for one in ranges:
+                found.setdefault(one, []).append(endpoint or "*")
+        names = sorted(found, key=ports.order)
+        if call.flag("endpoints"):
+            return [f"{one} ({', '.join(sorted(found[one]))})" for one in names]
+        return names
+
+    # The unit's own state, the model's goal.
+
+    def _states(self) -> dict[str, str]:
+        if self.state is None:
+            self.state = dict(self.unit.state)
+        return self.state
+
+    def _state_get(self, call: Call) -> Any:
+        if call.words and call.words[0] != "-":
+            return self._states().get(call.words[0], Ellipsis)
+        return dict(sorted(self._states().items())) or None
+
+    def _state_set(self, call: Call) -> None:
+        self._states().update(call.pairs())
+
+    def _state_delete(self, call: Call) -> None:
+        if call.words:
+            self._states().pop(call.words[0], None)
+
+    def _goal_state(self, call: Call) -> dict[str, Any]:
+        model = self.model
+        units = {unit.name: _goal(unit) for unit in model.units_of(self.app_name)}
+        related: dict[str, Any] = {}
+        endpoints: set[str] = set()
+        for relation in model.relations_of(self.app_name):
+            if relation.is_peer:
+                continue
+            endpoints.add(relation.own(self.app_name).name)
+            remote = relation.remote(self.app_name).application
+            status = "dying" if relation.life == DYING else "joined"
+            related[remote] = {"status": status, "since": output.iso_space(relation.since)}
+            related |= {unit.name: _goal(unit) for unit in model.units_of(remote)}
+        # 4.0.15 lists every related application under every endpoint (recording 61).
+        by_name = dict(sorted(related.items()))
+        return {"units": units, "relations": dict.fromkeys(sorted(endpoints), by_name)}
+
+    # Actions.
+
+    def _action(self) -> Task:
+        if self.task is None or self.task.name == "juju-exec":
+            raise JujuError("not running an action")
+        return self.task
+
+    def _action_get(self, call: Call) -> Any:
+        value: Any = self._action().parameters
+        for key in call.words[0].split(".") if call.words else []:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+    def _action_set(self, call: Call) -> None:
+        self._action()
+        for word in call.words:
+            path, equals, value = word.partition("=")
+            if not equals:
+                raise Usage(f'argument "{word}" must be of the form key...=value')
+            *parents, last = path.split(".")
+            for key in (*parents, last):
+                if not ACTION_KEY.fullmatch(key):
+                    raise Usage(
+                        f'key "{key}" must start and end with lowercase alphanumeric, '
+                        "and contain only lowercase alphanumeric and hyphens"
+                    )
+            where = self.results
+            for key in parents:
+                inner = where.get(key)
+                where[key] = inner if isinstance(inner, dict) else {}
+                where = where[key]
+            where[last] = value
+
+    def _action_fail(self, call: Call) -> None:
+        self._action()
+        self.failure = (
+            " ".join(call.words) or "action failed without reason given, check action for errors"
+        )
+
+    def _action_log(self, call: Call) -> None:
+        task_id = self._action().id
+        with self.store.change():
+            self.model.tasks[task_id].log.append([time.time(), " ".join(call.words)])
+
+    # The rest.
+
+    def _juju_reboot(self, call: Call) -> None:
+        if self.task is not None:
+            raise JujuError("juju-reboot is not supported when running an action.")
+        self.reboot = True
+        if call.flag("now"):
+            raise JujuError("juju-reboot --now is not part of the lab")
+
+    def _credential_get(self, call: Call) -> None:
+        raise JujuError("cannot access cloud credentials: permission denied")
+
+    def _resource_get(self, call: Call) -> None:
+        if not call.words:
+            raise Usage("missing required resource name")
+        raise JujuError("could not download resource: resource not found")
+
+    def _storage_list(self, call: Call) -> list[str]:
+        return []
+
+    # The commit.
+
+    def flush(self, now: float) -> None:
+        """Apply all that was buffered; the store's change must be open around it."""
+        model, unit = self.model, self.unit
+        address = model.machines[unit.machine].address
+        for (key, owner), changes in self.writes.items():
+            if relation := model.relations.get(key):
+                if owner == self.app_name and not model.is_leader(self.unit_name):
+                    raise JujuError("executing leadership func: this unit is not the leader")
+                relation.write(owner, changes)
+        for key in unit.scopes:
+            uniter.write_addresses(model.relations[key], unit.name, address)
+        if self.opened is not None:
+            known = {"", *model.charm_of(self.app_name).endpoints}
+            if unknown := sorted(set(self.opened) - known):
+                raise JujuError(f"opening ports: endpoint {unknown[0]!r} not found")
+            unit.ports = {key: value for key, value in self.opened.items() if value}
+        if self.state is not None:
+            unit.state = self.state
+        self.flush_secrets(now)
+
+
+def _show(value: Any, style: str) -> str:
+    if value is Ellipsis:
+        return ""
+    if style == "json":
+        return output.to_json(value) + "\n" if value is not Ellipsis else ""
+    if style == "yaml":
+        return output.to_yaml(value)
+    if style != "smart":
+        return ""
+    return output.to_smart(value)
+
+
+def _status_word(status: Status, call: Call) -> Any:
+    word = status.current
+    return {"status": word} if call.options.get("format") in ("json", "yaml") else word
+
+
+def _full_status(status: Status) -> dict[str, Any]:
+    return {"message": status.message, "status": status.current, "status-data": {}}
+
+
+def _goal(unit: Unit) -> dict[str, str]:
+    status = unit.shown()
+    word = "dying" if unit.life == DYING else status.current
+    return {"status": word, "since": output.iso_space(status.since)}

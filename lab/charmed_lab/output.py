@@ -1,0 +1,104 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+"""Texts as Juju prints them: its YAML, its JSON, its times and its tables."""
+
+import datetime
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quote as Go's yaml does: double quotes where plain text would be another type."""
+
+
+def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None
+    if "\n" in text:
+        style = "|"
+    elif dumper.resolve(yaml.ScalarNode, text, (True, False)) != "tag:yaml.org,2002:str":
+        style = '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_str)
+
+
+def to_yaml(value: Any) -> str:
+    """Return a value as YAML, keys in the order they have."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=80, allow_unicode=True)
+
+
+def to_json(value: Any) -> str:
+    """Return a value as JSON in one line, escaped as Go does."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    for char in "<>&":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text
+
+
+def to_smart(value: Any) -> str:
+    """Return a value as hook tools print it by default."""
+    if value is None or value == [] or value == {}:
+        return ""
+    if isinstance(value, list):
+        return "".join(f"{item}\n" for item in value)
+    return to_yaml(value) if isinstance(value, dict) else f"{value}\n"
+
+
+def _utc(when: float) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(when, datetime.UTC)
+
+
+def since(when: float) -> str:
+    """Return a time as in `juju status`."""
+    return _utc(when).strftime("%d %b %Y %H:%M:%SZ")
+
+
+def clock(when: float) -> str:
+    """Return the time of day."""
+    return _utc(when).strftime("%H:%M:%S")
+
+
+def iso_space(when: float) -> str:
+    """Return a time as in goal-state."""
+    return _utc(when).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def iso(when: float) -> str:
+    """Return a time as in `juju secrets`."""
+    return _utc(when).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def action_time(when: float) -> str:
+    """Return a time as in the answer of `juju run`."""
+    return _utc(when).strftime("%Y-%m-%d %H:%M:%S.%f +0000 UTC")
+
+
+def ago(when: float, now: float) -> str:
+    """Return how long ago something was, in words."""
+    passed = int(now - when)
+    for size, word in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
+        if passed >= (2 if size == 1 else size):
+            number = passed // size
+            return f"{number} {word}{'s' if number > 1 else ''} ago"
+    return "just now"
+
+
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()
+) -> str:
+    """Return a table with two spaces between its columns."""
+    lines = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(header))]
+    text = ""
+    for line in lines:
+        cells = [
+            cell.rjust(width) if at in right else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        cells[-1] = line[-1]
+        text += "  ".join(cells) + "\n"
+    return text

@@ -1,0 +1,239 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+"""Juju's secrets: who may read which revision, and which events that brings; no I/O."""
+
+import datetime
+import re
+from typing import Any
+
+from .model import Consumer, Hook, JujuError, Model, Revision, Secret, Unit, seconds
+
+HOUR, DAY = 3600.0, 86400.0
+ROTATION = {
+    "never": 0.0,
+    "hourly": HOUR,
+    "daily": DAY,
+    "weekly": 7 * DAY,
+    "monthly": 30 * DAY,
+    "quarterly": 91 * DAY,
+    "yearly": 365 * DAY,
+}
+KEY = re.compile(r"[a-z](-?[a-z0-9]){2,}")
+ID = re.compile(r"(?:secret:)?(?://[0-9a-f-]{36}/)?([0-9a-v]{20})")
+
+
+def parse_id(text: str) -> str:
+    """Return the bare ID of a secret's URI."""
+    if found := ID.fullmatch(text):
+        return found.group(1)
+    raise JujuError(f'secret URI "{text}" not valid')
+
+
+def check_key(key: str) -> None:
+    """Refuse a key that Juju does not take."""
+    if not KEY.fullmatch(key):
+        raise JujuError(f'key "{key}" not valid')
+
+
+def check_rotate(policy: str) -> None:
+    """Refuse an unknown rotation policy."""
+    if policy not in ROTATION:
+        raise JujuError(f'rotate policy "{policy}" not valid')
+
+
+def parse_expiry(text: str, now: float) -> float:
+    """Return the time that an RFC 3339 time or a duration means."""
+    try:
+        if text[-1:] in "hms":
+            return now + seconds(text)
+        return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        raise JujuError(f'expire time or duration "{text}" not valid') from None
+
+
+def manages(model: Model, unit: str, secret: Secret) -> bool:
+    """Tell whether a unit may change a secret: its own, or as leader its application's."""
+    if secret.owner == unit:
+        return True
+    return secret.owner == unit.partition("/")[0] and model.is_leader(unit)
+
+
+def may_read(unit: str, secret: Secret) -> bool:
+    """Tell whether a unit may read a secret."""
+    who = {unit, unit.partition("/")[0]}
+    return secret.owner in who or bool(who & set(secret.grants))
+
+
+def label_for(unit: str, secret: Secret) -> str:
+    """Return the label that a unit knows a secret by."""
+    if secret.owner in (unit, unit.partition("/")[0]):
+        return secret.label
+    consumer = secret.consumers.get(unit)
+    return consumer.label if consumer else ""
+
+
+def managed(model: Model, unit: str) -> list[Secret]:
+    """Return the secrets that a unit may change."""
+    return [one for _, one in sorted(model.secrets.items()) if manages(model, unit, one)]
+
+
+def find(model: Model, unit: str, label: str) -> Secret | None:
+    """Return the secret that a unit means by a label."""
+    for secret in model.secrets.values():
+        if label and label_for(unit, secret) == label:
+            return secret
+    return None
+
+
+def read(model: Model, unit: str, secret: Secret, *, label: str, peek: bool) -> Revision:
+    """Return the revision that a unit sees; the first read pins it."""
+    consumer = secret.consumers.setdefault(unit, Consumer(notified=secret.latest))
+    if label and secret.owner not in (unit, unit.partition("/")[0]):
+        consumer.label = label
+    if not may_read(unit, secret):
+        raise JujuError(f'"{unit}" is not allowed to read this secret')
+    if peek:
+        return secret.revisions[str(secret.latest)]
+    if str(consumer.revision) not in secret.revisions:
+        consumer.revision = consumer.notified = secret.latest
+    return secret.revisions[str(consumer.revision)]
+
+
+def track(secret: Secret, unit: str) -> None:
+    """Move what a unit tracks to the latest revision."""
+    consumer = secret.consumers.setdefault(unit, Consumer())
+    consumer.revision = consumer.notified = secret.latest
+
+
+def add(model: Model, secret_id: str, owner: str, changes: dict[str, Any], now: float) -> Secret:
+    """Create a secret."""
+    _refuse_label(model, owner, changes.get("label", ""))
+    secret = Secret(secret_id, owner, created=now, updated=now)
+    model.secrets[secret_id] = secret
+    update(secret, changes, now)
+    return secret
+
+
+def _refuse_label(model: Model, owner: str, label: str) -> None:
+    taken = (one for one in model.secrets.values() if one.owner == owner)
+    if label and any(one.label == label for one in taken):
+        kind = "name" if not owner else "label"
+        raise JujuError(f'secret with {kind} "{label}" already exists')
+
+
+def update(secret: Secret, changes: dict[str, Any], now: float) -> None:
+    """Change a secret; content that is the same makes no new revision."""
+    for key in ("label", "description", "auto_prune"):
+        if key in changes:
+            setattr(secret, key, changes[key])
+    if "rotate" in changes:
+        secret.rotate = changes["rotate"]
+        secret.rotate_at = now + ROTATION[secret.rotate] if ROTATION[secret.rotate] else 0.0
+    content = changes.get("content")
+    latest = secret.revisions.get(str(secret.latest))
+    if content and (latest is None or latest.content != content):
+        secret.latest += 1
+        latest = secret.revisions[str(secret.latest)] = Revision(content, now)
+        secret.updated = now
+    if latest and "expires" in changes:
+        latest.expires = changes["expires"]
+    if secret.auto_prune:
+        prune(secret)
+
+
+def prune(secret: Secret) -> None:
+    """Drop the revisions that nobody tracks."""
+    for number in obsolete(secret):
+        del secret.revisions[str(number)]
+
+
+def obsolete(secret: Secret) -> list[int]:
+    """Return the revisions that are not the latest and that nobody tracks."""
+    tracked = {consumer.revision for consumer in secret.consumers.values()} | {secret.latest}
+    return sorted(int(number) for number in secret.revisions if int(number) not in tracked)
+
+
+def remove(model: Model, secret: Secret, revision: int) -> None:
+    """Remove one revision, or with 0 the whole secret."""
+    secret.revisions.pop(str(revision), None)
+    if not revision or not secret.revisions:
+        del model.secrets[secret.id]
+
+
+def forget_unit(model: Model, unit: str) -> None:
+    """Drop what a removed unit owned, tracked and was granted."""
+    model.secrets = {key: one for key, one in model.secrets.items() if one.owner != unit}
+    for secret in model.secrets.values():
+        secret.consumers.pop(unit, None)
+        secret.grants.pop(unit, None)
+
+
+def next_hook(model: Model, unit: Unit, now: float) -> Hook | None:
+    """Return the secret event that a unit must run: expired, rotate, changed, remove."""
+    mine = managed(model, unit.name)
+    return (
+        _next_expired(mine, unit, now)
+        or _next_rotate(mine, unit, now)
+        or _next_changed(model, unit)
+        or _next_obsolete(mine, unit)
+    )
+
+
+def _next_expired(mine: list[Secret], unit: Unit, now: float) -> Hook | None:
+    for secret in mine:
+        for number, one in sorted(secret.revisions.items()):
+            if one.expires and one.expires <= now and not one.expiry_told:
+                return _hook("secret-expired", unit, secret, int(number))
+    return None
+
+
+def _next_rotate(mine: list[Secret], unit: Unit, now: float) -> Hook | None:
+    due = (one for one in mine if one.rotate_at and one.rotate_at <= now)
+    return next((_hook("secret-rotate", unit, secret) for secret in due), None)
+
+
+def _next_changed(model: Model, unit: Unit) -> Hook | None:
+    for _, secret in sorted(model.secrets.items()):
+        consumer = secret.consumers.get(unit.name)
+        if consumer and consumer.notified < secret.latest:
+            hook = _hook("secret-changed", unit, secret)
+            hook.version = secret.latest
+            return hook
+    return None
+
+
+def _next_obsolete(mine: list[Secret], unit: Unit) -> Hook | None:
+    for secret in mine:
+        for number in obsolete(secret):
+            if not secret.revisions[str(number)].obsolete_told:
+                return _hook("secret-remove", unit, secret, number)
+    return None
+
+
+def _hook(kind: str, unit: Unit, secret: Secret, revision: int = 0) -> Hook:
+    label = label_for(unit.name, secret)
+    return Hook(kind, secret=secret.id, label=label, revision=revision, remote_unit="")
+
+
+def finish_hook(model: Model, unit: Unit, hook: Hook, now: float) -> None:
+    """Note that a secret event was told."""
+    secret = model.secrets.get(hook.secret)
+    if not secret:
+        return
+    revision = secret.revisions.get(str(hook.revision))
+    if hook.kind == "secret-changed":
+        if consumer := secret.consumers.get(unit.name):
+            consumer.notified = max(consumer.notified, hook.version)
+    elif hook.kind == "secret-rotate":
+        secret.rotate_at = now + ROTATION[secret.rotate] if ROTATION[secret.rotate] else 0.0
+    elif revision and hook.kind == "secret-expired":
+        revision.expiry_told = True
+    elif revision:
+        revision.obsolete_told = True
+
+
+def tell_expiry_again(model: Model, unit: Unit) -> None:
+    """Let secret-expired come again, as it does after other hooks until the revision is gone."""
+    for secret in managed(model, unit.name):
+        for revision in secret.revisions.values():
+            revision.expiry_told = False

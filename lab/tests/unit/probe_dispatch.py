@@ -1,0 +1,52 @@
+#!/usr/bin/python3 -SE
+"""The test charm: records each event, and does what an option or action says."""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+
+HOOK = os.environ["JUJU_DISPATCH_PATH"]
+
+
+def tool(argv, stdin=None):
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True)
+    return {"rc": done.returncode, "out": done.stdout, "err": done.stderr.strip()}
+
+
+began = time.time()
+record = {"unit": os.environ["JUJU_UNIT_NAME"], "dispatch": HOOK, "env": dict(os.environ)}
+code = 0
+if HOOK == "actions/call":
+    asked = json.loads(tool(["action-get", "--format=json"])["out"])
+    record["did"] = [tool(argv) for argv in asked["calls"]]
+    tool(["action-set", "calls=" + json.dumps(record["did"])])
+    code = asked.get("exit", 0)
+elif HOOK == "actions/fail":
+    tool(["action-set", "partial=yes"])
+    tool(["action-fail", "--", "on purpose"])
+else:
+    text = tool(["config-get", "text"])["out"].strip()
+    name = os.environ["JUJU_HOOK_NAME"]
+    if text.startswith(f"fail {name}"):
+        tool(["state-set", "rolled=back"])
+        tool(["status-set", "maintenance", "--", "about to fail"])
+        code = 1
+    elif text.startswith(f"sleep {name}"):
+        time.sleep(3)
+    elif name == "start":
+        tool(["status-set", "active", "--", "started"])
+    if text == "write" and name.endswith("-created"):
+        rid = os.environ["JUJU_RELATION_ID"]
+        tool(["relation-set", "-r", rid, f"from={record['unit']}"])
+        if tool(["is-leader"])["out"] == "True\n":
+            tool(["relation-set", "-r", rid, "--app", "leader=" + record["unit"]])
+    for argv in json.loads(text) if text.startswith("[") else []:
+        record.setdefault("did", []).append(tool(argv))
+record |= {"began": began, "ended": time.time(), "exit": code}
+with open("RECORDS", "a") as log:
+    fcntl.flock(log, fcntl.LOCK_EX)
+    log.write(json.dumps(record) + "\n")
+sys.exit(code)
