@@ -57,14 +57,17 @@ def create_admin_with_file(username: str, email: str) -> Path:
     """Create an administrator with a random password; returns the 0600 file that holds it."""
     check(username, email)
     path = region.OURS / f"password-of-{username}"
+    # Kept before the user is made, so that a kill in between loses no password; under another
+    # name, so that a refused user costs nobody the present file.
+    candidate = path.with_name(f"{path.name}.new")
     password = secrets.new_password()
-    files.ensure_file(path, f"{password}\n", mode=0o600)
+    files.ensure_file(candidate, f"{password}\n", mode=0o600)
     try:
         create_admin(username, email, password)
-    except BaseException:
-        files.ensure_absent(path)
+    except AccountError:
+        files.ensure_absent(candidate)
         raise
-    return path
+    return candidate.replace(path)
 
 
 def api_keys(username: str) -> list[str]:

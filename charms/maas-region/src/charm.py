@@ -105,11 +105,21 @@ class MAASRegionCharm(ops.CharmBase):
         problem = problem or self._config_problem()
         self.unit.set_workload_version(region.version())
         self.unit.set_ports(*PORTS)
-        outcome = self._ensure_serving()
+        connection = self.database.get()
+        outcome = self._ensure_serving(connection)
         if self.unit.is_leader():
             self._publish_app(outcome)
         controllers.ensure_departed(self.peers.app().departed)
-        self._situation = self._situate(problem, outcome)
+        endpoints = (self.peers, self.database, self.api, self.rpc)
+        self._situation = status.Situation(
+            problem=problem,
+            databag_problems=tuple(text for one in endpoints for text in one.problems),
+            has_database_relation=bool(self.database.relations),
+            has_database=connection is not None,
+            has_url=bool(self._maas_url()),
+            outcome=outcome,
+            regions=sum(one.ready for one in self.peers.units().values()),
+        )
 
     def _ensure_installed(self) -> str:
         """Install what is missing; returns why it is not possible."""
@@ -126,7 +136,7 @@ class MAASRegionCharm(ops.CharmBase):
             return ""
         return f"set num-workers to 1 to {region.MAX_WORKERS}, it is {workers}"
 
-    def _ensure_serving(self) -> serving.Outcome | None:
+    def _ensure_serving(self, connection: db.DatabaseConnection | None) -> serving.Outcome | None:
         """Serve when all that it takes is there; None while something is missing."""
         if not self.database.relations:
             serving.stop()
@@ -136,7 +146,7 @@ class MAASRegionCharm(ops.CharmBase):
             self.database.request(database.NAME)
         was_ready = self.peers.own().ready
         self._publish_unit(ready=was_ready)
-        connection, maas_url = self.database.get(), self._maas_url()
+        maas_url = self._maas_url()
         if not connection or not maas_url:
             return None
         outcome = serving.ensure(self._wish(connection, maas_url))
@@ -145,35 +155,28 @@ class MAASRegionCharm(ops.CharmBase):
         return outcome
 
     def _wish(self, connection: db.DatabaseConnection, maas_url: str) -> serving.Wish:
-        provider, credentials = connection.provider, connection.credentials
-        endpoints = (provider.primary,) if provider.primary else ()
-        if provider.health_port and provider.members:
-            endpoints = provider.members
-        workers = int(self.config["num-workers"])
+        given, login = connection.provider, connection.credentials
         return serving.Wish(
             unit=self.unit.name,
-            members=db_proxy.Members(
-                endpoints, provider.health_port if provider.members else 0, provider.health_ca
+            members=db_proxy.Members.of(
+                given.primary, given.members, given.health_port, given.health_ca
             ),
-            login=database.Login(
-                provider.database or database.NAME, credentials.username, credentials.password
-            ),
+            login=database.Login(given.database or database.NAME, login.username, login.password),
             maas_url=maas_url,
             address=self._address(),
-            num_workers=min(max(workers, 1), region.MAX_WORKERS),
+            num_workers=0 if self._config_problem() else int(self.config["num-workers"]),
             expected_cluster=self.peers.app().cluster,
-            versions={
-                name: data.version for name, data in self.peers.units().items() if data.version
-            },
+            versions=self.peers.versions(),
         )
 
     def _maas_url(self) -> str:
         """Return the URL of every region alike: the leader chooses, all others follow."""
         if not self.unit.is_leader():
             return self.peers.app().maas_url
-        through_vip = self.api.get()
-        if through_vip:
+        if through_vip := self.api.get():
             return through_vip.url
+        if self.api.problems:
+            return self.peers.app().maas_url
         staying = [one.address for one in self.peers.units().values() if not one.leaving]
         return region.url(staying[0]) if staying and staying[0] else ""
 
@@ -196,16 +199,13 @@ class MAASRegionCharm(ops.CharmBase):
 
     def _publish_app(self, outcome: serving.Outcome | None) -> None:
         """Write down what outlives units, and tell the racks where to go."""
-        units, app = self.peers.units(), self.peers.app()
-        regions = [
-            controllers.Member(name, "region", one.system_id)
-            for name, one in units.items()
-            if one.system_id
-        ]
+        app = self.peers.app()
         racks = self.peers.living(RPC) if self.rpc.relations else set[str]()
-        alive = {"region": self.peers.living(), "rack": racks}
         members, departed = controllers.settle(
-            (*app.members, *regions, *self._racks), app.departed, alive, int(time.time())
+            (*app.members, *self.peers.regions(), *self._racks),
+            app.departed,
+            {"region": self.peers.living(), "rack": racks},
+            int(time.time()),
         )
         serves = outcome is not None and outcome.stage is serving.Stage.SERVING
         if departed and serves:
@@ -213,7 +213,7 @@ class MAASRegionCharm(ops.CharmBase):
         cluster = app.cluster or (outcome.cluster if outcome and serves else "")
         maas_url = self._maas_url()
         self.peers.publish_app(peers.AppData(cluster, maas_url, members, departed))
-        urls = [region.url(one.address) for one in units.values() if one.ready]
+        urls = [region.url(one.address) for one in self.peers.units().values() if one.ready]
         if secret_id := self._shared_secret_id():
             self.rpc.publish(maas_rpc.ProviderAppData(maas_url, tuple(urls), secret_id))
 
@@ -238,18 +238,6 @@ class MAASRegionCharm(ops.CharmBase):
         """Return this unit's own address, as its peers reach it."""
         binding = self.model.get_binding(PEERS)
         return str(binding.network.ingress_address) if binding else ""
-
-    def _situate(self, problem: str, outcome: serving.Outcome | None) -> status.Situation:
-        endpoints = (self.peers, self.database, self.api, self.rpc)
-        return status.Situation(
-            problem=problem,
-            databag_problems=tuple(text for one in endpoints for text in one.problems),
-            has_database_relation=bool(self.database.relations),
-            has_database=self.database.get() is not None,
-            has_url=bool(self._maas_url()),
-            outcome=outcome,
-            regions=sum(one.ready for one in self.peers.units().values()),
-        )
 
     def _on_stop(self, _: ops.StopEvent) -> None:
         """Drain and stop; the other regions delete this one from MAAS."""

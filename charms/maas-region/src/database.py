@@ -105,12 +105,12 @@ def record_migration(connection: "Connection", version: str) -> None:
         cursor.execute("CREATE SCHEMA IF NOT EXISTS charmed_maas")
         cursor.execute(
             "CREATE TABLE IF NOT EXISTS charmed_maas.cluster ("
-            "only boolean PRIMARY KEY DEFAULT true CHECK (only), id uuid NOT NULL,"
+            "singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton), id uuid NOT NULL,"
             " version text NOT NULL, migrated timestamptz NOT NULL)"
         )
         cursor.execute(
             "INSERT INTO charmed_maas.cluster (id, version, migrated) VALUES (%s, %s, now())"
-            " ON CONFLICT (only) DO UPDATE SET version = excluded.version, migrated = now()",
+            " ON CONFLICT (singleton) DO UPDATE SET version = excluded.version, migrated = now()",
             (str(uuid.uuid4()), version),
         )
 

@@ -45,6 +45,19 @@ class Members:
     health_port: int = 0
     health_ca: str = ""
 
+    @classmethod
+    def of(
+        cls,
+        primary: tuple[str, int] | None,
+        members: tuple[tuple[str, int], ...],
+        health_port: int,
+        health_ca: str,
+    ) -> "Members":
+        """Return the members where their health can be asked, else the primary alone."""
+        if members and health_port and health_ca:
+            return cls(members, health_port, health_ca)
+        return cls((primary,) if primary else ())
+
 
 def install() -> bool:
     """Install HAProxy when it is missing."""

@@ -134,6 +134,18 @@ class Peers(endpoint.Endpoint):
         }
         return {name: data for name, data in found.items() if data}
 
+    def regions(self) -> tuple[controllers.Member, ...]:
+        """Return the controllers of the living units that MAAS has given an ID."""
+        return tuple(
+            controllers.Member(name, "region", data.system_id)
+            for name, data in self.units().items()
+            if data.system_id
+        )
+
+    def versions(self) -> dict[str, str]:
+        """Return the version of MAAS that each living unit has installed."""
+        return {name: data.version for name, data in self.units().items() if data.version}
+
     def app(self) -> AppData:
         """Return what a leader wrote last."""
         if not (relation := self.relation):

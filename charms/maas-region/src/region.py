@@ -61,7 +61,7 @@ class RegionError(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """What regiond.conf says that the charm decides."""
+    """What regiond.conf says that the charm decides; num_workers 0 leaves them as they are."""
 
     maas_url: str
     address: str
@@ -99,8 +99,9 @@ def render_config(settings: Settings, present: dict[str, object]) -> str:
         "database_name": settings.database_name,
         "database_user": settings.database_user,
         "database_pass": settings.database_pass,
-        "num_workers": settings.num_workers,
     }
+    if settings.num_workers:
+        ours["num_workers"] = settings.num_workers
     return yaml.safe_dump({**present, **ours}, default_flow_style=False)
 
 
@@ -127,7 +128,8 @@ def ensure_config(settings: Settings) -> bool:
 
 def start() -> None:
     """Start MAAS's services, now and at each boot."""
-    _systemctl("enable", "--now", HTTP, *services())
+    # Regiond itself starts nginx, once it has written nginx's configuration.
+    _systemctl("enable", "--now", *services())
     _record_start()
 
 
@@ -142,14 +144,16 @@ def stop() -> None:
     if not version():
         return
     # First, so that HAProxy sends what comes now to another region.
-    _systemctl("disable", "--now", HTTP)
+    _systemctl("stop", HTTP)
     _systemctl("disable", "--now", *services())
+    # Regiond may have started it again.
+    _systemctl("stop", HTTP)
     files.ensure_absent(STARTED_WITH)
 
 
 def is_running() -> bool:
     """Tell whether MAAS's services are up, or will be by systemd's own doing."""
-    states = (_show(name, "ActiveState") for name in (HTTP, *services()))
+    states = (_show(name, "ActiveState") for name in services())
     return all(state in ("active", "activating", "reloading") for state in states)
 
 

@@ -56,16 +56,17 @@ def ensure(wish: Wish) -> Outcome:
     """Do what is missing until the region serves, and tell how far it came."""
     try:
         db_proxy.ensure(wish.members)
-        state = _state(wish)
-        if outcome := _before_start(wish, state):
+        if outcome := _before_start(wish, _state(wish)):
             return outcome
+        state = _state(wish)
         if outcome := _ensure_started(wish):
             return outcome
         if problem := region.wait_until_healthy():
             return Outcome(Stage.UNHEALTHY, problem, state.cluster)
         region.ensure_named_options()
     except database.DatabaseError as error:
-        return Outcome(Stage.UNREACHABLE, str(error))
+        detail = str(error) if db_proxy.primary() else "no member of it is primary now"
+        return Outcome(Stage.UNREACHABLE, detail)
     except (db_proxy.ProxyError, migration.MigrationError, region.RegionError) as error:
         return Outcome(Stage.FAILED, str(error))
     return Outcome(Stage.SERVING, cluster=state.cluster)

@@ -1,0 +1,78 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""The charm with its workload replaced, as every test of charm.py wants it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from unittest import mock
+
+import pytest
+from ops import testing
+
+import charm
+import serving
+
+CLUSTER = "8c649c6f-9ff2-4aae-aa3a-3ddba6812151"
+
+
+@dataclass
+class Workload:
+    """The replaced modules."""
+
+    region: mock.MagicMock
+    serving: mock.MagicMock
+    controllers: mock.MagicMock
+    accounts: mock.MagicMock
+    db_proxy: mock.MagicMock
+
+
+@pytest.fixture
+def workload() -> Iterator[Workload]:
+    """Replace what touches the machine; MAAS is installed and serves."""
+    with (
+        mock.patch("charm.region.install", autospec=True) as install,
+        mock.patch("charm.region.version", autospec=True, return_value="1:3.7.3") as version,
+        mock.patch("charm.region.system_id", autospec=True, return_value="abc123") as system_id,
+        mock.patch("charm.region.shared_secret", autospec=True, return_value="5ec2e7") as secret,
+        mock.patch("charm.region.forget", autospec=True) as forget,
+        mock.patch("charm.db_proxy.install", autospec=True) as install_proxy,
+        mock.patch("charm.serving.ensure", autospec=True) as ensure,
+        mock.patch("charm.serving.stop", autospec=True) as stop,
+        mock.patch("charm.serving.leave", autospec=True) as leave,
+        mock.patch("charm.controllers.ensure_departed", autospec=True) as ensure_departed,
+        mock.patch("charm.controllers.still_known", autospec=True) as still_known,
+        mock.patch("charm.controllers.listed", autospec=True) as listed,
+        mock.patch("charm.controllers.remove", autospec=True) as remove,
+        mock.patch("charm.accounts.create_admin", autospec=True) as create_admin,
+        mock.patch("charm.accounts.create_admin_with_file", autospec=True) as with_file,
+        mock.patch("charm.accounts.api_keys", autospec=True) as api_keys,
+    ):
+        ensure.return_value = serving.Outcome(serving.Stage.SERVING, cluster=CLUSTER)
+        still_known.side_effect = lambda departed: departed
+        yield Workload(
+            region=mock.MagicMock(
+                install=install,
+                version=version,
+                system_id=system_id,
+                shared_secret=secret,
+                forget=forget,
+            ),
+            serving=mock.MagicMock(ensure=ensure, stop=stop, leave=leave),
+            controllers=mock.MagicMock(
+                ensure_departed=ensure_departed,
+                still_known=still_known,
+                listed=listed,
+                remove=remove,
+            ),
+            accounts=mock.MagicMock(
+                create_admin=create_admin, create_admin_with_file=with_file, api_keys=api_keys
+            ),
+            db_proxy=mock.MagicMock(install=install_proxy),
+        )
+
+
+@pytest.fixture
+def context(workload: Workload) -> testing.Context[charm.MAASRegionCharm]:
+    """Return a context of maas-region/0."""
+    return testing.Context(charm.MAASRegionCharm)

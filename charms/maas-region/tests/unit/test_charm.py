@@ -1,0 +1,386 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""Stories of one unit: what it does and says as relations, config and peers change."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import ops
+import pytest
+from conftest import CLUSTER, Workload
+from ops import hookcmds, testing
+
+import accounts
+import api
+import charm
+import controllers
+import serving
+from charmed_maas import apt_source
+
+Context = testing.Context[charm.MAASRegionCharm]
+LOGIN = testing.Secret({"username": "maasdb", "password": "pw"}, id="secret:login")
+DATABASE = {
+    "endpoints": "10.0.0.1:5432",
+    "members": '["10.0.0.1:5432","10.0.0.2:5432"]',
+    "database": "maasdb",
+    "secret-user": "secret:login",
+    "health-port": "8008",
+    "health-ca": "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n",
+}
+OWN = "192.0.2.0"
+OTHER = {"address": "10.0.0.8", "ready": "true", "system-id": "def456", "version": "1:3.7.3"}
+
+
+def _relations(**given: Any) -> dict[str, Any]:
+    relations: dict[str, Any] = {
+        "peers": testing.PeerRelation("peers", peers_data={1: OTHER}),
+        "db": testing.Relation("db", remote_app_data=DATABASE),
+        "api": testing.Relation("api", remote_app_name="haproxy-vip"),
+        "rpc": testing.Relation("rpc", remote_app_name="maas-rack"),
+    }
+    return {name: one for name, one in {**relations, **given}.items() if one}
+
+
+def _state(leader: bool = True, config: dict[str, Any] | None = None, **given: Any):
+    relations = _relations(**given)
+    return testing.State(
+        leader=leader,
+        relations=set(relations.values()),
+        secrets={LOGIN} if "db" in relations else set(),
+        config=config or {},
+    )
+
+
+def _local(state: testing.State, endpoint: str) -> Any:
+    return state.get_relations(endpoint)[0]
+
+
+def _goals(monkeypatch: pytest.MonkeyPatch, units: dict[str, str], racks: dict[str, str]) -> None:
+    def goals(statuses: dict[str, str]) -> dict[str, Any]:
+        return {name: hookcmds.Goal(status=one, since=None) for name, one in statuses.items()}  # type: ignore[arg-type]
+
+    state = hookcmds.GoalState(units=goals(units), relations={"rpc": goals(racks)})
+    monkeypatch.setattr(hookcmds, "goal_state", lambda: state)
+
+
+def test_a_unit_with_everything_serves(context: Context, workload: Workload):
+    out = context.run(context.on.update_status(), _state())
+
+    assert out.unit_status == testing.ActiveStatus("serving, 2 regions")
+    assert out.workload_version == "1:3.7.3"
+    assert testing.TCPPort(5240) in out.opened_ports
+    wish: serving.Wish = workload.serving.ensure.call_args.args[0]
+    assert wish.members.endpoints == (("10.0.0.1", 5432), ("10.0.0.2", 5432))
+    assert wish.members.health_port == 8008
+    assert (wish.login.username, wish.login.password) == ("maasdb", "pw")
+    assert wish.num_workers == 4
+
+
+def test_without_health_port_the_primary_alone_is_the_way(context: Context, workload: Workload):
+    plain = {key: DATABASE[key] for key in ("endpoints", "database", "secret-user")}
+    context.run(
+        context.on.update_status(), _state(db=testing.Relation("db", remote_app_data=plain))
+    )
+
+    wish: serving.Wish = workload.serving.ensure.call_args.args[0]
+    assert wish.members.endpoints == (("10.0.0.1", 5432),)
+    assert wish.members.health_port == 0
+
+
+def test_the_leader_asks_for_a_database(context: Context):
+    bare = testing.Relation("db")
+    out = context.run(context.on.relation_created(bare), _state(db=bare))
+
+    assert _local(out, "db").local_app_data["database"] == "maasdb"
+    assert out.unit_status == testing.WaitingStatus("for the database's primary and credentials")
+
+
+def test_without_a_database_relation_it_stops_and_says_the_way_out(
+    context: Context, workload: Workload
+):
+    out = context.run(context.on.update_status(), _state(db=None))
+
+    workload.serving.stop.assert_called_once_with()
+    workload.serving.ensure.assert_not_called()
+    assert out.unit_status == testing.BlockedStatus("integrate db with postgresql-ha")
+    assert _local(out, "api").local_unit_data["ready"] == "false"
+
+
+def test_nonsense_from_the_database_touches_no_service(context: Context, workload: Workload):
+    garbled = testing.Relation("db", remote_app_data={**DATABASE, "endpoints": "nowhere"})
+    out = context.run(context.on.relation_changed(garbled), _state(db=garbled))
+
+    workload.serving.stop.assert_not_called()
+    workload.serving.ensure.assert_not_called()
+    assert isinstance(out.unit_status, testing.BlockedStatus)
+    assert "'nowhere' is not address:port" in out.unit_status.message
+
+
+def test_the_url_is_the_vips(context: Context, workload: Workload):
+    api = testing.Relation("api", remote_app_data={"vip": "10.0.0.100", "url": "http://v/MAAS"})
+    out = context.run(context.on.relation_changed(api), _state(api=api))
+
+    assert workload.serving.ensure.call_args.args[0].maas_url == "http://v/MAAS"
+    assert _local(out, "peers").local_app_data["maas-url"] == "http://v/MAAS"
+    assert _local(out, "rpc").local_app_data["maas-url"] == "http://v/MAAS"
+
+
+def test_without_a_vip_the_url_is_the_lowest_regions(context: Context, workload: Workload):
+    context.run(context.on.update_status(), _state())
+
+    assert workload.serving.ensure.call_args.args[0].maas_url == f"http://{OWN}:5240/MAAS"
+
+
+def test_a_garbled_vip_leaves_the_url_as_it_was(context: Context, workload: Workload):
+    api = testing.Relation("api", remote_app_data={"url": "not a url"})
+    peers = testing.PeerRelation(
+        "peers", peers_data={1: OTHER}, local_app_data={"maas-url": "http://v/MAAS"}
+    )
+    out = context.run(context.on.update_status(), _state(api=api, peers=peers))
+
+    assert workload.serving.ensure.call_args.args[0].maas_url == "http://v/MAAS"
+    assert isinstance(out.unit_status, testing.BlockedStatus)
+
+
+def test_others_follow_the_leaders_url(context: Context, workload: Workload):
+    out = context.run(context.on.update_status(), _state(leader=False))
+    workload.serving.ensure.assert_not_called()
+    assert out.unit_status == testing.WaitingStatus("for the leader to publish the MAAS URL")
+
+    peers = testing.PeerRelation("peers", local_app_data={"maas-url": "http://v/MAAS"})
+    context.run(context.on.update_status(), _state(leader=False, peers=peers))
+    assert workload.serving.ensure.call_args.args[0].maas_url == "http://v/MAAS"
+
+
+def test_racks_get_url_regions_and_a_secret_by_id(context: Context):
+    out = context.run(context.on.update_status(), _state())
+
+    published = _local(out, "rpc").local_app_data
+    assert json.loads(published["region-urls"]) == [
+        f"http://{OWN}:5240/MAAS",
+        "http://10.0.0.8:5240/MAAS",
+    ]
+    (secret,) = [one for one in out.secrets if one.label == "shared-secret"]
+    assert secret.latest_content == {"secret": "5ec2e7"}
+    assert secret.remote_grants == {_local(out, "rpc").id: {"maas-rack"}}
+    assert published["secret-id"].rpartition(":")[2] == secret.id.rpartition(":")[2]
+    assert "5ec2e7" not in str(published)
+
+
+def test_nothing_is_rewritten_when_nothing_changed(context: Context, workload: Workload):
+    once = context.run(context.on.update_status(), _state())
+    twice = context.run(context.on.update_status(), once)
+
+    for endpoint in ("peers", "db", "api", "rpc"):
+        assert _local(once, endpoint).local_unit_data == _local(twice, endpoint).local_unit_data
+        assert _local(once, endpoint).local_app_data == _local(twice, endpoint).local_app_data
+    assert len(twice.secrets) == len(once.secrets)
+
+
+def test_the_cluster_is_written_down_once_it_serves(context: Context, workload: Workload):
+    out = context.run(context.on.update_status(), _state())
+    assert _local(out, "peers").local_app_data["cluster"] == CLUSTER
+
+    workload.serving.ensure.return_value = serving.Outcome(serving.Stage.MIGRATING)
+    out = context.run(context.on.update_status(), _state())
+    assert "cluster" not in _local(out, "peers").local_app_data
+
+
+def test_a_recorded_cluster_is_expected(context: Context, workload: Workload):
+    peers = testing.PeerRelation("peers", local_app_data={"cluster": CLUSTER})
+    workload.serving.ensure.return_value = serving.Outcome(serving.Stage.REFUSED, "holds no MAAS")
+    out = context.run(context.on.update_status(), _state(peers=peers))
+
+    assert workload.serving.ensure.call_args.args[0].expected_cluster == CLUSTER
+    assert out.unit_status == testing.BlockedStatus("holds no MAAS")
+    assert _local(out, "api").local_unit_data["ready"] == "false"
+
+
+def test_a_database_outage_does_not_take_the_region_out_of_the_vip(
+    context: Context, workload: Workload
+):
+    workload.serving.ensure.return_value = serving.Outcome(serving.Stage.UNREACHABLE, "no primary")
+    peers = testing.PeerRelation("peers", local_unit_data={"ready": "true"})
+    out = context.run(context.on.update_status(), _state(peers=peers))
+
+    assert _local(out, "api").local_unit_data["ready"] == "true"
+    assert out.unit_status == testing.WaitingStatus("for the database: no primary")
+
+
+def test_a_unit_that_never_served_takes_no_traffic(context: Context, workload: Workload):
+    workload.serving.ensure.return_value = serving.Outcome(serving.Stage.UNHEALTHY, "MAAS: 502")
+    out = context.run(context.on.update_status(), _state())
+
+    assert _local(out, "api").local_unit_data["ready"] == "false"
+    assert out.unit_status == testing.MaintenanceStatus("starting: MAAS: 502")
+
+
+def test_a_source_that_apt_refuses_is_told(context: Context, workload: Workload):
+    workload.region.install.side_effect = apt_source.SourceError("source 'x' is no source")
+    workload.region.version.return_value = ""
+    out = context.run(context.on.config_changed(), _state(config={"source": "x"}))
+
+    assert out.unit_status == testing.BlockedStatus("source 'x' is no source")
+    workload.serving.ensure.assert_not_called()
+
+
+def test_a_bad_source_on_a_serving_unit_touches_no_service(context: Context, workload: Workload):
+    workload.region.install.side_effect = apt_source.SourceError("source 'x' is no source")
+    out = context.run(context.on.config_changed(), _state(config={"source": "x"}))
+
+    workload.serving.ensure.assert_called_once()
+    workload.serving.stop.assert_not_called()
+    assert out.unit_status == testing.BlockedStatus("source 'x' is no source")
+
+
+def test_a_bad_number_of_workers_leaves_them_as_they_are(context: Context, workload: Workload):
+    out = context.run(context.on.config_changed(), _state(config={"num-workers": 50}))
+
+    assert workload.serving.ensure.call_args.args[0].num_workers == 0
+    assert out.unit_status == testing.BlockedStatus("set num-workers to 1 to 10, it is 50")
+
+
+def test_a_leaving_unit_says_so_before_it_stops(context: Context, workload: Workload):
+    context = testing.Context(charm.MAASRegionCharm, unit_id=2)
+    relations = _relations()
+    state = testing.State(leader=True, relations=set(relations.values()), secrets={LOGIN})
+    event = context.on.relation_departed(relations["peers"], remote_unit=1, departing_unit=1)
+    out = context.run(event, state)
+    assert "leaving" not in _local(out, "peers").local_unit_data
+
+    event = context.on.relation_departed(relations["peers"], remote_unit=1, departing_unit=2)
+    out = context.run(event, state)
+    assert _local(out, "peers").local_unit_data["leaving"] == "true"
+    assert _local(out, "api").local_unit_data["ready"] == "false"
+    assert out.unit_status == testing.MaintenanceStatus("leaving")
+
+    # Its database goes before its stop hook: MAAS ends its requests first.
+    broken = out.get_relation(relations["db"].id)
+    context.run(context.on.relation_broken(broken), out)
+    workload.serving.stop.assert_not_called()
+
+
+def test_stop_leaves_and_remove_forgets(context: Context, workload: Workload):
+    context.run(context.on.stop(), _state(db=None))
+    workload.serving.leave.assert_called_once_with()
+
+    context.run(context.on.remove(), _state(db=None))
+    workload.controllers.remove.assert_called_once_with()
+
+
+def test_controllers_of_units_that_are_gone_are_put_on_the_list(
+    context: Context, workload: Workload, monkeypatch: pytest.MonkeyPatch
+):
+    _goals(monkeypatch, {"maas-region/0": "active"}, {"maas-rack/4": "active"})
+    members = [
+        {"unit": "maas-region/1", "kind": "region", "system-id": "def456"},
+        {"unit": "maas-rack/3", "kind": "rack", "system-id": "rack33"},
+        {"unit": "maas-rack/4", "kind": "rack", "system-id": "rack44"},
+    ]
+    peers = testing.PeerRelation(
+        "peers", peers_data={1: OTHER}, local_app_data={"controllers": json.dumps(members)}
+    )
+    out = context.run(context.on.update_status(), _state(peers=peers))
+
+    (departed,) = workload.controllers.ensure_departed.call_args.args
+    assert {(one.kind, one.system_id) for one in departed} == {
+        ("region", "def456"),
+        ("rack", "rack33"),
+    }
+    written = json.loads(_local(out, "peers").local_app_data["controllers"])
+    assert [one["unit"] for one in written] == ["maas-rack/4", "maas-region/0"]
+    assert out.unit_status == testing.ActiveStatus("serving, 1 region: no high availability")
+
+
+def test_departed_controllers_leave_the_list_when_maas_forgot_them(
+    context: Context, workload: Workload
+):
+    departed = [{"kind": "rack", "system-id": "rack33", "since": "100"}]
+    peers = testing.PeerRelation("peers", local_app_data={"departed": json.dumps(departed)})
+    workload.controllers.still_known.side_effect = lambda _: ()
+    out = context.run(context.on.update_status(), _state(peers=peers))
+
+    workload.controllers.still_known.assert_called_once_with(
+        (controllers.Departed("rack", "rack33", 100),)
+    )
+    assert "departed" not in _local(out, "peers").local_app_data
+    workload.controllers.ensure_departed.assert_called_once_with(())
+
+
+def test_a_racks_databag_is_read_in_its_own_event(context: Context):
+    rpc = testing.Relation(
+        "rpc",
+        remote_app_name="maas-rack",
+        remote_units_data={
+            0: {"hostname": "k1", "system-id": "rack11"},
+            1: {"hostname": "k2", "system-id": "rack22"},
+        },
+    )
+    out = context.run(context.on.relation_changed(rpc, remote_unit=1), _state(rpc=rpc))
+    written = json.loads(_local(out, "peers").local_app_data["controllers"])
+    assert [one["system-id"] for one in written if one["kind"] == "rack"] == ["rack22"]
+
+    out = context.run(context.on.leader_elected(), _state(rpc=rpc))
+    written = json.loads(_local(out, "peers").local_app_data["controllers"])
+    assert [one["system-id"] for one in written if one["kind"] == "rack"] == ["rack11", "rack22"]
+
+
+def test_create_admin_takes_the_password_from_a_secret(context: Context, workload: Workload):
+    secret = testing.Secret({"password": "s3cret"}, id="secret:pw")
+    state = testing.State(secrets={secret})
+    params = {"username": "admin", "email": "a@b.c", "password-secret": "secret:pw"}
+    context.run(context.on.action("create-admin", params=params), state)
+
+    workload.accounts.create_admin.assert_called_once_with("admin", "a@b.c", "s3cret")
+    assert context.action_results == {"username": "admin"}
+
+
+def test_create_admin_names_the_file_with_the_password(context: Context, workload: Workload):
+    workload.accounts.create_admin_with_file.return_value = Path("/var/lib/x")
+    params = {"username": "admin", "email": "a@b.c"}
+    context.run(context.on.action("create-admin", params=params), testing.State())
+
+    assert context.action_results == {"username": "admin", "password-file": "/var/lib/x"}
+
+
+def test_actions_fail_with_a_sentence(context: Context, workload: Workload):
+    params = {"username": "admin", "email": "a@b.c", "password-secret": "secret:none"}
+    with pytest.raises(testing.ActionFailed, match="juju grant-secret secret:none maas-region"):
+        context.run(context.on.action("create-admin", params=params), testing.State())
+
+    workload.accounts.api_keys.side_effect = accounts.AccountError("User does not exist.")
+    with pytest.raises(testing.ActionFailed, match=r"User does not exist\."):
+        context.run(context.on.action("get-api-key", params={"username": "x"}), testing.State())
+
+    workload.controllers.listed.side_effect = api.APIError("MAAS does not answer")
+    with pytest.raises(testing.ActionFailed, match="MAAS does not answer"):
+        context.run(context.on.action("list-controllers"), testing.State())
+
+
+def test_an_action_leaves_the_status_as_it_is(context: Context, workload: Workload):
+    workload.accounts.api_keys.return_value = ["a:b:c"]
+    before = testing.State(unit_status=testing.BlockedStatus("integrate db with postgresql-ha"))
+    out = context.run(context.on.action("get-api-key", params={"username": "x"}), before)
+
+    assert context.action_results == {"api-key": "a:b:c"}
+    assert out.unit_status == before.unit_status
+
+
+def test_list_controllers_has_a_line_each(context: Context, workload: Workload):
+    workload.controllers.listed.return_value = [
+        api.Controller("region", "abc123", "r1", ""),
+        api.Controller("rack", "rack11", "k1", "running"),
+    ]
+    context.run(context.on.action("list-controllers"), testing.State())
+    assert context.action_results == {"regions": "r1 abc123", "racks": "k1 rack11 running"}
+
+
+def test_charm_knows_juju_only():
+    source = Path(charm.__file__).read_text()
+    assert "import subprocess" not in source
+    for module in ("region", "serving", "controllers", "accounts", "database", "migration"):
+        text = Path(charm.__file__).with_name(f"{module}.py").read_text()
+        assert "import ops" not in text, module
+    assert ops.__version__

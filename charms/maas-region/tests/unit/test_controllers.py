@@ -1,0 +1,134 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+import json
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+import api
+import controllers
+from controllers import Departed, Member
+
+R0 = Member("maas-region/0", "region", "aaa000")
+R1 = Member("maas-region/1", "region", "aaa111")
+K3 = Member("maas-rack/3", "rack", "bbb333")
+
+
+def test_a_unit_that_is_gone_departs_and_stays_departed():
+    alive = {"region": {"maas-region/0"}, "rack": {"maas-rack/3"}}
+    members, departed = controllers.settle((R0, R1, K3), (), alive, 100)
+    assert members == (K3, R0)
+    assert departed == (Departed("region", "aaa111", 100),)
+
+    members, departed = controllers.settle(members, departed, alive, 200)
+    assert departed == (Departed("region", "aaa111", 100),)
+
+
+def test_nobody_departs_while_it_is_not_known_who_lives():
+    members, departed = controllers.settle((R0, K3), (), {"region": None, "rack": None}, 100)
+    assert (members, departed) == ((K3, R0), ())
+
+
+def test_an_id_that_is_in_use_again_is_not_departed():
+    """MAAS knows a machine again by its host name and gives it its old ID."""
+    again = Member("maas-region/7", "region", "aaa111")
+    alive = {"region": {"maas-region/0", "maas-region/7"}, "rack": None}
+    members, departed = controllers.settle(
+        (R0, again), (Departed("region", "aaa111", 100),), alive, 200
+    )
+    assert members == (R0, again)
+    assert departed == ()
+
+
+def test_a_unit_with_a_new_id_leaves_the_old_one_departed():
+    new = Member("maas-region/0", "region", "ccc000")
+    alive = {"region": {"maas-region/0"}, "rack": None}
+    members, departed = controllers.settle((R0, new), (), alive, 100)
+    assert members == (new,)
+    assert departed == (Departed("region", "aaa000", 100),)
+
+
+def test_all_racks_depart_with_their_relation():
+    _, departed = controllers.settle((K3,), (), {"region": None, "rack": set()}, 100)
+    assert departed == (Departed("rack", "bbb333", 100),)
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> mock.MagicMock:
+    """Replace the API client; MAAS has a region, a dead rack and a running one."""
+    client = mock.create_autospec(api.Client, instance=True)
+    client.controllers.return_value = [
+        api.Controller("region", "aaa111", "r1", ""),
+        api.Controller("rack", "bbb333", "k3", "dead"),
+        api.Controller("rack", "bbb444", "k4", "running"),
+    ]
+    monkeypatch.setattr(api, "Client", lambda _: client)
+    monkeypatch.setattr("accounts.internal_api_key", lambda: "a:b:c")
+    return client
+
+
+def test_departed_controllers_are_deleted_as_maas_lets_them_go(client: mock.MagicMock):
+    def delete(kind: str, system_id: str) -> bool:
+        if system_id == "aaa111":
+            raise api.APIError("Unable to delete r1 as it's currently running.", 400)
+        return True
+
+    client.delete.side_effect = delete
+    departed = [
+        Departed("region", "aaa111", 100),
+        Departed("rack", "bbb333", 100),
+        Departed("rack", "bbb444", 100),
+        Departed("rack", "unknown", 100),
+    ]
+    kept = controllers.delete_departed(departed, now=150.0)
+    assert kept == ["region r1: Unable to delete r1 as it's currently running."]
+    # The running rack gets time to stop by itself.
+    assert client.delete.call_args_list == [
+        mock.call("region", "aaa111"),
+        mock.call("rack", "bbb333"),
+    ]
+
+    client.delete.reset_mock()
+    controllers.delete_departed(departed, now=300.0)
+    assert mock.call("rack", "bbb444") in client.delete.call_args_list
+
+
+def test_a_key_that_maas_refuses_is_fetched_anew(
+    client: mock.MagicMock, monkeypatch: pytest.MonkeyPatch
+):
+    forgotten: list[bool] = []
+    monkeypatch.setattr("accounts.forget", lambda: forgotten.append(True))
+    client.controllers.side_effect = [api.APIError("Forbidden", 401), []]
+    assert controllers.listed() == []
+    assert forgotten == [True]
+
+
+def test_when_maas_cannot_be_asked_the_list_stays(client: mock.MagicMock):
+    departed = (Departed("region", "aaa111", 1), Departed("rack", "gone", 1))
+    assert controllers.still_known(departed) == departed[:1]
+    client.controllers.side_effect = api.APIError("MAAS does not answer")
+    assert controllers.still_known(departed) == departed
+
+
+def test_the_timer_runs_while_there_is_a_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("DEPARTED", "SERVICE", "TIMER"):
+        path = tmp_path / getattr(controllers, name).name
+        monkeypatch.setattr(controllers, name, path)
+    run = mock.MagicMock(return_value=mock.MagicMock(returncode=0))
+    monkeypatch.setattr("charmed_maas.commands.run", run)
+
+    assert controllers.ensure_departed([Departed("rack", "bbb333", 7)])
+    assert json.loads(controllers.DEPARTED.read_text()) == [
+        {"kind": "rack", "system_id": "bbb333", "since": 7}
+    ]
+    assert controllers.DEPARTED.stat().st_mode & 0o777 == 0o600
+    assert "controllers.py" in controllers.SERVICE.read_text()
+    run.assert_any_call(["/usr/bin/systemctl", "enable", "--now", controllers.TIMER.name])
+    assert not controllers.ensure_departed([Departed("rack", "bbb333", 7)])
+
+    assert controllers.ensure_departed([])
+    run.assert_any_call(["/usr/bin/systemctl", "disable", "--now", controllers.TIMER.name])
+    assert list(tmp_path.iterdir()) == []
+    assert not controllers.ensure_departed([])

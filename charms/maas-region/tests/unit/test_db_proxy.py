@@ -1,0 +1,123 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import db_proxy
+
+CA = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
+THREE = (("10.0.0.3", 5432), ("10.0.0.1", 5432), ("10.0.0.2", 5432))
+
+
+def test_every_member_is_a_server_in_a_stable_order():
+    text = db_proxy.render_config(db_proxy.Members(THREE, 8008, CA))
+    servers = [line.split()[1:] for line in text.splitlines() if line.startswith("    server ")]
+    assert servers == [
+        ["member-1", "10.0.0.1:5432"],
+        ["member-2", "10.0.0.2:5432"],
+        ["member-3", "10.0.0.3:5432"],
+    ]
+    assert text == db_proxy.render_config(db_proxy.Members(tuple(reversed(THREE)), 8008, CA))
+    assert "meth OPTIONS uri /primary" in text
+    assert "on-marked-down shutdown-sessions" in text
+
+
+def test_the_text_changes_with_the_ca_so_that_a_reload_follows():
+    one = db_proxy.render_config(db_proxy.Members(THREE, 8008, CA))
+    assert one != db_proxy.render_config(db_proxy.Members(THREE, 8008, f"{CA}\n"))
+
+
+def test_without_health_there_is_the_primary_alone():
+    assert db_proxy.Members.of(("10.0.0.1", 5432), THREE, 0, "").endpoints == (("10.0.0.1", 5432),)
+    assert db_proxy.Members.of(("10.0.0.1", 5432), THREE, 8008, CA).endpoints == THREE
+    text = db_proxy.render_config(db_proxy.Members((("fd00::1", 6432),)))
+    assert "server member-1 [fd00::1]:6432" in text
+    assert "httpchk" not in text
+
+
+@pytest.mark.skipif(not shutil.which("haproxy", path="/usr/sbin"), reason="needs haproxy")
+@pytest.mark.parametrize("health_port", [0, 8008])
+def test_haproxy_takes_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, health_port: int
+):
+    ca = tmp_path / "ca.pem"
+    monkeypatch.setattr(db_proxy, "HEALTH_CA", ca)
+    key = tmp_path / "key.pem"
+    request = ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=x"]
+    argv = [*request, "-keyout", str(key), "-out", str(ca)]
+    subprocess.run(argv, check=True, capture_output=True)
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(db_proxy.render_config(db_proxy.Members(THREE, health_port, CA)))
+    done = subprocess.run(
+        ["/usr/sbin/haproxy", "-c", "-f", str(config)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+
+
+def test_the_primary_is_the_one_server_that_is_up():
+    text = (
+        "# pxname,svname,status,type,addr,\n"
+        "primary,member-1,DOWN,2,10.0.0.1:5432,\n"
+        "primary,member-2,UP,2,10.0.0.2:5432,\n"
+        "primary,BACKEND,UP,1,,\n"
+    )
+    assert db_proxy.parse_primary(text) == "10.0.0.2:5432"
+    assert db_proxy.parse_primary(text.replace("DOWN", "UP 1/2")) == ""
+    assert db_proxy.parse_primary(text.replace("UP", "DOWN")) == ""
+
+
+class TestEnsure:
+    @pytest.fixture(autouse=True)
+    def machine(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A machine whose systemd only notes what it is told."""
+        self.calls: list[tuple[str, ...]] = []
+        self.running = False
+        for name in ("CONFIG", "HEALTH_CA", "LOADED", "UNIT"):
+            monkeypatch.setattr(db_proxy, name, tmp_path / getattr(db_proxy, name).name)
+        monkeypatch.setattr("charmed_maas.commands.run", self._run)
+
+    def _run(self, argv: list[str], *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        verb = tuple(argv[1:])
+        if "is-active" in verb:
+            return subprocess.CompletedProcess(argv, 0 if self.running else 3)
+        if "is-enabled" in verb:
+            return subprocess.CompletedProcess(argv, 0)
+        if verb[0] in ("start", "reload"):
+            self.running = True
+            db_proxy.LOADED.write_text(db_proxy.CONFIG.read_text())
+        self.calls.append(verb)
+        return subprocess.CompletedProcess(argv, 0)
+
+    def test_it_starts_once_and_reloads_for_a_change_only(self):
+        assert db_proxy.ensure(db_proxy.Members(THREE, 8008, CA))
+        assert ("start", db_proxy.SERVICE) in self.calls
+        self.calls.clear()
+        assert not db_proxy.ensure(db_proxy.Members(THREE, 8008, CA))
+        assert self.calls == []
+        assert db_proxy.ensure(db_proxy.Members(THREE[:2], 8008, CA))
+        assert self.calls[-1] == ("reload", db_proxy.SERVICE)
+
+    def test_a_reload_that_a_killed_hook_left_out_is_made_up_for(self):
+        db_proxy.ensure(db_proxy.Members(THREE, 8008, CA))
+        db_proxy.ensure_config(db_proxy.Members(THREE[:2], 8008, CA))
+        self.calls.clear()
+        assert db_proxy.ensure(db_proxy.Members(THREE[:2], 8008, CA))
+        assert self.calls == [("reload", db_proxy.SERVICE)]
+
+    def test_a_refused_candidate_leaves_the_file(self, monkeypatch: pytest.MonkeyPatch):
+        db_proxy.ensure(db_proxy.Members(THREE, 8008, CA))
+        before = db_proxy.CONFIG.read_text()
+
+        def refuse(_: Path) -> None:
+            raise db_proxy.ProxyError("no")
+
+        monkeypatch.setattr(db_proxy, "validate", refuse)
+        with pytest.raises(db_proxy.ProxyError):
+            db_proxy.ensure(db_proxy.Members(THREE[:1], 8008, CA))
+        assert db_proxy.CONFIG.read_text() == before
+        assert not db_proxy.CONFIG.with_suffix(".candidate").exists()

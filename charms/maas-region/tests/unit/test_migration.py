@@ -1,0 +1,106 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+import contextlib
+from unittest import mock
+
+import pytest
+
+import database
+import migration
+from database import State
+
+A, B = "8c649c6f-9ff2-4aae-aa3a-3ddba6812151", "0ee85464-d464-4c52-a705-ccbab5cd4023"
+OLD, NEW = "1:3.7.2-1", "1:3.7.10-1"
+
+
+@pytest.fixture(autouse=True)
+def _dpkg(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migration, "is_newer", lambda one, other: (one, other) == (NEW, OLD))
+
+
+def test_a_new_cluster_may_migrate_an_empty_database():
+    assert migration.obstacle(State(), "", OLD, {}) == ""
+
+
+def test_a_cluster_that_served_never_migrates_an_empty_database():
+    problem = migration.obstacle(State(), A, OLD, {})
+    assert problem.startswith(f"the database holds no MAAS, expected {A}: integrate db with")
+
+
+def test_a_cluster_that_served_never_takes_anothers_database():
+    problem = migration.obstacle(State(cluster=B, version=OLD, is_empty=False), A, OLD, {})
+    assert f"holds cluster {B}, expected {A}" in problem
+    unmarked = migration.obstacle(State(is_empty=False), A, OLD, {})
+    assert "holds another MAAS" in unmarked
+
+
+def test_the_same_version_needs_nothing():
+    assert migration.obstacle(State(A, OLD, "", False), A, OLD, {"maas-region/1": NEW}) == ""
+
+
+def test_an_older_package_is_told_to_upgrade():
+    problem = migration.obstacle(State(A, NEW, "", False), A, OLD, {})
+    assert problem == (
+        f"MAAS {OLD} is older than the database, which is at {NEW}: upgrade the packages on this"
+        " unit"
+    )
+
+
+def test_a_newer_package_waits_until_all_units_have_it():
+    state = State(A, OLD, "", False)
+    versions = {"maas-region/0": NEW, "maas-region/1": OLD}
+    problem = migration.obstacle(state, A, NEW, versions)
+    assert problem.endswith("upgrade the packages on maas-region/1 too")
+    assert migration.obstacle(state, A, NEW, {"maas-region/0": NEW, "maas-region/1": NEW}) == ""
+
+
+class TestJob:
+    @pytest.fixture(autouse=True)
+    def database_is_replaced(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The job's database: an empty one whose lock is free."""
+        self.state = State()
+        self.locked = [True]
+        self.upgrading = [0]
+        self.upgrade = mock.MagicMock()
+        self.record = mock.MagicMock()
+        monkeypatch.setattr("time.sleep", lambda _: None)
+        monkeypatch.setattr(migration, "login_from_config", lambda: database.Login("d", "u", "p"))
+        monkeypatch.setattr(
+            database, "connect", lambda *_: contextlib.nullcontext(mock.MagicMock())
+        )
+        monkeypatch.setattr(database, "try_lock", lambda *_: self.locked.pop(0))
+        monkeypatch.setattr(database, "connections_as", lambda *_: self.upgrading.pop(0))
+        monkeypatch.setattr(database, "state", lambda _: self.state)
+        monkeypatch.setattr(database, "record_migration", self.record)
+        monkeypatch.setattr(migration, "_dbupgrade", self.upgrade)
+
+    def test_it_migrates_and_records(self):
+        migration.migrate("maas-region/0", "", OLD)
+        self.upgrade.assert_called_once()
+        assert self.record.call_args.args[1] == OLD
+
+    def test_it_waits_for_the_lock_and_for_a_dead_holders_connections(self):
+        self.locked = [False, False, True]
+        self.upgrading = [3, 1, 0]
+        migration.migrate("maas-region/0", "", OLD)
+        assert self.locked == []
+        assert self.upgrading == []
+        self.upgrade.assert_called_once()
+
+    def test_what_another_unit_has_done_is_not_done_again(self):
+        self.state = State(A, OLD, "", False)
+        migration.migrate("maas-region/0", "", OLD)
+        self.upgrade.assert_not_called()
+        self.record.assert_not_called()
+
+    def test_it_looks_again_whether_the_database_is_the_right_one(self):
+        with pytest.raises(migration.MigrationError, match="holds no MAAS"):
+            migration.migrate("maas-region/0", A, OLD)
+        self.upgrade.assert_not_called()
+
+    def test_a_failed_upgrade_is_not_recorded(self):
+        self.upgrade.side_effect = migration.MigrationError("dbupgrade exited with 1")
+        with pytest.raises(migration.MigrationError):
+            migration.migrate("maas-region/0", "", OLD)
+        self.record.assert_not_called()
