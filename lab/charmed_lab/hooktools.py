@@ -67,6 +67,7 @@ class Context(SecretTools):
     task: Task | None = None
     writes: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
     app_reads: dict[str, dict[str, str]] = field(default_factory=dict)
+    status: Status | None = None
     opened: dict[str, list[str]] | None = None
     state: dict[str, str] | None = None
     secret_ops: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
@@ -207,9 +208,13 @@ class Context(SecretTools):
             units = self.model.units_of(self.app_name)
             about = {unit.name: _full_status(unit.workload) for unit in units}
             return {"application-status": {**_full_status(found), "units": about}}
-        if call.flag("include-data"):
-            return _full_status(self.unit.workload)
-        return _status_word(self.unit.workload, call)
+        # Read once a hook: a status-set after it does not show (recording 22).
+        self.status = self.status or self.unit.workload
+        return (
+            _full_status(self.status)
+            if call.flag("include-data")
+            else _status_word(self.status, call)
+        )
 
     def _status_set(self, call: Call) -> None:
         if not call.words:

@@ -10,6 +10,9 @@ from typing import Any
 import yaml
 
 
+PLAIN = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:timestamp")
+
+
 class _Dumper(yaml.SafeDumper):
     """Quote as Go's yaml does: double quotes where plain text would be another type."""
 
@@ -18,7 +21,7 @@ def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = None
     if "\n" in text:
         style = "|"
-    elif dumper.resolve(yaml.ScalarNode, text, (True, False)) != "tag:yaml.org,2002:str":
+    elif dumper.resolve(yaml.ScalarNode, text, (True, False)) not in PLAIN:
         style = '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
@@ -28,7 +31,8 @@ _Dumper.add_representer(str, _represent_str)
 
 def to_yaml(value: Any) -> str:
     """Return a value as YAML, keys in the order they have."""
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=80, allow_unicode=True)
+    text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=80, allow_unicode=True)
+    return text.removesuffix("...\n")
 
 
 def to_json(value: Any) -> str:

@@ -190,9 +190,6 @@ def _app_row(name: str, app: dict[str, Any]) -> list[str]:
 def _unit_row(name: str, unit: dict[str, Any]) -> list[str]:
     workload, agent = unit["workload-status"], unit["juju-status"]
     message = workload.get("message", "")
-    if agent["current"] == "executing" and agent.get("message"):
-        running = agent["message"].removeprefix("running ")
-        message = f"({running}) {message}".rstrip()
     opened = ",".join(unit.get("open-ports", []))
     star = "*" if unit.get("leader") else ""
     places = [unit["machine"], unit.get("public-address", ""), opened]

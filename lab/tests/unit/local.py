@@ -114,9 +114,7 @@ class Lab:
     daemon: daemon.Daemon
 
     def call(self, method: str, **params: Any) -> Any:
-        answer = self.daemon._answer_client(
-            {"method": method, "params": {"model": "m", **params}}
-        )
+        answer = self.daemon._answer_client({"method": method, "params": {"model": "m", **params}})
         if "error" in answer:
             raise AssertionError(answer["error"])
         return answer["result"]
@@ -195,7 +193,9 @@ def pack(folder: Path, name: str = "probe", **more: Any) -> Path:
     with zipfile.ZipFile(path, "w") as packed:
         info = zipfile.ZipInfo("dispatch")
         info.external_attr = 0o100755 << 16
-        packed.writestr(info, DISPATCH.read_text().replace("RECORDS", str(folder / "records.jsonl")))
+        packed.writestr(
+            info, DISPATCH.read_text().replace("RECORDS", str(folder / "records.jsonl"))
+        )
         for part, content in parts.items():
             packed.writestr(part, yaml.safe_dump(content))
     return path
