@@ -4,6 +4,7 @@
 
 import collections.abc
 import contextlib
+import itertools
 import logging
 import queue
 import select
@@ -25,6 +26,12 @@ HEAD = "0026"
 Cursor = typing.Any
 T = typing.TypeVar("T")
 
+ATTEMPTS = 10
+COLLISIONS = (
+    psycopg2.errors.SerializationFailure,
+    psycopg2.errors.DeadlockDetected,
+    psycopg2.errors.UniqueViolation,
+)
 CONNECTION_LOST = (
     psycopg2.OperationalError,
     psycopg2.InterfaceError,
@@ -111,35 +118,43 @@ class Pool:
 
     def run(self, work: collections.abc.Callable[..., T], *arguments: typing.Any) -> T:
         """Call work(cursor, ...) in a transaction, again if it collides with another."""
-        for attempt in range(10):
-            with self.connection() as connection:
-                try:
-                    with connection, connection.cursor() as cursor:
-                        return work(cursor, *arguments)
-                except (
-                    psycopg2.errors.SerializationFailure,
-                    psycopg2.errors.DeadlockDetected,
-                    psycopg2.errors.UniqueViolation,
-                ):
-                    if attempt == 9:
-                        raise
-        raise AssertionError("unreachable")
+        with self.connection() as connection:
+            return _retry(connection, work, *arguments)
 
     def locked(self, work: collections.abc.Callable[..., T], *arguments: typing.Any) -> T:
         """Do the same while holding MAAS's start-up lock across all regions."""
         with self.connection() as connection:
-            with connection, connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_lock(%s, %s)", (LOCK_CLASS, LOCK_STARTUP))
+            _retry(connection, _lock, "pg_advisory_lock")
             try:
-                with connection, connection.cursor() as cursor:
-                    return work(cursor, *arguments)
+                return _retry(connection, work, *arguments)
             finally:
-                # A closed connection has lost its lock already.
-                if not connection.closed:
-                    with connection, connection.cursor() as cursor:
-                        cursor.execute(
-                            "SELECT pg_advisory_unlock(%s, %s)", (LOCK_CLASS, LOCK_STARTUP)
-                        )
+                if not connection.closed:  # A closed connection has lost its lock already.
+                    _retry(connection, _lock, "pg_advisory_unlock")
+
+
+def _lock(cursor: Cursor, function: str) -> None:
+    cursor.execute(f"SELECT {function}(%s, %s)", (LOCK_CLASS, LOCK_STARTUP))
+
+
+def _retry(
+    connection: typing.Any, work: collections.abc.Callable[..., T], *arguments: typing.Any
+) -> T:
+    for attempt in itertools.count(1):
+        try:
+            with connection.cursor() as cursor:
+                result = work(cursor, *arguments)
+            connection.commit()
+        except COLLISIONS:
+            connection.rollback()
+            if attempt == ATTEMPTS:
+                raise
+        except BaseException:
+            if not connection.closed:
+                connection.rollback()
+            raise
+        else:
+            return result
+    raise AssertionError("unreachable")
 
 
 def is_migrated(cursor: Cursor) -> bool:

@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """A worker process of a region: HTTP on a socket, racks on a port."""
 
+import contextlib
 import logging
 import os
 import pathlib
@@ -63,7 +64,8 @@ def main(number: int, ready: int) -> None:
     _run(
         server.serve_forever, rack_server.serve_forever, lambda: _refresh_connections(rack_server)
     )
-    with os.fdopen(ready, "w", encoding="ascii") as stream:
+    # A master that is told to stop meanwhile does not read this any more.
+    with contextlib.suppress(BrokenPipeError), os.fdopen(ready, "w", encoding="ascii") as stream:
         stream.write(str(rack_server.server_address[1]))
     stopping.wait()
     pathlib.Path(socket_path).unlink(missing_ok=True)  # No new request, the others are finished.
