@@ -35,6 +35,8 @@ class HAProxyVIPCharm(ops.CharmBase):
 
     def __init__(self, framework: ops.Framework) -> None:
         super().__init__(framework)
+        # Observed first: a unit that goes must not reconcile once more before.
+        framework.observe(self.on[API].relation_departed, self._on_departed)
         self.api = maas_api.MAASAPIRequirer(self, API)
         self._statuses: list[ops.StatusBase] = []
         peer = self.on[peers.PEERS]
@@ -45,7 +47,6 @@ class HAProxyVIPCharm(ops.CharmBase):
         ):
             framework.observe(event, self._reconcile)
         framework.observe(peer.relation_departed, self._on_departed)
-        framework.observe(self.on[API].relation_departed, self._on_departed)
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)

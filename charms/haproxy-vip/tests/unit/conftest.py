@@ -1,0 +1,76 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import haproxy
+import keepalived
+from charmed_maas import commands
+
+
+class Systemd:
+    """charmlibs' systemd module, with services that do what they are told."""
+
+    SystemdError = haproxy.systemd.SystemdError
+
+    def __init__(self) -> None:
+        self.running: set[str] = set()
+        self.enabled: set[str] = set()
+        self.did: list[str] = []
+        self.on_load = lambda: None
+
+    def service_running(self, name: str) -> bool:
+        return name in self.running
+
+    def service_enable(self, name: str) -> None:
+        self.enabled.add(name)
+
+    def service_disable(self, name: str) -> None:
+        self.enabled.discard(name)
+
+    def service_start(self, name: str) -> None:
+        self._load("start", name)
+
+    def service_restart(self, name: str) -> None:
+        self._load("restart", name)
+
+    def service_reload(self, name: str) -> None:
+        self._load("reload", name)
+
+    def service_stop(self, name: str) -> None:
+        self.did.append("stop")
+        self.running.discard(name)
+
+    def daemon_reload(self) -> None:
+        self.did.append("daemon-reload")
+
+    def _load(self, verb: str, name: str) -> None:
+        self.did.append(verb)
+        self.running.add(name)
+        self.on_load()
+
+
+@pytest.fixture
+def systemd(monkeypatch: pytest.MonkeyPatch) -> Systemd:
+    fake = Systemd()
+    monkeypatch.setattr(haproxy, "systemd", fake)
+    monkeypatch.setattr(keepalived, "systemd", fake)
+    return fake
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A root directory in which both daemons' files lie, and commands that succeed."""
+    for module in (haproxy, keepalived):
+        for name, value in vars(module).copy().items():
+            if isinstance(value, Path) and value.is_absolute() and name != "TEMPLATES":
+                monkeypatch.setattr(module, name, tmp_path / value.relative_to("/"))
+    monkeypatch.setattr("charmed_maas.files.os.fchown", lambda *_: None)
+    monkeypatch.setattr("charmed_maas.files.os.chown", lambda *_: None)
+    monkeypatch.setattr(
+        commands, "run", lambda argv, **_: subprocess.CompletedProcess(argv, 0, "", "")
+    )
+    return tmp_path

@@ -1,0 +1,400 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+import pytest
+from ops import testing
+
+import charm
+import haproxy
+import keepalived
+import network
+from charmed_maas import apt_source
+from charmed_maas.interfaces import maas_api
+
+VIP = "10.0.0.100"
+SERVICES = maas_api.ProviderAppData(
+    (maas_api.Service("maas", 5240, check="/MAAS/api/2.0/version/"),)
+).to_databag()
+
+
+class Machine:
+    """Both daemons and the network as the charm sees them; the texts rendered are real."""
+
+    def __init__(self, stack: list[Any]) -> None:
+        self.haproxy = self._replace(haproxy, stack, keep=("render_config",))
+        self.keepalived = self._replace(keepalived, stack)
+        self.haproxy.version.return_value = "3.0.11"
+        self.haproxy.maxconn.return_value = 4096
+        self.haproxy.is_managed.return_value = False
+        self.haproxy.ensure_config.return_value = True
+        self.haproxy.configured_port.return_value = 80
+        self.haproxy.servers.return_value = [
+            haproxy.ServerState("maas-region-0", True),
+            haproxy.ServerState("maas-region-1", False),
+        ]
+        self.flags: set[str] = set()
+        self.keepalived.is_set.side_effect = lambda flag: flag.name in self.flags
+        self.keepalived.set_flag.side_effect = self.set_flag
+        self.keepalived.is_running.return_value = False
+        self.keepalived.configured_vip.return_value = VIP
+        self.keepalived.configured_peers.return_value = ["10.0.0.12"]
+        self.keepalived.is_vip_holder.return_value = True
+        self.links = network.parse_interfaces(
+            '[{"ifname":"eth0","addr_info":['
+            '{"local":"10.0.0.11","prefixlen":24,"scope":"global"}]}]'
+        )
+        self.held: dict[int, str] = {}
+        self.alive: set[str] = {"10.0.0.12", "10.0.0.13"}
+        for name, fake in (
+            ("interfaces", lambda: self.links),
+            ("held_ports", lambda *_, **__: self.held),
+            ("answers", lambda address, _: address in self.alive),
+        ):
+            stack.append(mock.patch.object(network, name, side_effect=fake, autospec=True))
+            stack[-1].start()
+
+    def _replace(self, module: Any, stack: list[Any], keep: tuple[str, ...] = ()) -> Any:
+        fakes = mock.Mock()
+        for name, value in vars(module).copy().items():
+            if (
+                getattr(value, "__module__", "") == module.__name__
+                and not isinstance(value, type)
+                and not name.startswith("_")
+                and name not in keep
+            ):
+                stack.append(mock.patch.object(module, name, autospec=True))
+                setattr(fakes, name, stack[-1].start())
+        return fakes
+
+    def set_flag(self, flag: Any, *, on: bool) -> bool:
+        (self.flags.add if on else self.flags.discard)(flag.name)
+        return True
+
+    @property
+    def text(self) -> str:
+        return self.haproxy.ensure_config.call_args.args[0]
+
+    @property
+    def group(self) -> keepalived.Group:
+        return self.keepalived.ensure_config.call_args.args[0]
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    stack: list[Any] = []
+    yield Machine(stack)
+    for patch in stack:
+        patch.stop()
+
+
+@pytest.fixture
+def ctx() -> testing.Context[charm.HAProxyVIPCharm]:
+    return testing.Context(charm.HAProxyVIPCharm)
+
+
+def region(**data: str) -> dict[str, str]:
+    return {"address": "10.0.0.21", "ready": "true"} | data
+
+
+def api(regions: dict[int, dict[str, str]] | None = None, **app: str) -> testing.Relation:
+    return testing.Relation(
+        "api",
+        interface="maas_api",
+        remote_app_name="maas-region",
+        remote_app_data=SERVICES | app,
+        remote_units_data={0: region()} if regions is None else regions,  # type: ignore[arg-type]
+    )
+
+
+def peer(units: dict[int, dict[str, str]] | None = None) -> testing.PeerRelation:
+    known = {1: {"address": "10.0.0.12", "peers": '["10.0.0.11"]'}}
+    return testing.PeerRelation("peers", peers_data=known if units is None else units)  # type: ignore[arg-type]
+
+
+def network_get(address: str = "10.0.0.11") -> set[testing.Network]:
+    bind = testing.BindAddress([testing.Address(address)], interface_name="eth0")
+    return {testing.Network("peers", bind_addresses=[bind], ingress_addresses=[address])}
+
+
+def state(*relations: testing.RelationBase, **changed: Any) -> testing.State:
+    values: dict[str, Any] = {
+        "relations": relations or (api(), peer()),
+        "config": {"vip": VIP},
+        "leader": True,
+        "networks": network_get(),
+        "planned_units": 2,
+    }
+    return testing.State(**(values | changed))
+
+
+def run(ctx: Any, before: testing.State, event: Any = None) -> testing.State:
+    return ctx.run(event or ctx.on.config_changed(), before)
+
+
+def message(after: testing.State) -> str:
+    return after.unit_status.message
+
+
+def test_it_serves_and_publishes_vip_and_url(ctx: Any, machine: Machine):
+    after = run(ctx, state())
+    assert after.unit_status == testing.ActiveStatus("VIP holder, 1/2 regions up")
+    assert after.get_relations("api")[0].local_app_data == {
+        "vip": VIP,
+        "url": f"http://{VIP}/MAAS",
+    }
+    assert after.get_relations("peers")[0].local_unit_data["address"] == "10.0.0.11"
+    assert after.get_relations("peers")[0].local_unit_data["peers"] == '["10.0.0.12"]'
+    assert f"bind {VIP}:80 transparent" in machine.text
+    assert "server maas-region-0 10.0.0.21:5240 id 1" in machine.text
+    assert (machine.group.interface, machine.group.own) == ("eth0", "10.0.0.11")
+    assert after.opened_ports == {testing.TCPPort(80)}
+    assert after.workload_version == "3.0.11"
+    machine.keepalived.ensure_running.assert_called_once_with()
+
+
+def test_who_does_not_hold_the_vip_stands_by(ctx: Any, machine: Machine):
+    machine.keepalived.is_vip_holder.return_value = False
+    assert message(run(ctx, state())) == f"standby for {VIP}, 1/2 regions up"
+
+
+def test_only_the_leader_publishes(ctx: Any, machine: Machine):
+    after = run(ctx, state(leader=False))
+    assert not after.get_relations("api")[0].local_app_data
+
+
+def test_without_a_vip_it_is_idle_and_says_so(ctx: Any, machine: Machine):
+    after = run(ctx, state(config={"vip": ""}))
+    assert after.unit_status == testing.BlockedStatus(
+        "set vip to a free address in the units' subnet"
+    )
+    machine.haproxy.ensure_idle.assert_called_once_with()
+    machine.keepalived.ensure_idle.assert_called_once_with()
+    assert after.get_relations("peers")[0].local_unit_data["address"] == "10.0.0.11"
+
+
+def refused(ctx: Any, machine: Machine, before: testing.State) -> str:
+    """Return the message with which a unit blocks that touched no service."""
+    after = run(ctx, before)
+    assert isinstance(after.unit_status, testing.BlockedStatus)
+    for call in (
+        machine.haproxy.ensure_config,
+        machine.haproxy.ensure_idle,
+        machine.keepalived.ensure_config,
+        machine.keepalived.ensure_idle,
+        machine.keepalived.stop,
+    ):
+        call.assert_not_called()
+    return after.unit_status.message
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"vip": "nonsense"}, "vip 'nonsense' is not an address"),
+        ({"vip": "192.0.2.10"}, "vip 192.0.2.10 is in no subnet"),
+        ({"vip": "10.0.0.12"}, "vip 10.0.0.12 is haproxy-vip/1's own address"),
+        ({"vip": "10.0.0.11"}, "vip 10.0.0.11 is haproxy-vip/0's own address"),
+        ({"vip": "10.0.0.21"}, "vip 10.0.0.21 is maas-region/0's own address"),
+        ({"vip": VIP, "port": 5240}, "port 5240 belongs to MAAS"),
+        ({"vip": VIP, "interface": "eth7"}, "interface eth7 does not exist"),
+    ],
+)
+def test_a_bad_option_blocks_and_services_go_on(
+    ctx: Any, machine: Machine, config: dict[str, Any], words: str
+):
+    assert words in refused(ctx, machine, state(config=config))
+
+
+def test_a_port_in_use_is_named_with_its_owner(ctx: Any, machine: Machine):
+    machine.held = {80: "nginx (nginx.service)"}
+    assert refused(ctx, machine, state()) == (
+        "port 80 is held by nginx (nginx.service): set port to a free one"
+    )
+
+
+def test_packages_that_cannot_be_had_block(ctx: Any, machine: Machine):
+    machine.haproxy.install.side_effect = apt_source.SourceError("haproxy cannot be installed: x")
+    assert refused(ctx, machine, state()) == "haproxy cannot be installed: x"
+
+
+@pytest.mark.parametrize(
+    "garbled",
+    [
+        api(services="{"),
+        api(services='[{"name": "maas", "backend_port": "x", "mode": "http"}]'),
+        api({0: region(), 1: region(address="nowhere")}),
+    ],
+)
+def test_a_garbled_databag_is_told_and_not_obeyed(ctx: Any, machine: Machine, garbled: Any):
+    machine.haproxy.is_managed.return_value = True
+    after = run(ctx, state(garbled, peer()))
+    assert isinstance(after.unit_status, testing.BlockedStatus)
+    assert message(after).startswith("nothing was changed: maas-region")
+    machine.haproxy.ensure_config.assert_not_called()
+
+
+def test_a_missing_relation_is_named(ctx: Any, machine: Machine):
+    after = run(ctx, state(peer()))
+    assert after.unit_status == testing.BlockedStatus("integrate api with maas-region")
+
+
+def test_services_not_published_yet_leave_haproxy_as_it_is(ctx: Any, machine: Machine):
+    machine.haproxy.is_managed.return_value = True
+    run(ctx, state(api(services=""), peer()))
+    machine.haproxy.ensure_config.assert_not_called()
+
+
+def test_a_newcomer_waits_until_the_others_advertise_to_it(ctx: Any, machine: Machine):
+    known = {1: {"address": "10.0.0.12", "peers": '["10.0.0.13"]'}}
+    after = run(ctx, state(api(), peer(known)))
+    assert after.unit_status == testing.WaitingStatus(
+        "waiting for haproxy-vip/1 to advertise to this unit"
+    )
+    assert machine.group.peers == ["10.0.0.12"]
+    machine.keepalived.ensure_running.assert_not_called()
+
+
+def test_a_dead_unit_keeps_nobody_waiting(ctx: Any, machine: Machine):
+    machine.alive = set()
+    known = {1: {"address": "10.0.0.12"}}
+    run(ctx, state(api(), peer(known)))
+    machine.keepalived.ensure_running.assert_called_once_with()
+
+
+def test_a_newcomer_waits_for_units_it_does_not_know_yet(ctx: Any, machine: Machine):
+    after = run(ctx, state(api(), peer({})))
+    assert message(after) == "waiting for the other units' addresses"
+    machine.keepalived.ensure_running.assert_not_called()
+
+
+def test_who_is_unknown_at_update_status_does_not_run(ctx: Any, machine: Machine):
+    run(ctx, state(api(), peer({})), ctx.on.update_status())
+    machine.keepalived.ensure_running.assert_called_once_with()
+
+
+def test_a_running_unit_takes_a_newcomer_in_without_waiting(ctx: Any, machine: Machine):
+    machine.keepalived.is_running.return_value = True
+    units = {
+        1: {"address": "10.0.0.12", "peers": '["10.0.0.11"]'},
+        12: {"address": "10.0.0.13"},
+        2: {"address": "10.0.0.14"},
+    }
+    after = run(ctx, state(api(), peer(units), planned_units=4))
+    known = after.get_relations("peers")[0].local_unit_data["peers"]
+    assert known == '["10.0.0.12","10.0.0.14","10.0.0.13"]'
+    machine.keepalived.ensure_running.assert_called_once_with()
+
+
+def test_the_vip_is_never_taken_for_an_own_address(ctx: Any, machine: Machine):
+    bind = testing.BindAddress(
+        [testing.Address(VIP), testing.Address("10.0.0.11")], interface_name="eth0"
+    )
+    seen = {testing.Network("peers", bind_addresses=[bind], ingress_addresses=[VIP])}
+    after = run(ctx, state(networks=seen))
+    assert after.get_relations("peers")[0].local_unit_data["address"] == "10.0.0.11"
+
+
+def test_a_dying_unit_gives_the_vip_away_and_serves_on(ctx: Any, machine: Machine):
+    relations = (api(), peer())
+    event = ctx.on.relation_departed(relations[0], remote_unit=0, departing_unit=0)
+    with (
+        ctx(event, state(*relations)) as manager,
+        mock.patch.object(
+            charm.ops.RelationDepartedEvent,
+            "departing_unit",
+            new_callable=mock.PropertyMock,
+            return_value=manager.charm.unit,
+        ),
+    ):
+        after = manager.run()
+    machine.keepalived.stop.assert_called_once_with()
+    machine.haproxy.stop.assert_not_called()
+    assert "leaving" in machine.flags
+    assert not after.get_relations("peers")[0].local_unit_data.get("address")
+    machine.keepalived.ensure_config.assert_not_called()
+
+
+def test_a_leaving_unit_changes_nothing_more(ctx: Any, machine: Machine):
+    machine.flags = {"leaving"}
+    broken = api()
+    run(ctx, state(broken, peer()), ctx.on.relation_broken(broken))
+    machine.haproxy.ensure_config.assert_not_called()
+    machine.keepalived.ensure_running.assert_not_called()
+
+
+def test_a_new_unit_on_a_machine_that_had_one_before_starts_afresh(ctx: Any, machine: Machine):
+    machine.flags = {"leaving"}
+    run(ctx, state(), ctx.on.install())
+    assert "leaving" not in machine.flags
+
+
+def test_stopping_lets_the_vip_go_first(ctx: Any, machine: Machine):
+    order = mock.Mock()
+    order.attach_mock(machine.keepalived.stop, "keepalived")
+    order.attach_mock(machine.haproxy.stop, "haproxy")
+    run(ctx, state(), ctx.on.stop())
+    assert order.mock_calls == [mock.call.keepalived(), mock.call.haproxy()]
+    run(ctx, state(), ctx.on.remove())
+    machine.keepalived.remove.assert_called_once_with()
+    machine.haproxy.ensure_idle.assert_called_once_with()
+
+
+def test_show_vip(ctx: Any, machine: Machine):
+    before = state(unit_status=testing.ActiveStatus("as it was"))
+    after = run(ctx, before, ctx.on.action("show-vip"))
+    assert ctx.action_results == {
+        "vip": VIP,
+        "url": f"http://{VIP}/MAAS",
+        "holder": "true",
+        "paused": "false",
+        "regions": "maas-region-0 up, maas-region-1 down",
+    }
+    assert message(after) == "as it was"
+
+
+def test_show_vip_without_a_vip_fails(ctx: Any, machine: Machine):
+    machine.keepalived.configured_vip.return_value = ""
+    with pytest.raises(testing.ActionFailed, match="there is no VIP here yet"):
+        run(ctx, state(), ctx.on.action("show-vip"))
+
+
+def test_move_vip(ctx: Any, machine: Machine):
+    machine.keepalived.move_vip.return_value = True
+    run(ctx, state(), ctx.on.action("move-vip"))
+    assert ctx.action_results == {"vip": VIP, "holder": "false"}
+    is_taken = machine.keepalived.move_vip.call_args.args[1]
+    machine.alive = {VIP}
+    assert is_taken()
+
+
+def test_move_vip_fails_where_it_is_not_or_nobody_takes_it(ctx: Any, machine: Machine):
+    machine.keepalived.move_vip.return_value = False
+    with pytest.raises(testing.ActionFailed, match="no other unit took the VIP"):
+        run(ctx, state(), ctx.on.action("move-vip"))
+    machine.keepalived.is_vip_holder.return_value = False
+    with pytest.raises(testing.ActionFailed, match="does not hold the VIP"):
+        run(ctx, state(), ctx.on.action("move-vip"))
+
+
+def test_pause_and_resume(ctx: Any, machine: Machine):
+    after = run(ctx, state(), ctx.on.action("pause"))
+    assert after.unit_status == testing.MaintenanceStatus("paused: run resume to take part again")
+    after = run(ctx, state(), ctx.on.action("resume"))
+    assert after.unit_status.name == "active"
+
+
+def test_the_only_unit_cannot_be_paused(ctx: Any, machine: Machine):
+    machine.keepalived.configured_peers.return_value = []
+    with pytest.raises(testing.ActionFailed, match="no other unit to hold the VIP"):
+        run(ctx, state(), ctx.on.action("pause"))
+    assert not machine.flags
+
+
+def test_no_region_up_is_not_active(ctx: Any, machine: Machine):
+    machine.haproxy.servers.return_value = [haproxy.ServerState("maas-region-0", False)]
+    after = run(ctx, state())
+    assert after.unit_status == testing.WaitingStatus("none of 1 regions answers its health check")

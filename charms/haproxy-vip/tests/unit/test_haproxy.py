@@ -1,0 +1,202 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from conftest import Systemd
+
+import haproxy
+import routes
+from charmed_maas import commands
+from charmed_maas.interfaces.maas_api import Backend, Service
+
+SERVICES = (
+    Service("maas", 5240, 0, "http", "/MAAS/api/2.0/version/"),
+    Service("temporal", 5271, 5271, "tcp"),
+)
+
+
+def render(
+    *numbers: int, balance: str = "leastconn", services: Sequence[Service] = SERVICES
+) -> str:
+    backends = [Backend(f"maas-region/{one}", f"10.0.0.{10 + one}", True) for one in numbers]
+    found = routes.build(services, backends, vip="10.0.0.100", port=80)
+    return haproxy.render_config(found, balance=balance, maxconn=4096)
+
+
+class Daemon:
+    """A HAProxy that runs with what lay in its file when it was last told to load it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, systemd: Systemd) -> None:
+        self.loaded = ""
+        self.refuses = ""
+        self.state = "1\n# be_name srv_name srv_addr srv_port\n"
+        self.state_at_load = ""
+        self.systemd = systemd
+        systemd.on_load = self.load
+        monkeypatch.setattr(haproxy, "_ask", self.ask)
+        monkeypatch.setattr(haproxy, "RELOAD_TIMEOUT_S", 0.01)
+
+    def load(self) -> None:
+        text = haproxy.CONFIG.read_text()
+        self.state_at_load = haproxy.SERVER_STATE.read_text()
+        if not (self.refuses and self.refuses in text):
+            self.loaded = text
+
+    def ask(self, command: str) -> str:
+        if haproxy.SERVICE not in self.systemd.running:
+            return ""
+        found = [line.strip() for line in self.loaded.splitlines() if "description" in line]
+        return {
+            "show info": "Name: HAProxy\n" + "".join(found).replace(" ", ": "),
+            "show servers state": self.state,
+        }[command]
+
+
+@pytest.fixture
+def daemon(monkeypatch: pytest.MonkeyPatch, systemd: Systemd, machine: Path) -> Daemon:
+    haproxy.CONFIG.parent.mkdir(parents=True)
+    haproxy.CONFIG.write_text("distribution\n")
+    return Daemon(monkeypatch, systemd)
+
+
+@pytest.mark.skipif(not os.path.exists(haproxy.HAPROXY), reason="needs haproxy")
+@pytest.mark.parametrize("balance", ["leastconn", "roundrobin", "source"])
+@pytest.mark.parametrize("services", [(), SERVICES, SERVICES[:1], SERVICES[1:]])
+@pytest.mark.parametrize("regions", [(), (0,), (0, 1, 9)])
+def test_haproxy_takes_what_is_rendered(
+    balance: str, services: Sequence[Service], regions: tuple[int, ...], tmp_path: Path
+):
+    path = tmp_path / "haproxy.cfg"
+    path.write_text(render(*regions, balance=balance, services=services))
+    done = subprocess.run([haproxy.HAPROXY, "-c", "-f", path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "[ALERT]" not in done.stderr
+
+
+def test_only_reads_are_sent_twice():
+    text = render(0, 1)
+    assert "retry-on conn-failure empty-response 502" in text
+    assert "http-request disable-l7-retry if !METH_GET" in text
+    uploads = text.partition("\nbackend maas-uploads")[2].partition("frontend")[0]
+    assert "retry-on" not in uploads
+    assert "hash-type consistent" in uploads
+
+
+def test_the_client_cannot_choose_its_address():
+    assert "http-request set-header X-Forwarded-For %[src]" in render(0)
+
+
+def test_the_same_input_gives_the_same_text_and_another_another_digest():
+    assert render(0, 1) == render(0, 1)
+    assert haproxy._digest(render(0)) != haproxy._digest(render(0, 1))
+
+
+def test_the_distributions_haproxy_is_started_anew_once(daemon: Daemon, systemd: Systemd):
+    systemd.running.add(haproxy.SERVICE)
+    assert haproxy.ensure_config(render(0))
+    assert systemd.did == ["daemon-reload", "restart"]
+    assert haproxy.SERVICE in systemd.enabled
+    assert not haproxy.ensure_config(render(0))
+    assert systemd.did == ["daemon-reload", "restart"]
+
+
+def test_a_change_reloads(daemon: Daemon, systemd: Systemd):
+    haproxy.ensure_config(render(0))
+    systemd.did.clear()
+    assert haproxy.ensure_config(render(0, 1))
+    assert systemd.did == ["reload"]
+    assert daemon.loaded == render(0, 1)
+
+
+def test_a_hook_killed_before_the_reload_is_made_good(daemon: Daemon, systemd: Systemd):
+    haproxy.ensure_config(render(0))
+    haproxy.CONFIG.write_text(render(0, 1))
+    systemd.did.clear()
+    assert haproxy.ensure_config(render(0, 1))
+    assert daemon.loaded == render(0, 1)
+
+
+def test_a_haproxy_that_is_down_is_started(daemon: Daemon, systemd: Systemd):
+    haproxy.ensure_config(render(0))
+    systemd.running.clear()
+    assert haproxy.ensure_config(render(0))
+    assert haproxy.SERVICE in systemd.running
+
+
+def test_a_failing_reload_restores_what_was_there(daemon: Daemon, systemd: Systemd):
+    haproxy.ensure_config(render(0))
+    daemon.refuses = "maas-region-1"
+    with pytest.raises(haproxy.HAProxyError, match="does not run with the new"):
+        haproxy.ensure_config(render(0, 1))
+    assert haproxy.CONFIG.read_text() == render(0) == daemon.loaded
+
+
+def test_a_refused_text_never_reaches_the_file(daemon: Daemon, monkeypatch: pytest.MonkeyPatch):
+    words = "[NOTICE] (1) : x\n[ALERT]    (1) : config : unknown keyword 'x'\n"
+    monkeypatch.setattr(
+        commands, "run", lambda argv, **_: subprocess.CompletedProcess(argv, 1, "", words)
+    )
+    with pytest.raises(haproxy.HAProxyError, match="unknown keyword 'x'"):
+        haproxy.ensure_config(render(0))
+    assert haproxy.CONFIG.read_text() == "distribution\n"
+
+
+def test_a_reload_keeps_drained_servers_and_a_later_start_does_not(daemon: Daemon):
+    daemon.state = (
+        "1\n# be_name srv_name srv_addr srv_port\n"
+        "maas-regions maas-region-0 10.0.0.10 5240\n"
+        "maas-regions maas-region-1 10.0.0.77 5240\n"
+    )
+    haproxy.ensure_config(render(0))
+    haproxy.ensure_config(render(0, 1))
+    assert "maas-region-0" in daemon.state_at_load
+    assert "maas-region-1" not in daemon.state_at_load, "its address changed"
+    assert haproxy.SERVER_STATE.read_text() == ""
+
+
+def test_idle_gives_the_distribution_its_file_back(daemon: Daemon, systemd: Systemd):
+    haproxy.ensure_config(render(0))
+    assert haproxy.ensure_idle()
+    assert haproxy.CONFIG.read_text() == "distribution\n"
+    assert not haproxy.DROP_IN.exists()
+    assert not systemd.running
+    assert not systemd.enabled
+    systemd.did.clear()
+    assert not haproxy.ensure_idle()
+    assert not systemd.did
+
+
+def test_regions_are_counted_once(monkeypatch: pytest.MonkeyPatch):
+    answer = (
+        "# pxname,svname,status,\nmaas-regions,maas-region-0,UP,\n"
+        "maas-regions,maas-region-1,DOWN,\nmaas-uploads,maas-region-0,UP,\n"
+        "maas-uploads,maas-region-1,DOWN,\n"
+    )
+    monkeypatch.setattr(haproxy, "_ask", lambda _: answer)
+    assert haproxy.servers() == [
+        haproxy.ServerState("maas-region-0", True),
+        haproxy.ServerState("maas-region-1", False),
+    ]
+
+
+def test_connections_fit_the_limit_of_open_files(monkeypatch: pytest.MonkeyPatch):
+    limit = ["1000"]
+    monkeypatch.setattr(
+        commands,
+        "run",
+        lambda argv, **_: subprocess.CompletedProcess(argv, 0, f"{limit[0]}\n", ""),
+    )
+    assert haproxy.maxconn() == 300
+    limit[0] = "524288"
+    assert 300 < haproxy.maxconn() <= haproxy.MAX_MAXCONN
+
+
+def test_the_port_is_read_from_what_is_served(daemon: Daemon):
+    assert haproxy.configured_port() == 0
+    haproxy.ensure_config(render(0))
+    assert haproxy.configured_port() == 80

@@ -1,0 +1,148 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+import dataclasses
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import Systemd
+
+import haproxy
+import keepalived
+from charmed_maas import commands
+
+
+def takes_multicast(name: str) -> bool:
+    """Tell whether an interface has IFF_MULTICAST: keepalived looks at it itself."""
+    return bool(int(Path(f"/sys/class/net/{name}/flags").read_text(), 16) & 0x1000)
+
+
+INTERFACE = next((name for _, name in socket.if_nameindex() if takes_multicast(name)), "")
+GROUP = keepalived.Group(
+    unit="haproxy-vip/2",
+    vip="10.0.0.100",
+    prefix=32,
+    interface=INTERFACE,
+    own="10.0.0.12",
+    peers=("10.0.0.10", "10.0.0.11"),
+    vrrp_id=100,
+    advert_interval_s=0.5,
+)
+
+
+@pytest.mark.skipif(
+    not (os.path.exists(keepalived.KEEPALIVED) and os.geteuid() == 0 and INTERFACE),
+    reason="needs keepalived, root and a network interface",
+)
+@pytest.mark.parametrize("peers", [(), ("10.0.0.10",), ("10.0.0.10", "10.0.0.11")])
+def test_keepalived_takes_what_is_rendered(
+    peers: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for module, name in ((haproxy, "DOWN"), (keepalived, "PAUSED"), (keepalived, "MOVING")):
+        monkeypatch.setattr(module, name, tmp_path / name)
+        (tmp_path / name).write_text("0\n")
+    path = tmp_path / "keepalived.conf"
+    path.write_text(keepalived.render_config(dataclasses.replace(GROUP, peers=peers)))
+    done = subprocess.run(
+        [keepalived.KEEPALIVED, "--config-test", "-f", path], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_priorities_differ_and_are_high():
+    found = [dataclasses.replace(GROUP, unit=f"haproxy-vip/{n}").priority for n in range(200)]
+    assert len(set(found)) == 200
+    assert min(found) >= 50
+
+
+def test_a_single_unit_has_no_unicast():
+    alone = keepalived.render_config(dataclasses.replace(GROUP, peers=()))
+    assert "unicast_" not in alone.replace("vrrp_check_unicast_src", "")
+    assert "unicast_src_ip 10.0.0.12" in keepalived.render_config(GROUP)
+
+
+def test_what_is_written_is_read_back(machine: Path, systemd: Systemd):
+    assert keepalived.configured_vip() == ""
+    assert keepalived.configured_peers() == []
+    assert keepalived.ensure_config(GROUP)
+    assert keepalived.configured_vip() == "10.0.0.100"
+    assert keepalived.configured_peers() == ["10.0.0.10", "10.0.0.11"]
+
+
+def test_the_daemon_is_touched_only_for_a_change(machine: Path, systemd: Systemd):
+    keepalived.ensure_config(GROUP)
+    assert keepalived.ensure_running()
+    assert not keepalived.ensure_config(GROUP)
+    assert not keepalived.ensure_running()
+    assert keepalived.ensure_config(dataclasses.replace(GROUP, peers=("10.0.0.10",)))
+    assert keepalived.ensure_running()
+    assert systemd.did == ["daemon-reload", "start", "reload"]
+
+
+def test_a_hook_killed_before_the_reload_is_made_good(machine: Path, systemd: Systemd):
+    keepalived.ensure_config(GROUP)
+    keepalived.ensure_running()
+    keepalived.ensure_config(dataclasses.replace(GROUP, advert_interval_s=1))
+    assert not keepalived.ensure_config(dataclasses.replace(GROUP, advert_interval_s=1))
+    assert keepalived.ensure_running()
+
+
+def test_a_refused_configuration_stays_out(
+    machine: Path, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+):
+    keepalived.ensure_config(GROUP)
+    words = "(/tmp/x.conf: Line 31) WARNING - interface eth9 for vrrp_instance doesn't exist\n"
+    monkeypatch.setattr(
+        commands, "run", lambda argv, **_: subprocess.CompletedProcess(argv, 5, "", words)
+    )
+    before = keepalived.CONFIG.read_text()
+    with pytest.raises(keepalived.KeepalivedError, match="eth9 for vrrp_instance doesn't exist"):
+        keepalived.ensure_config(dataclasses.replace(GROUP, interface="eth9"))
+    assert keepalived.CONFIG.read_text() == before
+
+
+def test_a_killed_keepalived_leaves_no_vip_behind(machine: Path, systemd: Systemd):
+    keepalived.ensure_config(GROUP)
+    drop_in = keepalived.DROP_IN.read_text()
+    assert f"ExecStopPost=-/usr/sbin/ip address delete 10.0.0.100/32 dev {INTERFACE}" in drop_in
+
+
+def test_a_flag_is_written_in_place_so_that_keepalived_sees_it(machine: Path, systemd: Systemd):
+    keepalived.ensure_config(GROUP)
+    inode = keepalived.PAUSED.stat().st_ino
+    assert keepalived.set_flag(keepalived.PAUSED, on=True)
+    assert not keepalived.set_flag(keepalived.PAUSED, on=True)
+    assert keepalived.is_set(keepalived.PAUSED)
+    assert keepalived.PAUSED.stat().st_ino == inode
+    keepalived.ensure_config(GROUP)
+    assert keepalived.is_set(keepalived.PAUSED), "a pause outlives every hook"
+
+
+def test_removal_leaves_nothing(machine: Path, systemd: Systemd):
+    keepalived.ensure_config(GROUP)
+    keepalived.ensure_running()
+    keepalived.set_flag(keepalived.LEAVING, on=True)
+    keepalived.remove()
+    assert not [path for path in machine.rglob("*") if path.is_file()]
+    assert not systemd.running
+    assert not systemd.enabled
+
+
+@pytest.mark.parametrize(("taken", "moved"), [(True, True), (False, False)])
+def test_moving_waits_for_another_unit_and_always_ends(
+    machine: Path, systemd: Systemd, monkeypatch: pytest.MonkeyPatch, taken: bool, moved: bool
+):
+    monkeypatch.setattr(keepalived, "TAKEOVER_MARGIN_S", -2)
+    keepalived.ensure_config(dataclasses.replace(GROUP, advert_interval_s=0.51))
+    seen: list[bool] = []
+
+    def is_taken() -> bool:
+        seen.append(keepalived.is_set(keepalived.MOVING))
+        return taken
+
+    assert keepalived.move_vip("10.0.0.100", is_taken) == moved
+    assert all(seen)
+    assert not keepalived.is_set(keepalived.MOVING)
