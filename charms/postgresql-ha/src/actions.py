@@ -1,0 +1,167 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""The actions; each fails with a sentence when it cannot do what was asked."""
+
+import dataclasses
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+import ops
+
+import cluster
+import etcdctl
+import member
+import pgdata
+import rest
+
+if TYPE_CHECKING:
+    from charm import PostgreSQLHACharm
+
+REFUSALS = (
+    member.MemberError,
+    pgdata.PgdataError,
+    rest.RestError,
+    etcdctl.EtcdError,
+)
+
+
+class RefusedError(Exception):
+    """The action cannot be done; the message says why and what to do instead."""
+
+
+class Actions(ops.Object):
+    """Dispatches the charm's actions."""
+
+    def __init__(self, charm: "PostgreSQLHACharm") -> None:
+        super().__init__(charm, "actions")
+        self._charm = charm
+        for event in (
+            charm.on.get_primary_action,
+            charm.on.switchover_action,
+            charm.on.reinitialise_action,
+            charm.on.adopt_data_action,
+            charm.on.bootstrap_action,
+        ):
+            self.framework.observe(event, self._on_action)
+
+    def _on_action(self, event: ops.ActionEvent) -> None:
+        handlers = {
+            "get-primary": self._get_primary,
+            "switchover": self._switchover,
+            "reinitialise": self._reinitialise,
+            "adopt-data": self._adopt_data,
+            "bootstrap": self._bootstrap,
+        }
+        name = event.handle.kind.removesuffix("_action").replace("_", "-")
+        try:
+            event.set_results(handlers[name](event.params))
+        except (RefusedError, *REFUSALS) as error:
+            event.fail(str(error))
+
+    def _get_primary(self, _: dict[str, object]) -> dict[str, str]:
+        spec = self._member()
+        members = member.client(spec).members()
+        primary = cluster.primary(members)
+        if not primary:
+            raise RefusedError("there is no primary now: see the units' status")
+        units = {unit.member_name: unit.name for unit in spec.units}
+        parts = (f"{units.get(one.name, one.name)} {one.role} {one.state}" for one in members)
+        return {
+            "primary": units.get(primary.name, primary.name),
+            "address": primary.host,
+            "members": ", ".join(sorted(parts)),
+        }
+
+    def _switchover(self, params: dict[str, object]) -> dict[str, str]:
+        spec = self._member()
+        members = member.client(spec).members()
+        primary = cluster.primary(members)
+        if not primary:
+            raise RefusedError("there is no primary to switch over from")
+        to = str(params.get("to") or "")
+        units = {unit.member_name: unit.name for unit in spec.units}
+        wanted = [to.replace("/", "-")] if to else list(units)
+        if to and to not in units.values():
+            raise RefusedError(f"to: {to!r} is not a unit of this application")
+        if wanted == [primary.name]:
+            raise RefusedError(f"{to} is the primary already")
+        heir = cluster.successor(members, wanted)
+        if not heir:
+            raise RefusedError(f"{to or 'no other unit'} is not a healthy replica: see its status")
+        member.client(spec).switchover(primary.name, heir.name)
+        return {"primary": units[heir.name], "address": heir.host}
+
+    def _reinitialise(self, _: dict[str, object]) -> dict[str, str]:
+        spec = self._member()
+        primary = cluster.primary(member.client(spec).members())
+        if not primary or not primary.is_running:
+            raise RefusedError("there is no primary to copy from")
+        if primary.name == spec.me.member_name:
+            raise RefusedError("this unit is the primary: run switchover first")
+        return {"set-aside": member.reinitialise(spec)}
+
+    def _adopt_data(self, params: dict[str, object]) -> dict[str, str]:
+        charm = self._charm
+        app = charm.peers.app_data()
+        view = charm.view(app)
+        if cluster.step(view) is not cluster.Step.LAST_MEMBER_GONE:
+            raise RefusedError("the cluster has members, or there never was one: nothing to adopt")
+        spec = charm.spec(app)
+        if not spec:
+            raise RefusedError("this unit cannot read the application's secret yet")
+        path = str(params.get("path") or "")
+        if path and not PurePosixPath(path).is_absolute():
+            raise RefusedError(f"path: {path!r} is not an absolute path")
+        copy = member.copy_at(path, app.cluster_id) if path else self._newest(app.cluster_id)
+        member.adopt(spec, copy, strict=charm.strict)
+        own = dataclasses.replace(charm.peers.own_data(), cluster_id=app.cluster_id)
+        charm.peers.publish_unit(dataclasses.replace(own, set_aside=None))
+        return {"adopted": copy.path, "timeline": str(copy.timeline), "cluster-id": app.cluster_id}
+
+    def _newest(self, cluster_id: str) -> pgdata.Copy:
+        """Return the newest data that was set aside here, unless another unit has newer."""
+        charm = self._charm
+        copy = member.set_aside(cluster_id)
+        others = charm.peers.others(charm.living).items()
+        found = {name: data.set_aside for name, data in others if data.set_aside}
+        best = max(found, key=lambda name: found[name] or (0, 0), default="")
+        if best and (not copy or (found[best] or (0, 0)) > (copy.timeline, copy.lsn)):
+            raise RefusedError(f"newer data is on {best}: run adopt-data there")
+        if not copy:
+            raise RefusedError(
+                "no data of the cluster was set aside on this machine: add a unit on the machine "
+                "that the primary was removed from, or give a path"
+            )
+        if copy.went_on:
+            raise RefusedError(
+                f"the cluster went on at {', '.join(copy.went_on)} after this data was set aside: "
+                f"add a unit there, or accept the loss with path={copy.path}"
+            )
+        return copy
+
+    def _bootstrap(self, params: dict[str, object]) -> dict[str, str]:
+        charm = self._charm
+        if not charm.unit.is_leader():
+            raise RefusedError("run it on the leader")
+        app = charm.peers.app_data()
+        step = cluster.step(charm.view(app))
+        if step is cluster.Step.LAST_MEMBER_GONE:
+            wanted = app.cluster_id
+        elif step is cluster.Step.BOOTSTRAP_UNIT_GONE:
+            wanted = app.bootstrap_unit
+        else:
+            raise RefusedError("the cluster has members, or is about to: nothing to start anew")
+        if params["confirm"] != wanted:
+            raise RefusedError(f"confirm: give {wanted} to say that you mean it")
+        nominated = dataclasses.replace(app, cluster_id="", bootstrap_unit=charm.unit.name)
+        charm.peers.publish_app(dataclasses.replace(nominated, etcd_members=()))
+        return {"bootstrap-unit": charm.unit.name}
+
+    def _member(self) -> cluster.Spec:
+        charm = self._charm
+        app = charm.peers.app_data()
+        spec = charm.spec(app)
+        if not spec or cluster.step(charm.view(app)) is not cluster.Step.RUN:
+            raise RefusedError("this unit is not a member of a cluster yet")
+        return spec

@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""Operate a member of a PostgreSQL cluster under Patroni and etcd."""
+
+import dataclasses
+import logging
+
+import ops
+
+import actions
+import cluster
+import databases
+import etcdctl
+import member
+import membership
+import peers
+import postgresql
+import rest
+import status
+import tls
+from charmed_maas import apt_source, secrets
+from charmed_maas.interfaces import db
+
+logger = logging.getLogger(__name__)
+
+DB = "db"
+KEYS_LABEL = "members"
+
+
+class PostgreSQLHACharm(ops.CharmBase):
+    """One unit of postgresql-ha."""
+
+    def __init__(self, framework: ops.Framework) -> None:
+        super().__init__(framework)
+        # Before the endpoints observe: what they start must know that this unit leaves.
+        for name in (peers.PEERS, DB):
+            framework.observe(self.on[name].relation_departed, self._on_departed)
+        framework.observe(self.on[DB].relation_broken, self._on_db_broken)
+        self.peers = peers.Peers(self, peers.PEERS)
+        self.db = db.DatabaseProvider(self, DB)
+        self._trouble = ""
+        self._living: set[str] = set()
+        for event in (
+            *(self.on.install, self.on.start, self.on.config_changed, self.on.leader_elected),
+            *(self.on.upgrade_charm, self.on.update_status, self.on.secret_changed),
+            *(self.peers.on.changed, self.db.on.changed),
+        ):
+            framework.observe(event, self._reconcile)
+        framework.observe(self.on.stop, self._on_stop)
+        framework.observe(self.on.remove, self._on_remove)
+        framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
+        self.actions = actions.Actions(self)
+
+    def _on_departed(self, event: ops.RelationDepartedEvent) -> None:
+        """Let the peers hear that this unit leaves: a changed databag wakes them."""
+        if event.departing_unit == self.unit:
+            self.peers.publish_unit(dataclasses.replace(self.peers.own_data(), leaving=True))
+
+    def _on_db_broken(self, event: ops.RelationBrokenEvent) -> None:
+        """Forget the credentials of a relation that is gone, but not of a unit that is."""
+        if self.unit.is_leader() and not self._is_leaving():
+            databases.forget(self.model, event.relation)
+
+    def _reconcile(self, _: ops.EventBase) -> None:
+        """Bring the unit to the state that config and relations describe."""
+        if self._is_leaving() or not self._prepare():
+            return
+        app = self.peers.app_data()
+        if self.unit.is_leader():
+            self._nominate(app)
+        view = self.view(app)
+        spec = self.spec(app)
+        part = ""
+        if spec and cluster.step(view) is cluster.Step.BOOTSTRAP:
+            member.bootstrap(spec, strict=self.strict)
+        elif spec and cluster.step(view) is cluster.Step.RUN:
+            part = member.run(spec, app.cluster_id, strict=self.strict)
+        self._publish(app, part)
+        if spec and self.unit.is_leader():
+            self._lead(spec)
+
+    def _on_stop(self, _: ops.StopEvent) -> None:
+        """Hand over and set the data aside."""
+        app = self.peers.app_data()
+        if spec := self.spec(app):
+            # The dying unit's own relation-list is empty by now.
+            known = member.last_peers()
+            everyone = {unit.name: unit for unit in (*known, *spec.peers)}
+            others = tuple(
+                unit
+                for name, unit in everyone.items()
+                if name in self.living and name != self.unit.name
+            )
+            member.leave(dataclasses.replace(spec, peers=others))
+
+    def _on_remove(self, _: ops.RemoveEvent) -> None:
+        member.clear(self.app.name)
+
+    def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
+        for one in self._statuses():
+            event.add_status(one)
+
+    @property
+    def strict(self) -> bool:
+        """The option synchronous-mode-strict."""
+        return bool(self.config["synchronous-mode-strict"])
+
+    @property
+    def living(self) -> set[str]:
+        """The names of the units that are neither gone nor on their way; asked for once."""
+        self._living = self._living or self.peers.living()
+        return self._living
+
+    def view(self, app: peers.AppData) -> cluster.View:
+        """Return what this unit decides its step from."""
+        others = self.peers.others(self.living)
+        return cluster.View(
+            me=self.unit.name,
+            peers=tuple(others),
+            has_keys=bool(self.keys(app)) and bool(self.peers.address()),
+            cluster_id=app.cluster_id,
+            bootstrap_unit=app.bootstrap_unit,
+            own_cluster_id=member.own_cluster_id(self.app.name),
+            members=tuple(
+                name
+                for name, data in others.items()
+                if data.cluster_id and data.cluster_id == app.cluster_id
+            ),
+        )
+
+    def spec(self, app: peers.AppData) -> cluster.Spec | None:
+        """Return what this unit's daemons are configured from, None while something lacks."""
+        keys = self.keys(app)
+        address = self.peers.address()
+        if not keys or not address:
+            return None
+        requests, _ = databases.accepted(self.db.requests())
+        return cluster.Spec(
+            me=cluster.Unit(self.unit.name, address),
+            peers=peers.units_of(self.peers.others(self.living)),
+            scope=self.app.name,
+            keys=keys,
+            clients=databases.clients(requests),
+        )
+
+    def keys(self, app: peers.AppData) -> cluster.Keys | None:
+        """Return the content of the application's secret, None before it can be read."""
+        content = secrets.read(self.model, app.secret_id) if app.secret_id else None
+        if not content:
+            return None
+        fields = [field.name for field in dataclasses.fields(cluster.Keys)]
+        values = {name: content.get(name.replace("_", "-"), "") for name in fields}
+        return cluster.Keys(**values) if all(values.values()) else None
+
+    def _is_leaving(self) -> bool:
+        return self.peers.own_data().leaving or self.unit.name not in self.living
+
+    def _prepare(self) -> bool:
+        """Have the packages, and the machine to ourselves; returns whether both are so."""
+        try:
+            postgresql.install()
+        except apt_source.SourceError as error:
+            self._trouble = str(error)
+            return False
+        self._trouble = member.take_over(self.unit.name)
+        self.unit.set_workload_version(postgresql.version())
+        self.unit.set_ports(ops.Port("tcp", 5432))
+        return not self._trouble and bool(self.peers.relation)
+
+    def _nominate(self, app: peers.AppData) -> None:
+        """As the leader, make the secret and name the unit that may bootstrap.
+
+        It takes effect in a later hook only, once it is committed: a leader that dies between
+        bootstrapping and its hook's end is then known to have been the one.
+        """
+        if not app.secret_id:
+            cert, key = tls.new_ca(self.app.name)
+            passwords = ("superuser", "replication", "rewind", "rest")
+            content = {"ca-cert": cert, "ca-key": key}
+            content |= {name: secrets.new_password() for name in passwords}
+            secret = self.app.add_secret(content, label=KEYS_LABEL)
+            app = dataclasses.replace(app, secret_id=secret.id or "")
+        if not app.cluster_id and not app.bootstrap_unit:
+            app = dataclasses.replace(app, bootstrap_unit=self.unit.name)
+        self.peers.publish_app(app)
+
+    def _publish(self, app: peers.AppData, part: str) -> None:
+        own = member.own_cluster_id(self.app.name)
+        newest = member.set_aside(app.cluster_id) if app.cluster_id and not own else None
+        data = peers.UnitData(
+            address=self.peers.address(),
+            cluster_id=own,
+            etcd=part,
+            set_aside=(newest.timeline, newest.lsn) if newest else None,
+        )
+        self.peers.publish_unit(data)
+
+    def _lead(self, spec: cluster.Spec) -> None:
+        """Do what one unit does for all: record the cluster, keep etcd, serve databases."""
+        app = self.peers.app_data()
+        units = {**self.peers.others(self.living), self.unit.name: self.peers.own_data()}
+        if not app.cluster_id and app.bootstrap_unit in units:
+            made = units[app.bootstrap_unit].cluster_id
+            app = dataclasses.replace(app, cluster_id=made)
+            self.peers.publish_app(app)
+        if not app.cluster_id or units[self.unit.name].cluster_id != app.cluster_id:
+            return
+        try:
+            listed = membership.ensure_etcd(spec, self.living)
+            self.peers.publish_app(dataclasses.replace(app, etcd_members=listed))
+            membership.ensure_config(spec, len(spec.clients), strict=self.strict)
+            requests, _ = databases.accepted(self.db.requests())
+            databases.serve(self.db, requests, member.client(spec).members(), spec)
+        except (etcdctl.EtcdError, rest.RestError, postgresql.PostgresqlError) as error:
+            # A failover in progress, or no quorum: the status tells, and the next event repeats.
+            logger.warning("the cluster cannot be led now: %s", error)
+
+    def _statuses(self) -> list[ops.StatusBase]:
+        """Return what the operator should know, worst first."""
+        if self._is_leaving():
+            return [ops.MaintenanceStatus("leaving the cluster")]
+        if self._trouble:
+            return [ops.BlockedStatus(self._trouble)]
+        if not self.peers.relation or not self.peers.address():
+            return [ops.WaitingStatus("for the peers relation")]
+        app = self.peers.app_data()
+        others = self.peers.others(self.living)
+        waiting = status.before_running(self.view(app), others, self.peers.own_data())
+        spec = self.spec(app)
+        if waiting or not spec:
+            return [waiting or ops.WaitingStatus("for the leader's secret")]
+        _, problems = databases.accepted(self.db.requests())
+        problems = [*self.db.problems, *self.peers.problems, *problems]
+        return [*map(ops.BlockedStatus, problems), status.running(spec)]
+
+
+if __name__ == "__main__":  # pragma: nocover
+    ops.main(PostgreSQLHACharm)

@@ -1,0 +1,169 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""etcd, the store of Patroni's leader lock: its daemon on this unit, and its membership."""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+
+import yaml
+
+import cluster
+import etcdctl
+import paths
+import pgdata
+import systemd
+from charmed_maas import files
+
+SERVICE = "postgresql-ha-etcd.service"
+CONFIG = paths.CONFIGURATION / "etcd.yml"
+DATA = paths.STATE / "etcd"
+START_TIMEOUT_S = 30.0
+
+
+def render_config(me: cluster.Unit, initial_cluster: str, state: str) -> str:
+    """Return etcd's configuration; the initial values matter to a member's first start only."""
+    trust: dict[str, object] = {
+        "cert-file": str(paths.CERTIFICATE),
+        "key-file": str(paths.ETCD_KEY),
+        "client-cert-auth": True,
+        "trusted-ca-file": str(paths.CA),
+    }
+    config: dict[str, object] = {
+        "name": me.member_name,
+        "data-dir": str(DATA),
+        "listen-peer-urls": me.peer_url,
+        "listen-client-urls": f"{me.client_url},https://127.0.0.1:{cluster.CLIENT_PORT}",
+        "initial-advertise-peer-urls": me.peer_url,
+        "advertise-client-urls": me.client_url,
+        "initial-cluster": initial_cluster,
+        "initial-cluster-state": state,
+        "initial-cluster-token": "postgresql-ha",
+        "client-transport-security": trust,
+        "peer-transport-security": trust,
+        "heartbeat-interval": 100,
+        "election-timeout": 1000,
+        "auto-compaction-mode": "periodic",
+        "auto-compaction-retention": "1h",
+        # Patroni speaks to the gateway, which a configuration file turns off unless told.
+        "enable-grpc-gateway": True,
+        "logger": "zap",
+        "log-level": "warn",
+    }
+    header = "# Managed by the charm; changes are overwritten.\n"
+    return header + yaml.safe_dump(config, sort_keys=False)
+
+
+def bootstrap(me: cluster.Unit) -> None:
+    """Start as the only member of a new etcd cluster, or go on as it."""
+    if not is_initialised():
+        _start(me, f"{me.member_name}={me.peer_url}", "new")
+    else:
+        _ensure_running(me)
+    _wait(lambda: etcdctl.is_healthy(me), f"etcd did not get ready within {START_TIMEOUT_S:g} s")
+
+
+def converge(me: cluster.Unit, units: Sequence[cluster.Unit]) -> str:
+    """Start, go on or stop as etcd's member list says of this unit.
+
+    Returns "voter", "learner", or "" when it is no member. A learner that has caught up is
+    promoted. Raises etcdctl.EtcdError when its own daemon does not come up.
+    """
+    others = [unit for unit in units if unit != me]
+    listed = etcdctl.members(others) or etcdctl.members([me])
+    mine = next((one for one in listed if cluster.owner(one, [me])), None)
+    if is_initialised():
+        if listed and not mine and not etcdctl.is_healthy(me) and _is_linearizable(others):
+            remove_data()
+            return ""
+        _ensure_running(me)
+        if mine and mine.peer_url != me.peer_url:
+            etcdctl.update_peer_url(mine, me, others or [me])
+    elif not mine:
+        return ""
+    else:
+        _start(me, _initial_cluster(listed, me), "existing")
+    if mine and mine.is_learner:
+        _wait(lambda: etcdctl.is_listening(me), "etcd did not start")
+        return "voter" if _promote(mine, others) else "learner"
+    return "voter" if mine else ""
+
+
+def is_initialised() -> bool:
+    """Tell whether this unit has a member's data."""
+    return (DATA / "member").is_dir()
+
+
+def hand_over(me: cluster.Unit, heir: cluster.Unit, timeout_s: float) -> bool:
+    """Make another unit's member a voter before the only voter leaves.
+
+    The heir starts and promotes its member by its own timer; this waits for it.
+    """
+    if not any(cluster.owner(one, [heir]) for one in etcdctl.members([me])):
+        etcdctl.apply(cluster.Add(heir), [me])
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if etcdctl.votes(heir, etcdctl.members([me])):
+            return True
+        time.sleep(1)
+    return False
+
+
+def remove_data() -> None:
+    """Stop the member and remove its data, which is only a copy of what the others have."""
+    systemd.ensure_stopped(SERVICE)
+    shutil.rmtree(DATA, ignore_errors=True)
+
+
+def _ensure_running(me: cluster.Unit) -> None:
+    """Run the initialised member; restart it only when its addresses changed."""
+    try:
+        old: dict[str, str] = yaml.safe_load(CONFIG.read_text())
+        initial = (old["initial-cluster"], old["initial-cluster-state"])
+    except (OSError, yaml.YAMLError, TypeError, KeyError):
+        initial = (f"{me.member_name}={me.peer_url}", "existing")
+    if _ensure_files(me, *initial) and systemd.is_active(SERVICE):
+        systemd.restart(SERVICE)
+    systemd.ensure_running(SERVICE)
+
+
+def _start(me: cluster.Unit, initial_cluster: str, state: str) -> None:
+    systemd.ensure_stopped(SERVICE)
+    _ensure_files(me, initial_cluster, state)
+    systemd.ensure_running(SERVICE)
+
+
+def _ensure_files(me: cluster.Unit, initial_cluster: str, state: str) -> bool:
+    pgdata.ensure_directory(DATA, mode=0o700, owner="etcd")
+    changed = files.ensure_file(CONFIG, render_config(me, initial_cluster, state))
+    return systemd.ensure_unit(SERVICE, config=CONFIG, data=DATA) or changed
+
+
+def _initial_cluster(listed: Sequence[cluster.EtcdMember], me: cluster.Unit) -> str:
+    pairs = [(one.name or me.member_name, one.peer_url) for one in listed]
+    return ",".join(sorted(f"{name}={url}" for name, url in pairs))
+
+
+def _promote(mine: cluster.EtcdMember, others: Sequence[cluster.Unit]) -> bool:
+    deadline = time.monotonic() + START_TIMEOUT_S / 2
+    listed = etcdctl.members(others)
+    voting = [unit for unit in others if etcdctl.votes(unit, listed)]
+    while voting and not etcdctl.promote(mine, voting):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.5)
+    return bool(voting)
+
+
+def _is_linearizable(units: Sequence[cluster.Unit]) -> bool:
+    """Tell whether these units have a quorum: a list from a stale member proves nothing."""
+    return any(etcdctl.is_healthy(unit) for unit in units)
+
+
+def _wait(ready: Callable[[], bool], reason: str) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not ready():
+        if time.monotonic() > deadline:
+            raise etcdctl.EtcdError(reason)
+        time.sleep(0.3)

@@ -1,0 +1,287 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""This unit's member of the cluster as a whole: etcd, Patroni, PostgreSQL and the data.
+
+Everything here may be killed at any point and run again. A lock keeps the hooks and the timer
+from working on the daemons at the same time.
+"""
+
+import contextlib
+import fcntl
+import json
+import logging
+import shutil
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cluster
+import etcd
+import etcdctl
+import paths
+import patroni
+import pgdata
+import postgresql
+import rest
+import systemd
+import tls
+from charmed_maas import files
+
+logger = logging.getLogger(__name__)
+
+TIMER = "postgresql-ha-reconcile.timer"
+TIMER_SERVICE = "postgresql-ha-reconcile.service"
+AGENTS = Path("/var/lib/juju/agents")
+START_TIMEOUT_S = 50.0
+HAND_OVER_TIMEOUT_S = 60.0
+
+
+class MemberError(Exception):
+    """The member cannot do what it was asked to; fit for an action's failure."""
+
+
+def client(spec: cluster.Spec) -> rest.Client:
+    """Return a client of the cluster's REST API that asks this unit first."""
+    return rest.Client((spec.me, *spec.peers), spec.keys.rest)
+
+
+def take_over(unit: str) -> str:
+    """Clear what a unit that is gone left running on this machine.
+
+    Returns what stands in the way: another unit whose agent is still there.
+    """
+    found = _read_state()
+    if not found or found["unit"] == unit:
+        return ""
+    if (AGENTS / f"unit-{found['unit'].replace('/', '-')}").is_dir():
+        return f"{found['unit']} runs PostgreSQL on this machine: use another machine"
+    with _locked():
+        _clear(found["scope"], went_on=["unknown"])
+    return ""
+
+
+def bootstrap(spec: cluster.Spec, *, strict: bool) -> str:
+    """Make the cluster's first member, or go on as it; returns the system identifier."""
+    with _locked():
+        tls.ensure(spec.keys, spec.me)
+        data = pgdata.path(spec.scope)
+        if pgdata.BOOTSTRAPPING.exists() or not pgdata.cluster_id(data):
+            _start_over(data)
+        pgdata.ensure_parent(data)
+        _write_state(spec)
+        etcd.bootstrap(spec.me)
+        text = patroni.render_config(spec, data, bootstrap=True, strict=strict)
+        patroni.ensure_running(changed=patroni.ensure_config(text))
+        if not rest.wait(lambda: client(spec).is_primary(spec.me), START_TIMEOUT_S):
+            return ""
+        files.ensure_absent(pgdata.BOOTSTRAPPING)
+        return pgdata.cluster_id(data)
+
+
+def run(spec: cluster.Spec, cluster_id: str, *, strict: bool) -> str:
+    """Be a member of the cluster that exists; returns this unit's part in etcd."""
+    with _locked():
+        renewed = tls.ensure(spec.keys, spec.me)
+        _write_state(spec)
+        part = _converge(spec)
+        data = pgdata.path(spec.scope)
+        if pgdata.cluster_id(data) not in ("", cluster_id):
+            _stop(data)
+            pgdata.set_aside(data, ["another cluster"])
+            data = pgdata.path(spec.scope)
+        pgdata.ensure_parent(data)
+        text = patroni.render_config(spec, data, bootstrap=False, strict=strict)
+        changed = patroni.ensure_config(text)
+        if patroni.ensure_running(changed=changed or renewed):
+            rest.wait(lambda: is_serving(spec), START_TIMEOUT_S)
+        _ensure_timer()
+        return part
+
+
+def is_serving(spec: cluster.Spec) -> bool:
+    """Tell whether this unit's PostgreSQL is the primary, or a replica that streams."""
+    found = client(spec).status(spec.me)
+    if found.get("state") != "running":
+        return False
+    role = found.get("role")
+    return role in ("master", "primary") or found.get("replication_state") in ("streaming", None)
+
+
+def own_cluster_id(scope: str) -> str:
+    """Return the system identifier of this unit's data; "" while a bootstrap is unfinished."""
+    if pgdata.BOOTSTRAPPING.exists() or not pgdata.version():
+        return ""
+    return pgdata.cluster_id(pgdata.path(scope))
+
+
+def set_aside(cluster_id: str) -> pgdata.Copy | None:
+    """Return the newest data of the cluster that was set aside on this machine."""
+    return next(reversed(pgdata.copies(cluster_id)), None)
+
+
+def copy_at(path: str, cluster_id: str) -> pgdata.Copy:
+    """Return what data at a path is; raises pgdata.PgdataError when it is not the cluster's."""
+    return pgdata.inspect(Path(path), cluster_id)
+
+
+def last_peers() -> list[cluster.Unit]:
+    """Return the peers that the last reconcile knew, for a unit that forgets them as it dies."""
+    return [cluster.Unit(name, address) for name, address in _read_state().get("peers", [])]
+
+
+def leave(spec: cluster.Spec) -> None:
+    """Leave the cluster: hand over what this member holds, set its data aside.
+
+    The spec's peers are those that stay. Where there is none, the cluster goes to rest with this
+    member's data as the last: nobody is promoted after it.
+    """
+    with _locked():
+        data = pgdata.path(spec.scope)
+        went_on: list[str] = []
+        if patroni.is_running():
+            went_on = _hand_over(spec)
+        _stop(data)
+        with contextlib.suppress(etcdctl.EtcdError):
+            if etcd.is_initialised() and not etcdctl.remove_member(spec.me, spec.peers):
+                logger.warning("etcd keeps %s listed: a survivor removes it", spec.me.member_name)
+        _clear(spec.scope, went_on)
+
+
+def clear(scope: str) -> None:
+    """Stop everything and set the data aside; nothing to do after leave."""
+    with _locked():
+        _clear(scope, [])
+
+
+def adopt(spec: cluster.Spec, copy: pgdata.Copy, *, strict: bool) -> None:
+    """Form a cluster of one from data that was set aside; raises MemberError."""
+    with _locked():
+        tls.ensure(spec.keys, spec.me)
+        patroni.stop()
+        etcd.remove_data()
+        data = pgdata.put_back(copy, spec.scope)
+        patroni.forget_pause(data)
+        _write_state(spec)
+        etcd.bootstrap(spec.me)
+        text = patroni.render_config(spec, data, bootstrap=False, strict=strict)
+        patroni.ensure_running(changed=patroni.ensure_config(text))
+        if not rest.wait(lambda: client(spec).is_primary(spec.me), START_TIMEOUT_S):
+            raise MemberError(
+                f"PostgreSQL did not start on {data}: see journalctl -u {patroni.SERVICE}"
+            )
+        postgresql.set_passwords(patroni.passwords(spec.keys))
+        _ensure_timer()
+
+
+def reinitialise(spec: cluster.Spec) -> str:
+    """Rebuild this replica from the primary; returns where its data was set aside."""
+    with _locked():
+        data = pgdata.path(spec.scope)
+        _stop(data)
+        moved = pgdata.set_aside(data, ["the primary"])
+        patroni.ensure_running(changed=False)
+        if not rest.wait(lambda: is_serving(spec), START_TIMEOUT_S):
+            logger.info("the copy from the primary takes longer")
+        return str(moved or "")
+
+
+def _hand_over(spec: cluster.Spec) -> list[str]:
+    """Give primary and only vote to others; returns the names of the members that go on."""
+    api = client(spec)
+    try:
+        members = api.members()
+        primary = cluster.primary(members)
+        is_primary = bool(primary and primary.name == spec.me.member_name)
+        heir = cluster.successor(members, [unit.member_name for unit in spec.peers])
+        if not heir:
+            if is_primary and len(members) > 1:
+                api.patch_config({"pause": True})
+            return []
+        _hand_over_vote(spec, next(one for one in spec.peers if one.member_name == heir.name))
+        if is_primary:
+            api.switchover(spec.me.member_name, heir.name)
+    except (rest.RestError, etcdctl.EtcdError) as error:
+        logger.warning("leaves without handing over: %s", error)
+        return []
+    names = [one.name for one in members if one.is_running]
+    return [unit.name for unit in spec.peers if unit.member_name in names]
+
+
+def _hand_over_vote(spec: cluster.Spec, heir: cluster.Unit) -> None:
+    """Make the heir a voter if this unit has the only vote.
+
+    The machine may vanish with the end of the hook, so that this waits for the heir's timer.
+    """
+    voting = [one for one in etcdctl.members([spec.me]) if not one.is_learner]
+    alone = len(voting) == 1 and cluster.owner(voting[0], [spec.me])
+    if alone and not etcd.hand_over(spec.me, heir, HAND_OVER_TIMEOUT_S):
+        logger.warning("%s did not become a voter in time", heir.name)
+
+
+def _converge(spec: cluster.Spec) -> str:
+    try:
+        return etcd.converge(spec.me, spec.units)
+    except etcdctl.EtcdError as error:
+        # Patroni keeps the database going without etcd as long as all members see each other.
+        logger.warning("etcd: %s", error)
+        return ""
+
+
+def _start_over(data: Path) -> None:
+    """Throw a bootstrap away that was cut short: nobody was ever let in."""
+    files.ensure_file(pgdata.BOOTSTRAPPING, "")
+    _stop(data)
+    etcd.remove_data()
+    shutil.rmtree(data, ignore_errors=True)
+
+
+def _stop(data: Path) -> None:
+    patroni.stop()
+    postgresql.stop(data)
+
+
+def _clear(scope: str, went_on: Sequence[str]) -> None:
+    systemd.ensure_absent(TIMER)
+    systemd.ensure_absent(TIMER_SERVICE)
+    if pgdata.version():
+        data = pgdata.path(scope)
+        _stop(data)
+        if pgdata.BOOTSTRAPPING.exists():
+            shutil.rmtree(data, ignore_errors=True)
+            files.ensure_absent(pgdata.BOOTSTRAPPING)
+        pgdata.set_aside(data, went_on)
+    etcd.remove_data()
+    systemd.ensure_absent(patroni.SERVICE)
+    systemd.ensure_absent(etcd.SERVICE)
+    shutil.rmtree(paths.CONFIGURATION, ignore_errors=True)
+    files.ensure_absent(paths.MEMBER)
+
+
+def _ensure_timer() -> None:
+    systemd.ensure_timer(TIMER_SERVICE, TIMER)
+
+
+def _write_state(spec: cluster.Spec) -> None:
+    state = {
+        "unit": spec.me.name,
+        "address": spec.me.address,
+        "scope": spec.scope,
+        "peers": [[unit.name, unit.address] for unit in spec.peers],
+        "rest": spec.keys.rest,
+    }
+    files.ensure_file(paths.MEMBER, json.dumps(state, indent=1) + "\n", mode=0o600)
+
+
+def _read_state() -> dict[str, Any]:
+    try:
+        return json.loads(paths.MEMBER.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+@contextlib.contextmanager
+def _locked() -> Generator[None]:
+    with paths.LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,69 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""What the leader's unit does for the whole cluster: etcd's membership, Patroni's settings."""
+
+import logging
+import time
+from collections.abc import Collection
+
+import cluster
+import etcdctl
+import member
+import patroni
+
+logger = logging.getLogger(__name__)
+
+# etcd refuses a change for about 5 seconds after the one before.
+SETTLE_TIMEOUT_S = 8.0
+
+
+def ensure_etcd(spec: cluster.Spec, known: Collection[str]) -> tuple[str, ...]:
+    """Make the changes of etcd's membership that are due, a few seconds at most.
+
+    known are the names of all units there are. Returns the names of the units that are listed.
+    Raises etcdctl.EtcdError and rest.RestError.
+    """
+    deadline = time.monotonic() + SETTLE_TIMEOUT_S
+    primary = cluster.primary(member.client(spec).members())
+    while True:
+        listed = etcdctl.members(spec.units)
+        change = _next(spec, listed, known, primary.name if primary else None)
+        if not change or time.monotonic() > deadline:
+            owners = (cluster.owner(one, spec.units) for one in listed)
+            return tuple(sorted(unit.name for unit in owners if unit))
+        voting = [unit for unit in spec.units if etcdctl.votes(unit, listed)]
+        if etcdctl.apply(change, voting):
+            logger.info("etcd membership: %s", change)
+        else:
+            time.sleep(1)
+
+
+def ensure_config(spec: cluster.Spec, clients: int, *, strict: bool) -> bool:
+    """Have the cluster-wide configuration; returns whether it changed. Raises rest.RestError."""
+    api = member.client(spec)
+    found = api.config()
+    parameters = (found.get("postgresql") or {}).get("parameters") or {}
+    wanted = patroni.dynamic_config(
+        len(spec.units), clients, int(parameters.get("max_connections", 0)), strict=strict
+    )
+    changes = patroni.difference(wanted, found)
+    if changes:
+        api.patch_config(changes)
+    return bool(changes)
+
+
+def _next(
+    spec: cluster.Spec,
+    listed: list[cluster.EtcdMember],
+    known: Collection[str],
+    primary: str | None,
+) -> cluster.Change | None:
+    current = [one.name for one in listed if not one.is_learner]
+    return cluster.plan(
+        listed,
+        spec.units,
+        known=[name.replace("/", "-") for name in known],
+        wanted=cluster.voters(spec.units, current, primary),
+        healthy=etcdctl.healthy(listed, spec.units),
+    )

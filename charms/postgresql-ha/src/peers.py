@@ -1,0 +1,164 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""The `peers` relation: what the units tell each other.
+
+The leader writes into the application databag the ID of the secret with the members' passwords
+and the certificate authority, which unit bootstraps the cluster, and, once there is one, the
+cluster's system identifier. These outlive the last unit. It also writes who is listed as a
+member of etcd, so that a unit hears that it may start its own.
+Each unit writes its address, the system identifier of its data, its part in etcd, how far data
+goes that was set aside on its machine, and that it is leaving.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import ops
+from ops import hookcmds
+
+import cluster
+from charmed_maas import addresses, databag
+from charmed_maas.interfaces.endpoint import Endpoint
+
+PEERS = "peers"
+
+
+@dataclass(frozen=True)
+class AppData:
+    """What the leader writes."""
+
+    secret_id: str = ""
+    bootstrap_unit: str = ""
+    cluster_id: str = ""
+    etcd_members: tuple[str, ...] = ()
+
+    @classmethod
+    def from_databag(cls, data: Mapping[str, str]) -> "AppData":
+        """Parse; raises databag.DatabagError."""
+        return cls(
+            secret_id=databag.text(data, "secret-id"),
+            bootstrap_unit=databag.text(data, "bootstrap-unit"),
+            cluster_id=databag.text(data, "cluster-id"),
+            etcd_members=databag.strings(data, "etcd-members"),
+        )
+
+    def to_databag(self) -> dict[str, str]:
+        """Return every field, "" for one that is to be absent."""
+        return {
+            "secret-id": self.secret_id,
+            "bootstrap-unit": self.bootstrap_unit,
+            "cluster-id": self.cluster_id,
+            "etcd-members": databag.dump(sorted(self.etcd_members)) if self.etcd_members else "",
+        }
+
+
+@dataclass(frozen=True)
+class UnitData:
+    """What each unit writes; set_aside is (timeline, LSN) of the newest data set aside."""
+
+    address: str = ""
+    cluster_id: str = ""
+    etcd: str = ""
+    set_aside: tuple[int, int] | None = None
+    leaving: bool = False
+
+    @classmethod
+    def from_databag(cls, data: Mapping[str, str]) -> "UnitData":
+        """Parse; raises databag.DatabagError."""
+        return cls(
+            address=databag.address(data, "address"),
+            cluster_id=databag.text(data, "cluster-id"),
+            etcd=databag.text(data, "etcd"),
+            set_aside=_position(databag.text(data, "set-aside")),
+            leaving=databag.boolean(data, "leaving"),
+        )
+
+    def to_databag(self) -> dict[str, str]:
+        """Return every field, "" for one that is to be absent."""
+        return {
+            "address": self.address,
+            "cluster-id": self.cluster_id,
+            "etcd": self.etcd,
+            "set-aside": "{}/{}".format(*self.set_aside) if self.set_aside else "",
+            "leaving": "true" if self.leaving else "",
+        }
+
+
+class Peers(Endpoint):
+    """The units of the application, as their databags and the controller tell of them."""
+
+    @property
+    def relation(self) -> ops.Relation | None:
+        """The peer relation, None before it is there."""
+        return self.relations[0] if self.relations else None
+
+    def address(self) -> str:
+        """Return this unit's own address, "" before it has one."""
+        binding = self.model.get_binding(PEERS)
+        found = binding.network.ingress_address if binding else None
+        try:
+            return addresses.parse_address(str(found)) if found else ""
+        except ValueError:
+            return ""
+
+    def app_data(self) -> AppData:
+        """Return what the leader wrote, including what this hook wrote."""
+        if not self.relation:
+            return AppData()
+        return self.parse(self.relation, self.model.app, AppData.from_databag) or AppData()
+
+    def own_data(self) -> UnitData:
+        """Return what this unit wrote."""
+        if not self.relation:
+            return UnitData()
+        return self.parse(self.relation, self.model.unit, UnitData.from_databag) or UnitData()
+
+    def publish_app(self, data: AppData) -> None:
+        """Write the application databag; only the leader may."""
+        if self.relation:
+            self.write(self.relation, self.model.app, data.to_databag())
+
+    def publish_unit(self, data: UnitData) -> None:
+        """Write this unit's databag."""
+        if self.relation:
+            self.write(self.relation, self.model.unit, data.to_databag())
+
+    def living(self) -> set[str]:
+        """Return the names of the units, this one too, that are neither gone nor on their way.
+
+        Juju 4.0 tells the survivors nothing of a removed peer; only goal-state knows. One
+        hook-tool call.
+        """
+        try:
+            goals = hookcmds.goal_state().units
+        except FileNotFoundError:
+            # Without a Juju agent, as in unit tests, there is nobody else to ask.
+            seen = self.relation.units if self.relation else ()
+            return {self.model.unit.name, *(unit.name for unit in seen)}
+        return {name for name, goal in goals.items() if goal.status not in ("dying", "dead")}
+
+    def others(self, living: set[str]) -> dict[str, UnitData]:
+        """Return what the living peers wrote, by unit number; without one that is leaving."""
+        units = {unit.name: unit for unit in (self.relation.units if self.relation else ())}
+        found: dict[str, UnitData] = {}
+        for name in addresses.by_unit_number(units):
+            if self.relation and name in living:
+                data = self.parse(self.relation, units[name], UnitData.from_databag)
+                if data and not data.leaving:
+                    found[name] = data
+        return found
+
+
+def units_of(others: Mapping[str, UnitData]) -> tuple[cluster.Unit, ...]:
+    """Return those of the peers that have an address, and thus their packages."""
+    return tuple(cluster.Unit(name, data.address) for name, data in others.items() if data.address)
+
+
+def _position(text: str) -> tuple[int, int] | None:
+    if not text:
+        return None
+    timeline, _, lsn = text.partition("/")
+    if not (timeline.isdigit() and lsn.isdigit()):
+        raise databag.DatabagError(f"set-aside: {text[:60]!r} is not a timeline and a position")
+    return int(timeline), int(lsn)

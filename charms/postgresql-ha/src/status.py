@@ -1,0 +1,73 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""The words of the unit status."""
+
+from collections.abc import Mapping
+
+import ops
+
+import cluster
+import etcdctl
+import member
+import peers
+import rest
+
+FEW = {
+    1: "1 unit: no high availability, add two units",
+    2: "2 units: no automatic failover, add a unit",
+}
+
+
+def before_running(
+    view: cluster.View, others: Mapping[str, peers.UnitData], own: peers.UnitData
+) -> ops.StatusBase | None:
+    """Return what a unit that is no member yet waits for, None for a member."""
+    step = cluster.step(view)
+    if step in (cluster.Step.WAIT_KEYS, cluster.Step.WAIT_NOMINATION):
+        return ops.WaitingStatus("for the leader to prepare the cluster")
+    if step is cluster.Step.WAIT_BOOTSTRAP:
+        return ops.WaitingStatus(f"for {view.bootstrap_unit} to bootstrap the cluster")
+    if step is cluster.Step.BOOTSTRAP_UNIT_GONE:
+        return ops.BlockedStatus(
+            f"{view.bootstrap_unit} was to bootstrap the cluster and is gone: "
+            f"run bootstrap confirm={view.bootstrap_unit} on the leader"
+        )
+    if step is cluster.Step.LAST_MEMBER_GONE:
+        where = _newest(view.me, others, own)
+        return ops.BlockedStatus(
+            f"the last member of cluster {view.cluster_id} is gone, "
+            f"run adopt-data{where} or bootstrap confirm={view.cluster_id}"
+        )
+    return None
+
+
+def running(spec: cluster.Spec) -> ops.StatusBase:
+    """Return what a member does, or lacks."""
+    try:
+        members = member.client(spec).members()
+    except rest.RestError:
+        return ops.MaintenanceStatus("Patroni does not answer yet")
+    own = next((one for one in members if one.name == spec.me.member_name), None)
+    if not cluster.primary(members):
+        if not any(etcdctl.is_healthy(unit) for unit in spec.units):
+            return ops.BlockedStatus(
+                "etcd has no quorum and the database no primary: "
+                "start the other members' machines again"
+            )
+        return ops.WaitingStatus("for a primary")
+    if not own or not own.is_running:
+        state = f": {own.state}" if own else ""
+        return ops.MaintenanceStatus(f"joining the cluster{state}")
+    role = {"leader": "primary", "master": "primary", "sync_standby": "synchronous replica"}
+    few = FEW.get(len(spec.units))
+    return ops.ActiveStatus("; ".join(filter(None, (role.get(own.role, "replica"), few))))
+
+
+def _newest(me: str, others: Mapping[str, peers.UnitData], own: peers.UnitData) -> str:
+    """Return where data that was set aside is the newest, as words behind adopt-data."""
+    found = {name: data.set_aside for name, data in {me: own, **others}.items() if data.set_aside}
+    if not found:
+        return " path=... with its data"
+    best = max(found, key=lambda name: (found[name], name == me))
+    return "" if best == me else f" on {best}"
