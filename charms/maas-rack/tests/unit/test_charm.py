@@ -1,0 +1,225 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+import pytest
+from ops import testing
+
+import charm
+import peers
+import rack
+from charmed_maas import apt_source
+from charmed_maas.interfaces import maas_rpc
+
+VIP_URL = "http://10.0.0.100/MAAS"
+REGION_URLS = ("http://10.0.0.11:5240/MAAS", "http://10.0.0.12:5240/MAAS")
+SECRET = testing.Secret({"secret": "00ff" * 8})
+
+
+@pytest.fixture
+def workload() -> Iterator[Any]:
+    with mock.patch.multiple(
+        rack,
+        autospec=True,
+        **{
+            name: mock.DEFAULT
+            for name, value in vars(rack).items()
+            if getattr(value, "__module__", "") == "rack"
+            and not isinstance(value, type)
+            and not name.startswith("_")
+            and name != "hosts"
+        },
+    ) as fakes:
+        found = mock.Mock(**fakes)
+        found.version.return_value = "3.7.3"
+        found.hostname.return_value = "rack-0"
+        found.system_id.return_value = "abc123"
+        found.started_url.return_value = VIP_URL
+        found.is_current.return_value = True
+        found.connected.return_value = {"10.0.0.11", "10.0.0.12"}
+        yield found
+
+
+@pytest.fixture
+def ctx() -> testing.Context[charm.MAASRackCharm]:
+    return testing.Context(charm.MAASRackCharm)
+
+
+def rpc(**data: str) -> testing.Relation:
+    whole = maas_rpc.ProviderAppData(VIP_URL, REGION_URLS, SECRET.id).to_databag()
+    return testing.Relation("rpc", interface="maas_rpc", remote_app_data=whole | data)
+
+
+def peer(**urls: str) -> testing.PeerRelation:
+    units = {int(name[1:]): {"maas-url": url} for name, url in urls.items()}
+    return testing.PeerRelation("peers", peers_data=units)  # type: ignore[arg-type]
+
+
+def state(*relations: testing.RelationBase, **changed: Any) -> testing.State:
+    values: dict[str, Any] = {
+        "relations": relations or (rpc(), peer()),
+        "secrets": [SECRET],
+        "config": {"source": "ppa:maas/3.7"},
+    }
+    return testing.State(**(values | changed))
+
+
+def run(ctx: Any, before: testing.State, event: Any = None) -> testing.State:
+    return ctx.run(event or ctx.on.config_changed(), before)
+
+
+def untouched(workload: Any) -> None:
+    for verb in (workload.ensure_config, workload.ensure_secret, workload.restart, workload.leave):
+        verb.assert_not_called()
+
+
+def test_it_enrols_with_the_vip_first_and_publishes_its_id(ctx: Any, workload: Any):
+    workload.is_current.return_value = False
+    workload.can_wait.return_value = False
+    after = run(ctx, state())
+    workload.install.assert_called_once_with("ppa:maas/3.7")
+    workload.ensure_config.assert_called_once_with((VIP_URL, *REGION_URLS))
+    workload.ensure_secret.assert_called_once_with("00ff" * 8)
+    workload.restart.assert_called_once_with(VIP_URL, "00ff" * 8)
+    workload.settle.assert_called_once_with({"10.0.0.11", "10.0.0.12"})
+    assert after.get_relations("rpc")[0].local_unit_data["hostname"] == "rack-0"
+    assert after.get_relations("rpc")[0].local_unit_data["system-id"] == "abc123"
+    assert after.get_relations("peers")[0].local_unit_data["maas-url"] == VIP_URL
+    assert after.unit_status == testing.ActiveStatus("connected to 2 of 2 regions")
+    assert after.workload_version == "3.7.3"
+
+
+def test_a_new_region_restarts_nothing(ctx: Any, workload: Any):
+    after = run(ctx, state())
+    workload.ensure_config.assert_called_once()
+    workload.restart.assert_not_called()
+    workload.settle.assert_not_called()
+    assert after.unit_status.name == "active"
+
+
+def test_a_region_that_is_down_shows(ctx: Any, workload: Any):
+    workload.connected.return_value = {"10.0.0.12"}
+    assert run(ctx, state()).unit_status == testing.ActiveStatus("connected to 1 of 2 regions")
+    workload.connected.return_value = set()
+    assert run(ctx, state()).unit_status == testing.WaitingStatus("connected to none of 2 regions")
+
+
+def test_the_maas_url_of_a_site_without_vip_is_a_regions_own(ctx: Any, workload: Any):
+    run(ctx, state(rpc(**{"maas-url": REGION_URLS[0]}), peer()))
+    workload.ensure_config.assert_called_once_with(REGION_URLS)
+
+
+@pytest.mark.parametrize(
+    ("others", "goes"),
+    [
+        ({}, True),
+        ({"u0": VIP_URL, "u1": ""}, True),
+        ({"u9": "http://old/MAAS"}, True),
+        ({"u0": "http://old/MAAS"}, False),
+    ],
+)
+def test_a_new_url_restarts_one_rack_after_the_other(
+    ctx: Any, workload: Any, others: dict[str, str], goes: bool
+):
+    workload.is_current.return_value = False
+    workload.waited_long.return_value = False
+    relation = testing.PeerRelation(
+        "peers",
+        peers_data={int(name[1:]): {"maas-url": url} for name, url in others.items()},
+    )
+    context = testing.Context(charm.MAASRackCharm, unit_id=5)
+    after = run(context, state(rpc(), relation))
+    assert workload.restart.called == goes
+    if not goes:
+        assert after.unit_status == testing.MaintenanceStatus(
+            "waiting for its turn to restart with a new MAAS URL"
+        )
+        assert not after.get_relations("peers")[0].local_unit_data.get("maas-url")
+
+
+@pytest.mark.parametrize(
+    ("can_wait", "waited_long"), [(False, False), (True, True)], ids=["new secret", "waited"]
+)
+def test_nobody_waits_for_ever(ctx: Any, workload: Any, can_wait: bool, waited_long: bool):
+    workload.is_current.return_value = False
+    workload.can_wait.return_value = can_wait
+    workload.waited_long.return_value = waited_long
+    context = testing.Context(charm.MAASRackCharm, unit_id=5)
+    run(context, state(rpc(), peer(u0="http://old/MAAS")))
+    workload.restart.assert_called_once()
+
+
+def test_whose_turn_it_is():
+    assert peers.is_turn({}, VIP_URL)
+    assert peers.is_turn({"r/0": VIP_URL, "r/1": ""}, VIP_URL)
+    assert not peers.is_turn({"r/0": VIP_URL, "r/1": "http://old/MAAS"}, VIP_URL)
+
+
+def test_without_the_relation_it_leaves_maas(ctx: Any, workload: Any):
+    after = run(ctx, state(peer()))
+    workload.leave.assert_called_once_with()
+    workload.restart.assert_not_called()
+    assert after.unit_status == testing.BlockedStatus("integrate rpc with maas-region")
+
+
+def test_a_broken_relation_is_left(ctx: Any, workload: Any):
+    relation = rpc()
+    run(ctx, state(relation, peer()), ctx.on.relation_broken(relation))
+    workload.leave.assert_called_once_with()
+
+
+@pytest.mark.parametrize("missing", ["maas-url", "secret-id"])
+def test_it_waits_for_what_the_region_has_not_shared_yet(ctx: Any, workload: Any, missing: str):
+    after = run(ctx, state(rpc(**{missing: ""}), peer()))
+    untouched(workload)
+    assert after.unit_status == testing.WaitingStatus(
+        "waiting for maas-region to share URL and secret"
+    )
+
+
+def test_a_secret_that_is_not_granted_is_waited_for(ctx: Any, workload: Any):
+    after = run(ctx, state(secrets=[]))
+    untouched(workload)
+    assert after.unit_status.name == "waiting"
+
+
+@pytest.mark.parametrize(
+    "garbled",
+    [{"maas-url": "nowhere"}, {"region-urls": "{"}, {"region-urls": '["ftp://x"]'}],
+)
+def test_a_garbled_databag_is_told_and_not_obeyed(
+    ctx: Any, workload: Any, garbled: dict[str, str]
+):
+    after = run(ctx, state(rpc(**garbled), peer()))
+    untouched(workload)
+    assert after.unit_status.name == "blocked"
+    assert next(iter(garbled)) in after.unit_status.message
+
+
+def test_a_refused_source_blocks_and_rackd_goes_on(ctx: Any, workload: Any):
+    workload.install.side_effect = apt_source.SourceError("source 'x' is neither …")
+    after = run(ctx, state())
+    untouched(workload)
+    assert after.unit_status == testing.BlockedStatus("source 'x' is neither …")
+
+
+def test_a_secret_that_cannot_be_used_blocks(ctx: Any, workload: Any):
+    workload.ensure_secret.side_effect = rack.RackError("maas-region's shared secret is not hex")
+    after = run(ctx, state())
+    workload.restart.assert_not_called()
+    assert after.unit_status.name == "blocked"
+
+
+def test_a_new_secret_is_followed(ctx: Any, workload: Any):
+    changed = testing.Secret({"secret": "aa"}, latest_content={"secret": "bb"}, id=SECRET.id)
+    run(ctx, state(secrets=[changed]), ctx.on.secret_changed(changed))
+    workload.ensure_secret.assert_called_once_with("bb")
+
+
+@pytest.mark.parametrize("event", ["stop", "remove"])
+def test_removal_leaves_maas(ctx: Any, workload: Any, event: str):
+    run(ctx, state(), getattr(ctx.on, event)())
+    workload.leave.assert_called_once_with()

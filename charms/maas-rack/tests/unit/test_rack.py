@@ -1,0 +1,225 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+
+import rack
+from charmed_maas import commands
+
+VIP_URL = "http://10.0.0.100/MAAS"
+URLS = [VIP_URL, "http://10.0.0.11:5240/MAAS", "http://[fd00::12]:5240/MAAS"]
+SECRET = "00ff" * 8
+CONNECTIONS = """\
+0 0 10.0.0.31:40000 10.0.0.11:5250
+0 0 10.0.0.31:40002 10.0.0.11:5251
+0 0 [fd00::31]:40004 [fd00::12]:5250
+0 0 [::ffff:10.0.0.31]:40006 [::ffff:10.0.0.13]:5253
+0 0 10.0.0.31:40008 10.9.9.9:5250
+"""
+
+
+class Machine:
+    """A machine on which maas-rack and systemd do what the real ones do to files."""
+
+    SystemdError = rack.systemd.SystemdError
+
+    def __init__(self) -> None:
+        self.ran: list[tuple[str, ...]] = []
+        self.env: dict[str, str] = {}
+        self.did: list[str] = []
+        self.running = True
+        self.enabled = True
+        self.starts = True
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: str = "",
+        env: dict[str, str] | None = None,
+        **_: object,
+    ):
+        self.env = env or {}
+        self.ran.append(tuple(argv[1:]))
+        if argv[1] == "config":
+            config = {"maas_url": list(argv[3::2]), "cluster_uuid": "x"}
+            rack.CONFIG.write_text(yaml.safe_dump(config))
+        elif argv[1] == "install-shared-secret":
+            rack.SECRET.write_text(stdin.strip())
+        return subprocess.CompletedProcess(argv, 0, CONNECTIONS, "")
+
+    def service_running(self, _: str) -> bool:
+        return self.running
+
+    def service_restart(self, _: str) -> None:
+        self.did.append("restart")
+        if not self.starts:
+            raise self.SystemdError("no")
+        self.running = True
+
+    def service_stop(self, _: str) -> None:
+        self.did.append("stop")
+        self.running = False
+
+    def service_enable(self, _: str) -> None:
+        self.enabled = True
+
+    def service_disable(self, _: str) -> None:
+        self.enabled = False
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
+    fake = Machine()
+    for name, value in vars(rack).copy().items():
+        if isinstance(value, Path):
+            monkeypatch.setattr(rack, name, tmp_path / value.relative_to("/"))
+    for folder in (rack.VAR, rack.CONFIG.parent):
+        folder.mkdir(parents=True)
+    rack.CONFIG.write_text("maas_url: http://localhost:5240/MAAS\n")
+    monkeypatch.setattr(rack, "systemd", fake)
+    monkeypatch.setattr(commands, "run", fake.run)
+    account = rack.files.pwd.getpwnam("root")
+    monkeypatch.setattr("charmed_maas.files.pwd.getpwnam", lambda _: account)
+    monkeypatch.setattr("charmed_maas.files.os.fchown", lambda *_: None)
+    monkeypatch.setattr("charmed_maas.files.os.chown", lambda *_: None)
+    return fake
+
+
+def test_the_list_of_regions_is_written_only_when_it_differs(machine: Machine):
+    assert rack.ensure_config(URLS)
+    assert machine.ran == [
+        ("config", "--region-url", URLS[0], "--region-url", URLS[1], "--region-url", URLS[2])
+    ]
+    assert rack.CONFIG.stat().st_mode & 0o777 == 0o640
+    assert not rack.ensure_config(URLS)
+    assert rack.ensure_config(URLS[:2])
+    assert len(machine.ran) == 2
+    assert not machine.did, "rackd learns of regions from the regions"
+
+
+def test_maas_rack_runs_without_the_hooks_environment(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PYTHONPATH", "lib:src:venv")
+    rack.ensure_config(URLS)
+    assert "PYTHONPATH" not in machine.env
+
+
+def test_the_secret_goes_by_stdin(machine: Machine):
+    assert rack.ensure_secret(SECRET)
+    assert machine.ran == [("install-shared-secret",)]
+    assert rack.SECRET.stat().st_mode & 0o777 == 0o640
+    assert not rack.ensure_secret(SECRET)
+
+
+def test_a_secret_that_a_region_took_away_is_installed_again(machine: Machine):
+    rack.ensure_secret(SECRET)
+    rack.SECRET.unlink()
+    assert rack.ensure_secret(SECRET)
+
+
+@pytest.mark.parametrize("secret", ["", "xyz", "abc", "00 ff", "00\nff"])
+def test_a_secret_that_is_not_hexadecimal_is_refused_unread(machine: Machine, secret: str):
+    with pytest.raises(rack.RackError, match="not hexadecimal") as refusal:
+        rack.ensure_secret(secret)
+    assert not secret or secret not in str(refusal.value)
+    assert not machine.ran
+
+
+def test_what_rackd_was_started_with_is_remembered(machine: Machine):
+    assert not rack.is_current(VIP_URL, SECRET)
+    assert not rack.can_wait(SECRET)
+    rack.restart(VIP_URL, SECRET)
+    assert rack.is_current(VIP_URL, SECRET)
+    assert rack.started_url() == VIP_URL
+    assert not rack.is_current(URLS[1], SECRET)
+    assert rack.can_wait(SECRET), "an old URL does no harm"
+    assert not rack.can_wait("11" * 16), "an old secret does"
+    assert SECRET not in rack.STARTED.read_text()
+    machine.running = False
+    assert not rack.is_current(VIP_URL, SECRET)
+
+
+def test_a_rackd_that_does_not_start_says_where_to_look(machine: Machine):
+    machine.starts = False
+    with pytest.raises(rack.RackError, match="journalctl"):
+        rack.restart(VIP_URL, SECRET)
+    assert not rack.is_current(VIP_URL, SECRET)
+
+
+def test_waiting_has_an_end(machine: Machine, monkeypatch: pytest.MonkeyPatch):
+    assert not rack.waited_long()
+    later = rack.time.time() + rack.MAX_WAIT_S + 2
+    monkeypatch.setattr(rack.time, "time", lambda: later)
+    assert rack.waited_long()
+    rack.restart(VIP_URL, SECRET)
+    assert not rack.waited_long()
+
+
+def enrol() -> None:
+    rack.ensure_config(URLS)
+    rack.ensure_secret(SECRET)
+    rack.restart(VIP_URL, SECRET)
+    for path in (rack.SYSTEM_ID, rack.RPC_STATE, rack.VAR / "maas_uuid"):
+        path.write_text("x")
+    (rack.VAR / "certificates").mkdir()
+    (rack.VAR / "certificates/cluster.key").write_text("x")
+
+
+def test_leaving_forgets_everything(machine: Machine):
+    enrol()
+    assert rack.leave()
+    assert not [path for path in rack.VAR.parents[2].rglob("*") if path.is_file()]
+    assert not machine.running
+    assert not machine.enabled
+    machine.did.clear()
+    assert not rack.leave()
+    assert not machine.did
+
+
+def test_leaving_spares_a_region_on_the_same_machine(machine: Machine):
+    enrol()
+    rack.REGION_CONFIG.write_text("database_host: localhost\n")
+    rack.leave()
+    kept = {path.name for path in rack.VAR.rglob("*") if path.is_file()}
+    assert kept == {"secret", "maas_id", "maas_uuid", "cluster.key"}
+    assert not rack.CONFIG.exists()
+
+
+def test_a_rack_that_was_never_enrolled_is_stopped(machine: Machine):
+    assert rack.leave()
+    assert not machine.running
+    assert not machine.enabled
+
+
+def test_connections_count_by_region(machine: Machine):
+    regions = rack.hosts([*URLS[1:], "http://10.0.0.13:5240/MAAS", "http://10.0.0.14:5240/MAAS"])
+    assert rack.connected(regions) == {"10.0.0.11", "fd00::12", "10.0.0.13"}
+
+
+def test_settling_ends_when_every_region_is_connected(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        rack.SYSTEM_ID.write_text("abc123\n")
+
+    monkeypatch.setattr(rack.time, "sleep", sleep)
+    rack.settle({"10.0.0.11"})
+    assert len(slept) == 1
+    assert rack.system_id() == "abc123"
+
+
+@pytest.mark.parametrize("text", ["", "maas_url: http://a/MAAS", "maas_url: [a, b]", "- x", ": :"])
+def test_whatever_lies_in_rackd_conf_is_replaced(machine: Machine, text: str):
+    rack.CONFIG.write_text(text)
+    assert rack.ensure_config(URLS)
+    assert not rack.ensure_config(URLS)
