@@ -150,9 +150,10 @@ def create(name: str, source: Mapping[str, str], config: Mapping[str, str]) -> N
 
 
 def start(name: str) -> None:
-    """Start a container of the build network and wait for its address."""
-    if lxd.request("GET", f"/instances/{name}")["status"] != "Running":
-        lxd.set_state(name, "start")
+    """Start a container of the build network afresh and wait for its address."""
+    if lxd.request("GET", f"/instances/{name}")["status"] != "Stopped":
+        lxd.set_state(name, "stop", force=True)
+    lxd.set_state(name, "start")
     deadline = time.monotonic() + BOOT_TIMEOUT_S
     while lxd.run(name, ["sh", "-c", "ip -4 route | grep -q ^default"]).returncode:
         if time.monotonic() > deadline:

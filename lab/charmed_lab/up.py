@@ -34,6 +34,7 @@ def prepare(stage: Stage) -> dict[str, Path]:
 def _prepare(stage: Stage) -> dict[str, Path]:
     host.ensure_packages()
     host.ensure_lxd()
+    host.ensure_kernel_limits()
     host.ensure_pool()
     host.ensure_build_network()
     host.ensure_networks(stage)
