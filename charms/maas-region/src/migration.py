@@ -31,13 +31,27 @@ SERVICE = "maas-region-migrate.service"
 SYSTEMD_RUN = "/usr/bin/systemd-run"
 DPKG = "/usr/bin/dpkg"
 WAIT_S = 60.0
-LIMIT_S = 3600
+# A failover of the database ends the job; it then begins anew, five times at most.
+PROPERTIES = (
+    "Type=exec",
+    "RuntimeMaxSec=3600",
+    "Restart=on-failure",
+    "RestartSec=5",
+    "RestartPreventExitStatus=2",
+    "StartLimitIntervalSec=3600",
+    "StartLimitBurst=5",
+)
+REFUSED = 2
 
 logger = logging.getLogger(__name__)
 
 
 class MigrationError(Exception):
-    """The database must not be migrated, or migrating it failed; fit for a status message."""
+    """Migrating the database failed; fit for a status message."""
+
+
+class RefusedError(MigrationError):
+    """This database must not be migrated by this unit."""
 
 
 def obstacle(
@@ -82,8 +96,9 @@ def start(unit: str, expected_cluster: str, version: str) -> None:
     if is_running():
         return
     commands.run([region.SYSTEMCTL, "reset-failed", SERVICE], check=False)
-    argv = [SYSTEMD_RUN, f"--unit={SERVICE}", "--quiet", "--property=Type=exec"]
-    argv += ["--description=Migration of the MAAS database", f"--property=RuntimeMaxSec={LIMIT_S}"]
+    argv = [SYSTEMD_RUN, f"--unit={SERVICE}", "--quiet"]
+    argv += ["--description=Migration of the MAAS database"]
+    argv += [f"--property={one}" for one in PROPERTIES]
     argv += [f"--setenv=PYTHONPATH={Path(__file__).parent}", sys.executable, __file__]
     argv += ["--unit", unit, "--cluster", expected_cluster, "--version", version]
     try:
@@ -95,11 +110,6 @@ def start(unit: str, expected_cluster: str, version: str) -> None:
 def is_running() -> bool:
     """Tell whether the job runs or waits for its turn on this machine."""
     return _show("ActiveState") in ("active", "activating", "deactivating")
-
-
-def has_failed() -> bool:
-    """Tell whether the last job on this machine failed."""
-    return _show("ActiveState") == "failed"
 
 
 def migrate(unit: str, expected_cluster: str, version: str) -> None:
@@ -115,7 +125,7 @@ def migrate(unit: str, expected_cluster: str, version: str) -> None:
         if state.version == version:
             return
         if problem := obstacle(state, expected_cluster, version, {}):
-            raise MigrationError(problem)
+            raise RefusedError(problem)
         _dbupgrade(connection)
         database.record_migration(connection, version)
 
@@ -164,7 +174,7 @@ def main() -> int:
         migrate(arguments.unit, arguments.cluster, arguments.version)
     except (MigrationError, database.DatabaseError) as error:
         logger.error("%s", error)
-        return 1
+        return REFUSED if isinstance(error, RefusedError) else 1
     return 0
 
 

@@ -106,6 +106,13 @@ def _state(wish: Wish) -> database.State:
         return database.state(connection)
 
 
+def _migrating_unit(wish: Wish) -> str:
+    try:
+        return _state(wish).migrating_unit
+    except database.DatabaseError:
+        return ""  # The job meets it too, and begins anew.
+
+
 def _before_start(wish: Wish, state: database.State) -> Outcome | None:
     """Migrate when needed; returns why MAAS must not start yet, None when it may."""
     own = region.version()
@@ -118,7 +125,7 @@ def _before_start(wish: Wish, state: database.State) -> Outcome | None:
     end = time.monotonic() + migration.WAIT_S
     while time.monotonic() < end and migration.is_running():
         # Only for its own work does a hook wait.
-        if (holder := _state(wish).migrating_unit) not in ("", wish.unit):
+        if (holder := _migrating_unit(wish)) not in ("", wish.unit):
             return Outcome(Stage.ELSEWHERE, f"{holder} migrates the database")
         time.sleep(1)
     if migration.is_running():

@@ -1,0 +1,101 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+import stat
+from pathlib import Path
+
+import pytest
+
+import accounts
+import region
+
+# Asks as maas-region createadmin does: passwords with getpass, on the terminal, without echo.
+CREATEADMIN = """#!/usr/bin/env python3
+import getpass, os, sys
+if sys.argv[1] == "apikey":
+    known = os.path.exists(STORE)
+    print("a:b:c" if known else "CommandError: User does not exist.",
+          file=sys.stdout if known else sys.stderr)
+    sys.exit(0 if known else 1)
+if "--email" not in sys.argv:
+    input("Email: ")
+one = getpass.getpass("Password: ")
+two = getpass.getpass("Again: ")
+input("Import SSH keys [] (lp:user-id or gh:user-id): ")
+if one != two:
+    sys.exit("CommandError: Passwords do not match.")
+if os.path.exists(STORE):
+    print("AlreadyExistingUser: A user with the email a@b.c already exists.", file=sys.stderr)
+    sys.exit(1)
+with open(STORE, "w") as out:
+    out.write(one + "\\n" + " ".join(sys.argv[1:]))
+"""
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put a command in maas-region's place that writes what it was told into a file."""
+    path = tmp_path / "store"
+    command = tmp_path / "maas-region"
+    command.write_text(CREATEADMIN.replace("STORE", repr(str(path))))
+    command.chmod(0o755)
+    monkeypatch.setattr(region, "MAAS_REGION", str(command))
+    monkeypatch.setattr(region, "OURS", tmp_path)
+    monkeypatch.setattr(accounts, "API_KEY", tmp_path / "api-key")
+    return path
+
+
+def test_the_password_goes_over_a_terminal_and_into_no_command_line(store: Path):
+    accounts.create_admin("admin", "a@b.c", "pässword-1")
+    password, argv = store.read_text().splitlines()
+    assert password == "pässword-1"
+    assert argv == "createadmin --username admin --email a@b.c"
+
+
+def test_maas_own_words_are_told_without_the_password(store: Path):
+    accounts.create_admin("admin", "a@b.c", "hunter2")
+    with pytest.raises(accounts.AccountError) as caught:
+        accounts.create_admin("admin", "a@b.c", "hunter2")
+    assert str(caught.value) == "A user with the email a@b.c already exists."
+
+
+def test_a_made_password_is_left_in_a_private_file(store: Path):
+    path = accounts.create_admin_with_file("admin", "a@b.c")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.read_text().strip() == store.read_text().splitlines()[0]
+    before = path.read_text()
+    with pytest.raises(accounts.AccountError):
+        accounts.create_admin_with_file("admin", "a@b.c")
+    assert path.read_text() == before
+    assert [one.name for one in path.parent.glob("password-of-*")] == [path.name]
+
+
+@pytest.mark.parametrize("username", ["", "-rf", "a b", "a/b", "x" * 151, "../../etc"])
+def test_what_can_be_no_username_is_refused(store: Path, username: str):
+    with pytest.raises(accounts.AccountError, match="is no username"):
+        accounts.create_admin(username, "a@b.c", "x")
+    assert not store.exists()
+
+
+@pytest.mark.parametrize("email", ["", "a", "a@b", "a b@c.d", "-a@b.c", "a@b c.d"])
+def test_what_can_be_no_address_is_refused(store: Path, email: str):
+    with pytest.raises(accounts.AccountError, match="is no email address"):
+        accounts.create_admin("admin", email, "x")
+    assert not store.exists()
+
+
+def test_the_internal_user_is_made_once(store: Path):
+    assert accounts.internal_api_key() == "a:b:c"
+    assert f"--username {accounts.INTERNAL_USER}" in store.read_text()
+    assert stat.S_IMODE(accounts.API_KEY.stat().st_mode) == 0o600
+    store.unlink()
+    assert accounts.internal_api_key() == "a:b:c"
+    assert not store.exists()
+    accounts.forget()
+    assert accounts.internal_api_key() == "a:b:c"
+    assert store.exists()
+
+
+def test_an_unknown_users_keys_fail_with_maas_own_words():
+    with pytest.raises(accounts.AccountError, match=r"^User does not exist\.$"):
+        accounts.api_keys("nobody")

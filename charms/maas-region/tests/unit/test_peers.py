@@ -1,0 +1,46 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""The rules of a public databag: optional fields, fixed types, read back as written."""
+
+import pytest
+
+from charmed_maas import databag
+from controllers import Departed, Member
+from peers import AppData, UnitData
+
+UNIT = UnitData("10.0.0.1", True, True, "abc123", "1:3.7.3", "http://10.0.0.100/MAAS")
+APP = AppData(
+    cluster="8c649c6f",
+    maas_url="http://10.0.0.100/MAAS",
+    members=(Member("maas-region/0", "region", "abc123"),),
+    departed=(Departed("rack", "def456", 1795361569),),
+)
+
+
+def test_what_is_written_is_read_back():
+    assert UnitData.from_databag(UNIT.to_databag()) == UNIT
+    assert AppData.from_databag(APP.to_databag()) == APP
+
+
+def test_an_empty_databag_is_the_default():
+    assert UnitData.from_databag({}) == UnitData()
+    assert AppData.from_databag({}) == AppData()
+    assert not any(UnitData().to_databag().values())
+    assert not any(AppData().to_databag().values())
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("controllers", "{}"),
+        ("controllers", "[1]"),
+        ("controllers", '[{"unit": "a/0", "kind": "switch", "system-id": "x"}]'),
+        ("departed", '[{"kind": "rack", "system-id": "x", "since": "soon"}]'),
+        ("departed", '[{"kind": "rack", "since": "1"}]'),
+        ("maas-url", "nowhere"),
+    ],
+)
+def test_nonsense_is_refused(key: str, value: str):
+    with pytest.raises(databag.DatabagError):
+        AppData.from_databag({key: value})

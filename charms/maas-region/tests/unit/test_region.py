@@ -1,0 +1,168 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+import json
+import os
+import pwd
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+import region
+
+SETTINGS = region.Settings(
+    maas_url="http://10.0.0.100/MAAS",
+    address="10.0.0.10",
+    database_host="127.0.0.1",
+    database_port=15432,
+    database_name="maasdb",
+    database_user="maasdb",
+    database_pass="pw",
+    num_workers=4,
+)
+
+
+class Machine:
+    """A machine whose systemd and MAAS only note what they are told."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+        self.active = "inactive"
+        self.edit = ""
+
+    def run(self, argv: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        if "show" in argv:
+            value = "0" if "InactiveExitTimestampMonotonic" in argv else self.active
+            return subprocess.CompletedProcess(argv, 0, stdout=f"{value}\n")
+        self.calls.append(argv[1:])
+        if "edit_named_options" in argv:
+            region.NAMED_OPTIONS.write_text(self.edit)
+        return subprocess.CompletedProcess(argv, 0, stdout="", stderr="")
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """Return a machine with regiond installed."""
+    for name in ("CONFIG", "STARTED_WITH", "NAMED_OPTIONS", "NAMED_OPTIONS_SEEN"):
+        monkeypatch.setattr(region, name, tmp_path / getattr(region, name).name)
+    for name in ("DATA", "UNITS"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr(region, name, tmp_path / name)
+    (region.UNITS / region.REGIOND).touch()
+    me = pwd.getpwuid(os.getuid())
+    monkeypatch.setattr("pwd.getpwnam", lambda _: me)
+    monkeypatch.setattr(region, "version", lambda: "1:3.7.3")
+    machine = Machine()
+    monkeypatch.setattr("charmed_maas.commands.run", machine.run)
+    return machine
+
+
+def test_the_configuration_keeps_what_is_not_the_charms():
+    text = region.render_config(SETTINGS, {"debug": True, "maas_url": "http://old/MAAS"})
+    assert yaml.safe_load(text) == {
+        "broadcast_address": "10.0.0.10",
+        "database_host": "127.0.0.1",
+        "database_name": "maasdb",
+        "database_pass": "pw",
+        "database_port": 15432,
+        "database_user": "maasdb",
+        "debug": True,
+        "maas_url": "http://10.0.0.100/MAAS",
+        "num_workers": 4,
+    }
+
+
+def test_no_number_of_workers_leaves_the_present_one():
+    text = region.render_config(replace(SETTINGS, num_workers=0), {"num_workers": 7})
+    assert yaml.safe_load(text)["num_workers"] == 7
+    assert "num_workers" not in yaml.safe_load(
+        region.render_config(replace(SETTINGS, num_workers=0), {})
+    )
+
+
+def test_a_password_that_looks_like_yaml_survives():
+    text = region.render_config(replace(SETTINGS, database_pass="0x10: {"), {})
+    assert yaml.safe_load(text)["database_pass"] == "0x10: {"
+
+
+def test_a_region_is_configured_once_it_was_started_with_its_file(machine: Machine):
+    assert region.ensure_config(SETTINGS)
+    assert region.CONFIG.stat().st_mode & 0o777 == 0o640
+    assert not region.is_configured(SETTINGS), "a hook killed here must restart it next time"
+    region.start()
+    assert machine.calls == [["enable", "--now", region.REGIOND]]
+    assert region.is_configured(SETTINGS)
+    assert not region.ensure_config(SETTINGS)
+
+    changed = replace(SETTINGS, maas_url="http://10.0.0.101/MAAS")
+    assert not region.is_configured(changed)
+    region.ensure_config(changed)
+    region.restart()
+    assert machine.calls[-1] == ["restart", region.REGIOND]
+    assert region.is_configured(changed)
+
+
+def test_services_are_those_that_this_maas_has(machine: Machine):
+    assert region.services() == [region.REGIOND]
+    (region.UNITS / "maas-temporal.service").touch()
+    (region.UNITS / "maas-apiserver.service").touch()
+    assert region.services() == [region.REGIOND, "maas-apiserver.service", "maas-temporal.service"]
+
+
+def test_nginx_stops_first_and_last(machine: Machine):
+    region.stop()
+    assert machine.calls == [
+        ["stop", region.HTTP],
+        ["disable", "--now", region.REGIOND],
+        ["stop", region.HTTP],
+    ]
+
+
+def test_named_options_are_edited_when_they_changed_and_named_restarts(machine: Machine):
+    assert not region.ensure_named_options(), "without bind there is nothing to edit"
+    region.NAMED_OPTIONS.write_text("options { };\n")
+    machine.edit = 'options { include "maas"; };\n'
+    assert region.ensure_named_options()
+    assert "--migrate-conflicting-options" in machine.calls[0]
+    assert machine.calls[1] == ["restart", region.NAMED]
+    machine.calls.clear()
+    assert not region.ensure_named_options()
+    assert machine.calls == []
+
+    region.NAMED_OPTIONS.write_text(machine.edit + "// by hand\n")
+    machine.edit = region.NAMED_OPTIONS.read_text()
+    assert region.ensure_named_options()
+    assert [region.SYSTEMCTL, "restart", region.NAMED] not in machine.calls
+
+
+def test_a_region_forgets_what_it_was_but_keeps_images(machine: Machine):
+    for name in ("maas_id", "maas_uuid", "secret"):
+        (region.DATA / name).write_text("x\n")
+    (region.DATA / "certificates").mkdir()
+    (region.DATA / "certificates/cluster.pem").write_text("x")
+    (region.DATA / "image-storage").mkdir()
+    region.ensure_config(SETTINGS)
+    assert region.system_id() == "x"
+    region.forget()
+    assert region.system_id() == region.shared_secret() == ""
+    assert not region.CONFIG.exists()
+    assert {one.name for one in region.DATA.rglob("*")} == {"certificates", "image-storage"}
+
+
+def test_own_event_loops_make_a_region_healthy():
+    loops = {"r1:pid=12": [["10.0.0.10", 5250]], "r10:pid=7": [["10.0.0.11", 5250]]}
+    text = json.dumps({"eventloops": loops}).encode()
+    assert region.own_event_loops(text, "r1") == ""
+    assert region.own_event_loops(text, "r1.maas") == ""
+    assert "does not list" in region.own_event_loops(text, "r2")
+    assert "does not list" in region.own_event_loops(b'{"eventloops": {}}', "r1")
+    for nonsense in (b"<html>", b"[]", b'{"eventloops": null}', b"{}"):
+        assert "nonsense" in region.own_event_loops(nonsense, "r1")
+
+
+def test_urls_have_ipv6_in_brackets():
+    assert region.url("10.0.0.1") == "http://10.0.0.1:5240/MAAS"
+    assert region.url("fd00::1") == "http://[fd00::1]:5240/MAAS"

@@ -1,0 +1,156 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+import contextlib
+from dataclasses import replace
+from unittest import mock
+
+import pytest
+
+import database
+import db_proxy
+import migration
+import region
+import serving
+from serving import Stage
+
+CLUSTER = "8c649c6f-9ff2-4aae-aa3a-3ddba6812151"
+WISH = serving.Wish(
+    unit="maas-region/1",
+    members=db_proxy.Members((("10.0.0.1", 5432),)),
+    login=database.Login("maasdb", "maasdb", "pw"),
+    maas_url="http://10.0.0.100/MAAS",
+    address="10.0.0.11",
+    num_workers=4,
+    expected_cluster="",
+    versions={},
+)
+MIGRATED = database.State(CLUSTER, "1:3.7.3", "", is_empty=False)
+
+
+class Machine:
+    """The workload modules, replaced; a migrated database, MAAS running as wished."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.region = mock.create_autospec(region, Settings=region.Settings)
+        self.region.RegionError = region.RegionError
+        self.region.version.return_value = "1:3.7.3"
+        self.region.is_running.return_value = True
+        self.region.is_configured.return_value = True
+        self.region.wait_until_healthy.return_value = ""
+        self.states = [MIGRATED]
+        self.jobs = [False]
+        self.free = True
+        self.start = mock.MagicMock()
+        self.proxy = mock.MagicMock()
+        monkeypatch.setattr(serving, "region", self.region)
+        monkeypatch.setattr(region, "version", self.region.version)
+        monkeypatch.setattr(db_proxy, "ensure", self.proxy)
+        monkeypatch.setattr(db_proxy, "primary", lambda: "10.0.0.1:5432")
+        monkeypatch.setattr(migration, "start", self.start)
+        monkeypatch.setattr(migration, "is_running", lambda: self._next(self.jobs))
+        monkeypatch.setattr(migration, "is_newer", lambda *_: False)
+        monkeypatch.setattr(database, "connect", lambda *_: contextlib.nullcontext())
+        monkeypatch.setattr(database, "state", lambda _: self._next(self.states))
+        monkeypatch.setattr(database, "try_lock", lambda *_: self.free)
+        monkeypatch.setattr("time.sleep", lambda _: None)
+
+    @staticmethod
+    def _next(values: list) -> object:
+        value = values.pop(0) if len(values) > 1 else values[0]
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """Return a machine that serves."""
+    return Machine(monkeypatch)
+
+
+def test_a_region_that_runs_as_wished_is_left_alone(machine: Machine):
+    assert serving.ensure(WISH) == serving.Outcome(Stage.SERVING, cluster=CLUSTER)
+    machine.start.assert_not_called()
+    for verb in (machine.region.start, machine.region.restart, machine.region.ensure_config):
+        verb.assert_not_called()
+
+
+def test_a_new_database_is_migrated_before_maas_starts(machine: Machine):
+    machine.states = [database.State(), database.State(migrating_unit=WISH.unit), MIGRATED]
+    machine.jobs = [True, False]
+    machine.region.is_running.return_value = False
+    machine.region.start.side_effect = lambda: machine.start.assert_called_once_with(
+        WISH.unit, "", "1:3.7.3"
+    )
+    assert serving.ensure(WISH) == serving.Outcome(Stage.SERVING, cluster=CLUSTER)
+    machine.region.start.assert_called_once_with()
+
+
+def test_a_hook_waits_for_no_other_units_migration(machine: Machine):
+    machine.states = [database.State(migrating_unit="maas-region/0")]
+    machine.jobs = [True]
+    outcome = serving.ensure(WISH)
+    assert outcome == serving.Outcome(Stage.ELSEWHERE, "maas-region/0 migrates the database")
+    machine.region.start.assert_not_called()
+
+
+def test_a_long_migration_outlives_the_hook(machine: Machine, monkeypatch: pytest.MonkeyPatch):
+    machine.states = [database.State(migrating_unit=WISH.unit)]
+    machine.jobs = [True]
+    monkeypatch.setattr(migration, "WAIT_S", 0.01)
+    assert serving.ensure(WISH).stage is Stage.MIGRATING
+    machine.region.start.assert_not_called()
+
+
+def test_a_database_that_goes_away_meanwhile_is_waited_for(machine: Machine):
+    gone = database.DatabaseError("gone")
+    machine.states = [database.State(), gone, gone, MIGRATED]
+    machine.jobs = [True, True, True, False]
+    assert serving.ensure(WISH).stage is Stage.SERVING
+
+
+def test_a_failed_migration_says_where_to_look(machine: Machine):
+    machine.states = [database.State()]
+    outcome = serving.ensure(WISH)
+    assert outcome.stage is Stage.FAILED
+    assert "journalctl -u maas-region-migrate.service" in outcome.detail
+    machine.region.start.assert_not_called()
+
+
+def test_another_clusters_database_is_refused(machine: Machine):
+    outcome = serving.ensure(replace(WISH, expected_cluster="0ee85464"))
+    assert outcome.stage is Stage.REFUSED
+    assert CLUSTER in outcome.detail
+    machine.start.assert_not_called()
+
+
+def test_a_changed_url_restarts_when_it_is_this_units_turn(machine: Machine):
+    machine.region.is_configured.return_value = False
+    machine.free = False
+    assert serving.ensure(WISH).stage is Stage.QUEUED
+    machine.region.ensure_config.assert_not_called()
+
+    machine.free = True
+    assert serving.ensure(WISH).stage is Stage.SERVING
+    machine.region.restart.assert_called_once_with()
+
+
+def test_no_primary_is_told_from_a_refusal(machine: Machine, monkeypatch: pytest.MonkeyPatch):
+    machine.states = [database.DatabaseError("password authentication failed")]
+    assert serving.ensure(WISH).detail == "password authentication failed"
+    monkeypatch.setattr(db_proxy, "primary", lambda: "")
+    outcome = serving.ensure(WISH)
+    assert outcome == serving.Outcome(Stage.UNREACHABLE, "no member of it is primary now")
+    machine.region.stop.assert_not_called()
+
+
+def test_a_region_that_does_not_serve_is_told(machine: Machine):
+    machine.region.wait_until_healthy.return_value = "MAAS answers 502"
+    outcome = serving.ensure(WISH)
+    assert outcome == serving.Outcome(Stage.UNHEALTHY, "MAAS answers 502", CLUSTER)
+
+
+def test_a_failing_command_is_told(machine: Machine):
+    machine.proxy.side_effect = db_proxy.ProxyError("haproxy exited with 1")
+    assert serving.ensure(WISH) == serving.Outcome(Stage.FAILED, "haproxy exited with 1")

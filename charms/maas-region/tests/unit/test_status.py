@@ -1,0 +1,60 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+from dataclasses import replace
+
+import ops
+import pytest
+
+import serving
+import status
+from serving import Outcome, Stage
+from status import Situation
+
+WHOLE = Situation(
+    has_database_relation=True,
+    has_database=True,
+    has_url=True,
+    outcome=Outcome(Stage.SERVING),
+    regions=3,
+)
+
+
+def _worst(situation: Situation) -> ops.StatusBase:
+    order = (ops.BlockedStatus, ops.MaintenanceStatus, ops.WaitingStatus, ops.ActiveStatus)
+    return min(status.ladder(situation), key=lambda one: order.index(type(one)))
+
+
+def test_three_regions_serve():
+    assert _worst(WHOLE) == ops.ActiveStatus("serving, 3 regions")
+
+
+def test_one_region_says_what_it_is_not():
+    assert _worst(replace(WHOLE, regions=1)).message == "serving, 1 region: no high availability"
+
+
+def test_what_an_operator_must_fix_shows_although_it_serves():
+    assert _worst(replace(WHOLE, problem="source 'x'")) == ops.BlockedStatus("source 'x'")
+    nonsense = replace(WHOLE, databag_problems=("haproxy-vip sent url: 'x' is not a URL",))
+    assert isinstance(_worst(nonsense), ops.BlockedStatus)
+
+
+def test_steps_on_the_way_up():
+    bare = Situation()
+    assert _worst(bare) == ops.BlockedStatus("integrate db with postgresql-ha")
+    related = replace(bare, has_database_relation=True)
+    assert isinstance(_worst(related), ops.WaitingStatus)
+    assert "MAAS URL" in _worst(replace(related, has_database=True)).message
+
+
+def test_a_leaving_unit_says_nothing_else():
+    assert list(status.ladder(replace(WHOLE, is_leaving=True, problem="x"))) == [
+        ops.MaintenanceStatus("leaving")
+    ]
+
+
+@pytest.mark.parametrize("stage", list(serving.Stage))
+def test_every_stage_has_a_status(stage: Stage):
+    found = _worst(replace(WHOLE, outcome=Outcome(stage, "why")))
+    assert isinstance(found, ops.ActiveStatus) == (stage is Stage.SERVING)
+    assert found.message
