@@ -340,6 +340,6 @@ def rebooted(unit: Unit) -> None:
     for scope in unit.scopes.values():
         scope.stale = True
         scope.cached.clear()
-    if unit.started and not unit.hook and not unit.queued:
+    if unit.started and "start" not in unit.queued:
         unit.queued.insert(0, "start")
         unit.config_pending = max(unit.config_pending, 1)
