@@ -45,7 +45,7 @@ def ensure(source: str) -> bool:
         _replace(path, text, other)
     except (commands.CommandError, OSError) as error:
         _restore(path, before)
-        raise SourceError(f"source {source.strip()[:80]!r}: {_reason(error)}") from error
+        raise SourceError(f"source {source.strip()[:80]!r}: {error}") from error
     return True
 
 
@@ -85,7 +85,7 @@ def install(packages: Sequence[str]) -> bool:
             _apt([*argv, *missing], INSTALL_TIMEOUT_S)
     except commands.CommandError as error:
         names = ", ".join(missing)
-        raise SourceError(f"{names} cannot be installed: {_reason(error)}") from error
+        raise SourceError(f"{names} cannot be installed: {error}") from error
     return True
 
 
@@ -145,12 +145,6 @@ def _restore(path: Path, before: dict[Path, str]) -> None:
         files.ensure_file(part, text)
 
 
-def _reason(error: Exception) -> str:
-    """Return apt's own first error line, without the command that told it."""
-    found = re.search(r"^E: (.+)$", str(error), re.MULTILINE)
-    return (found.group(1) if found else str(error)).strip().rstrip(".")[:200]
-
-
 def _apt(argv: Sequence[str], timeout_s: float) -> None:
     """Run a package command with a clean environment and the model's proxies."""
     env = {
@@ -162,4 +156,9 @@ def _apt(argv: Sequence[str], timeout_s: float) -> None:
     for name in ("http_proxy", "https_proxy", "no_proxy"):
         if value := os.environ.get(f"JUJU_CHARM_{name.upper()}"):
             env[name] = value
-    commands.run(argv, timeout_s=timeout_s, env=env)
+    done = commands.run(argv, timeout_s=timeout_s, env=env, check=False)
+    if done.returncode:
+        # apt's own first error says what happened; the ones after it are consequences.
+        found = re.search(r"^E: (.+)$", done.stderr, re.MULTILINE)
+        words = found.group(1) if found else done.stderr.strip() or f"exit {done.returncode}"
+        raise commands.CommandError(words.strip().rstrip(".")[:200])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+
 from charmed_maas import apt_source, commands
 
 LINE = "deb [trusted=yes] file:/srv/lab-apt ./"
@@ -35,7 +36,8 @@ class FakeApt:
         verb = f"{name} {argv[1]}"
         self.ran.append(list(argv))
         if failures := self.failures.get(verb):
-            raise commands.CommandError(f"{name} exited with 100: {failures.pop(0)}")
+            assert not check, "the error is picked from the whole output"
+            return subprocess.CompletedProcess(argv, 100, "", failures.pop(0))
         return subprocess.CompletedProcess(argv, 0, "", "")
 
     def verbs(self) -> list[str]:
@@ -70,7 +72,9 @@ def test_a_stanza_replaces_a_line(apt: FakeApt, tmp_path: Path):
 
 def test_a_refused_source_leaves_the_one_before(apt: FakeApt, tmp_path: Path):
     apt_source.ensure(LINE)
-    apt.failures["apt-get update"] = ["Reading\nE: The repository 'x' has no Release file.\n"]
+    apt.failures["apt-get update"] = [
+        "Reading\nE: The repository 'x' has no Release file.\nE: " + "x" * 999
+    ]
     with pytest.raises(apt_source.SourceError, match=r"The repository 'x' has no Release file$"):
         apt_source.ensure(STANZA)
     assert [path.name for path in tmp_path.iterdir()] == ["charmed-maas.list"]
