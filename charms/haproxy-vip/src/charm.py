@@ -139,6 +139,8 @@ class HAProxyVIPCharm(ops.CharmBase):
         haproxy.install()
         keepalived.install()
         self.unit.set_workload_version(haproxy.version())
+        if isinstance(event, ops.InstallEvent):
+            return []  # Juju shows no relation before install has ended.
         cfg = config.parse(self.config)
         own = self._own_address(cfg.vip)
         others = peers.others(self.model)

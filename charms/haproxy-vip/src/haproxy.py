@@ -14,10 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from charmlibs import systemd
-
 import routes
-from charmed_maas import apt_source, commands, files
+from charmed_maas import apt_source, commands, files, systemd
 
 SERVICE = "haproxy.service"
 HAPROXY = "/usr/sbin/haproxy"
@@ -114,14 +112,13 @@ def validate(text: str) -> None:
 
 def stop() -> None:
     """Stop HAProxy now and at every boot."""
-    if systemd.service_running(SERVICE):
-        systemd.service_stop(SERVICE)
-    systemd.service_disable(SERVICE)
+    systemd.stop(SERVICE)
+    systemd.disable(SERVICE)
 
 
 def is_running() -> bool:
     """Tell whether the service is active."""
-    return systemd.service_running(SERVICE)
+    return systemd.is_running(SERVICE)
 
 
 def is_managed() -> bool:
@@ -202,8 +199,8 @@ def _ensure_drop_in() -> bool:
 
 def _start(text: str) -> None:
     """Start now and at every boot; one that ran the distribution's file starts anew."""
-    systemd.service_enable(SERVICE)
-    systemd.service_restart(SERVICE)
+    systemd.enable(SERVICE)
+    systemd.restart(SERVICE)
     _wait_for(_digest(text))
 
 
@@ -211,7 +208,7 @@ def _reload(text: str) -> None:
     """Reload without losing what the checks found and what an operator drained."""
     files.ensure_file(SERVER_STATE, kept_state(_ask("show servers state"), text))
     try:
-        systemd.service_reload(SERVICE)
+        systemd.reload(SERVICE)
         _wait_for(_digest(text))
     finally:
         # A start at the next boot must not believe what was true at this reload.

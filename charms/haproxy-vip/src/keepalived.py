@@ -11,10 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from charmlibs import systemd
-
 import haproxy
-from charmed_maas import addresses, apt_source, commands, files
+from charmed_maas import addresses, apt_source, commands, files, systemd
 
 SERVICE = "keepalived.service"
 KEEPALIVED = "/usr/sbin/keepalived"
@@ -62,7 +60,7 @@ def install() -> bool:
     """Install keepalived, idle until it is configured; returns whether it was missing."""
     if not apt_source.install(["keepalived"]):
         return False
-    systemd.service_disable(SERVICE)
+    systemd.disable(SERVICE)
     return True
 
 
@@ -124,10 +122,10 @@ def ensure_running() -> bool:
     digest = hashlib.sha256(CONFIG.read_bytes()).hexdigest()
     try:
         if not is_running():
-            systemd.service_enable(SERVICE)
-            systemd.service_start(SERVICE)
+            systemd.enable(SERVICE)
+            systemd.start(SERVICE)
         elif not LOADED.is_file() or LOADED.read_text() != digest:
-            systemd.service_reload(SERVICE)
+            systemd.reload(SERVICE)
         else:
             return False
     except systemd.SystemdError as error:
@@ -138,15 +136,13 @@ def ensure_running() -> bool:
 
 def is_running() -> bool:
     """Tell whether the service is active."""
-    return systemd.service_running(SERVICE)
+    return systemd.is_running(SERVICE)
 
 
 def stop() -> bool:
     """Stop keepalived now and at every boot: another unit takes the VIP at once."""
-    was_running = is_running()
-    if was_running:
-        systemd.service_stop(SERVICE)
-    systemd.service_disable(SERVICE)
+    was_running = systemd.stop(SERVICE)
+    systemd.disable(SERVICE)
     return was_running
 
 

@@ -37,10 +37,10 @@ class MAASRackCharm(ops.CharmBase):
         framework.observe(self.on.remove, self._on_stop)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
 
-    def _reconcile(self, _: ops.EventBase) -> None:
+    def _reconcile(self, event: ops.EventBase) -> None:
         """Bring the unit to the state that config and relations describe."""
         try:
-            self._statuses = list(self._converge())
+            self._statuses = list(self._converge(event))
         except REFUSALS as refusal:
             logger.warning("nothing was changed: %s", refusal)
             self._statuses = [ops.BlockedStatus(str(refusal))]
@@ -54,13 +54,15 @@ class MAASRackCharm(ops.CharmBase):
         for status in self._statuses:
             event.add_status(status)
 
-    def _converge(self) -> list[ops.StatusBase]:
+    def _converge(self, event: ops.EventBase) -> list[ops.StatusBase]:
         """Change what differs; returns the unit's statuses. Raises one of REFUSALS."""
         rack.install(str(self.config["source"]))
         self.unit.set_workload_version(rack.version())
         if not self.rpc.relations:
             rack.leave()
             peers.publish(self.model, "")
+            if isinstance(event, ops.InstallEvent):
+                return []  # Juju shows no relation before install has ended.
             return [ops.BlockedStatus("integrate rpc with maas-region")]
         if not (enrolment := self.rpc.get()):
             if self.rpc.problems:

@@ -14,9 +14,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import yaml
-from charmlibs import systemd
 
-from charmed_maas import addresses, apt_source, commands, files
+from charmed_maas import addresses, apt_source, commands, files, systemd
 
 SERVICE = "maas-rackd.service"
 PACKAGE = "maas-rack-controller"
@@ -90,8 +89,8 @@ def can_wait(secret: str) -> bool:
 def restart(maas_url: str, secret: str) -> None:
     """Start rackd anew, now and at every boot, with what is configured."""
     try:
-        systemd.service_enable(SERVICE)
-        systemd.service_restart(SERVICE)
+        systemd.enable(SERVICE)
+        systemd.restart(SERVICE)
     except systemd.SystemdError as error:
         raise RackError(f"maas-rackd does not start: see journalctl -u {SERVICE}") from error
     files.ensure_file(STARTED, json.dumps(_identity(maas_url, secret)), mode=0o600)
@@ -100,7 +99,7 @@ def restart(maas_url: str, secret: str) -> None:
 
 def is_running() -> bool:
     """Tell whether rackd is active."""
-    return systemd.service_running(SERVICE)
+    return systemd.is_running(SERVICE)
 
 
 def waited_long() -> bool:
@@ -120,11 +119,8 @@ def leave() -> bool:
         forgotten += [SYSTEM_ID, SECRET, VAR / "maas_uuid"]
         # rackd writes certificates only where there are none: another MAAS's would stay.
         shutil.rmtree(VAR / "certificates", ignore_errors=True)
-    was_running = is_running()
-    if was_running:
-        systemd.service_stop(SERVICE)
-    if was_running or CONFIG.is_file():
-        systemd.service_disable(SERVICE)
+    was_running = systemd.stop(SERVICE)
+    systemd.disable(SERVICE)
     # All of them, not only up to the first that is there.
     return any([was_running, *[files.ensure_absent(path) for path in forgotten]])
 

@@ -12,7 +12,7 @@ from charmed_maas import commands
 
 
 class Systemd:
-    """charmlibs' systemd module, with services that do what they are told."""
+    """The lib's systemd module, with services that do what they are told."""
 
     SystemdError = haproxy.systemd.SystemdError
 
@@ -22,27 +22,30 @@ class Systemd:
         self.did: list[str] = []
         self.on_load = lambda: None
 
-    def service_running(self, name: str) -> bool:
+    def is_running(self, name: str) -> bool:
         return name in self.running
 
-    def service_enable(self, name: str) -> None:
+    def enable(self, name: str) -> None:
         self.enabled.add(name)
 
-    def service_disable(self, name: str) -> None:
+    def disable(self, name: str) -> None:
         self.enabled.discard(name)
 
-    def service_start(self, name: str) -> None:
+    def start(self, name: str) -> None:
         self._load("start", name)
 
-    def service_restart(self, name: str) -> None:
+    def restart(self, name: str) -> None:
         self._load("restart", name)
 
-    def service_reload(self, name: str) -> None:
+    def reload(self, name: str) -> None:
         self._load("reload", name)
 
-    def service_stop(self, name: str) -> None:
+    def stop(self, name: str) -> bool:
+        if name not in self.running:
+            return False
         self.did.append("stop")
         self.running.discard(name)
+        return True
 
     def daemon_reload(self) -> None:
         self.did.append("daemon-reload")

@@ -53,23 +53,26 @@ class Machine:
             rack.SECRET.write_text(stdin.strip())
         return subprocess.CompletedProcess(argv, 0, CONNECTIONS, "")
 
-    def service_running(self, _: str) -> bool:
+    def is_running(self, _: str) -> bool:
         return self.running
 
-    def service_restart(self, _: str) -> None:
+    def restart(self, _: str) -> None:
         self.did.append("restart")
         if not self.starts:
             raise self.SystemdError("no")
         self.running = True
 
-    def service_stop(self, _: str) -> None:
+    def stop(self, _: str) -> bool:
+        if not self.running:
+            return False
         self.did.append("stop")
         self.running = False
+        return True
 
-    def service_enable(self, _: str) -> None:
+    def enable(self, _: str) -> None:
         self.enabled = True
 
-    def service_disable(self, _: str) -> None:
+    def disable(self, _: str) -> None:
         self.enabled = False
 
 
