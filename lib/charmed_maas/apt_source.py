@@ -70,8 +70,8 @@ def install(packages: Sequence[str]) -> bool:
 
     Returns whether any was missing. Raises SourceError.
     """
-    missing = [package for package in packages if not is_installed(package)]
-    if not missing:
+    installed = _installed(packages)
+    if not (missing := [package for package in packages if package not in installed]):
         return False
     argv = [APT_GET, "install", "--yes", "--no-install-recommends", "--no-upgrade", *LOCK]
     argv += ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
@@ -96,10 +96,15 @@ def is_installed(package: str) -> bool:
 
 def version(package: str) -> str:
     """Return an installed package's version, "" when it is not installed."""
-    query = ["/usr/bin/dpkg-query", "--show", "--showformat=${db:Status-Status} ${Version}"]
-    done = commands.run([*query, package], check=False)
-    status, _, found = done.stdout.partition(" ")
-    return found if done.returncode == 0 and status == "installed" else ""
+    return _installed([package]).get(package, "")
+
+
+def _installed(packages: Sequence[str]) -> dict[str, str]:
+    """Return the versions of those packages that are installed and configured."""
+    columns = "--showformat=${Package} ${db:Status-Status} ${Version}\n"
+    done = commands.run(["/usr/bin/dpkg-query", "--show", columns, *packages], check=False)
+    rows = [line.split() for line in done.stdout.splitlines()]
+    return {row[0]: row[2] for row in rows if len(row) == 3 and row[1] == "installed"}
 
 
 def _parts() -> list[Path]:

@@ -31,8 +31,8 @@ class FakeApt:
     def run(self, argv: Sequence[str], *, check: bool = True, **_: object):
         name = argv[0].rsplit("/", 1)[-1]
         if name == "dpkg-query":
-            known = argv[-1] in self.installed
-            return subprocess.CompletedProcess(argv, not known, "installed 1.0" if known else "")
+            known = "".join(f"{one} installed 1.0\n" for one in argv[3:] if one in self.installed)
+            return subprocess.CompletedProcess(argv, 1, f"{known}half config-files 1.0\n", "")
         verb = f"{name} {argv[1]}"
         self.ran.append(list(argv))
         if failures := self.failures.get(verb):
