@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from .stage import ROOT
+from .stage import ROOT, LabError
 
 LOG = ROOT / "commands.log"
 _started = time.monotonic()
 
 
-class StepError(Exception):
+class StepError(LabError):
     """A step cannot be done; the message says what the operator can do."""
 
 
@@ -42,10 +42,10 @@ def step(text: str) -> Iterator[None]:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def alone(what: str) -> Iterator[None]:
     """Keep other commands of the lab from making the same things at the same time."""
     ROOT.mkdir(parents=True, exist_ok=True)
-    with (ROOT / "lock").open("w") as lock:
+    with (ROOT / f"{what}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -96,7 +96,7 @@ def main(command: Callable[[], int]) -> None:
     """Run a command line; end with one sentence when a step fails."""
     try:
         sys.exit(command())
-    except StepError as error:
+    except LabError as error:
         print(f"ERROR: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -6,9 +6,8 @@ import argparse
 import shutil
 
 from . import console, faults, host, image, juju, lxd
-from .console import StepError
-from .machines import POOL, MachineError, Machines
-from .stage import BASES, OCTETS, ROOT, Stage, StageError
+from .machines import POOL, Machines
+from .stage import BASES, OCTETS, ROOT, Stage
 
 
 def take_down(stage: Stage) -> None:
@@ -58,22 +57,19 @@ def command() -> int:
     parser.add_argument("--keep-caches", action="store_true", help="keep images for the next up")
     arguments = parser.parse_args()
     host.require_root()
-    try:
-        stage = Stage.current()
-        if not ROOT.exists() and not lxd.is_answering():
-            console.say("nothing is there")
-            return 0
-        host.ensure_lxd()
-        take_down(stage)
-        if left := others(stage):
-            console.say(f"stage {', '.join(left)} is still up: images and caches stay")
-        elif arguments.keep_caches:
-            console.say(f"images and caches stay in {ROOT} and LXD's pool {POOL}")
-        else:
-            clear_caches()
-            console.say("all that the lab made is gone; LXD and other packages stay installed")
-    except (MachineError, StageError, lxd.LXDError) as error:
-        raise StepError(str(error)) from error
+    stage = Stage.current()
+    if not ROOT.exists() and not lxd.is_answering():
+        console.say("nothing is there")
+        return 0
+    host.ensure_lxd()
+    take_down(stage)
+    if left := others(stage):
+        console.say(f"stage {', '.join(left)} is still up: images and caches stay")
+    elif arguments.keep_caches:
+        console.say(f"images and caches stay in {ROOT} and LXD's pool {POOL}")
+    else:
+        clear_caches()
+        console.say("all that the lab made is gone; LXD and other packages stay installed")
     return 0
 
 

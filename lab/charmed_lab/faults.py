@@ -6,10 +6,10 @@ import subprocess
 import sys
 from typing import Any
 
-from . import console, juju, lxd
+from . import console, juju
 from .console import StepError
-from .machines import MachineError, Machines, nic_names
-from .stage import Stage, StageError
+from .machines import Machines, nic_names
+from .stage import Stage
 
 USAGE = """\
 usage: fault ACTION TARGET [SERVICE]
@@ -109,13 +109,10 @@ def act(stage: Stage, action: str, number: str, service: str | None) -> None:
 
 def command() -> int:
     """Run the command line."""
-    try:
-        action, target, service = parse(sys.argv[1:])
-        stage = Stage.current()
-        number = target if target.isdecimal() else machine_of(target, juju.status(stage))
-        act(stage, action, number, service)
-    except (MachineError, StageError, lxd.LXDError) as error:
-        raise StepError(str(error)) from error
+    action, target, service = parse(sys.argv[1:])
+    stage = Stage.current()
+    number = target if target.isdecimal() else machine_of(target, juju.status(stage))
+    act(stage, action, number, service)
     return 0
 
 

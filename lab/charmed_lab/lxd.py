@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from .stage import LabError
+
 SOCKETS = (Path("/var/lib/lxd/unix.socket"), Path("/var/snap/lxd/common/lxd/unix.socket"))
 TIMEOUT_S = 300
 # btrfs and the bridges are busy for moments when several machines come or go at once.
 RETRY_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 
 
-class LXDError(Exception):
+class LXDError(LabError):
     """LXD refused a request or does not answer."""
 
     def __init__(self, message: str, code: int = 0) -> None:

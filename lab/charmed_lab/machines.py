@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import lxd
-from .stage import Stage
+from .stage import LabError, Stage
 
 POOL = "maaslab"
 START_TIMEOUT_S = 90
@@ -19,7 +19,7 @@ STATES = {"Running": "running", "Frozen": "frozen"}
 LINK = "[Match]\nName={name}\n[Network]\nAddress={address}/24\n{rest}IPv6AcceptRA=no\n"
 
 
-class MachineError(Exception):
+class MachineError(LabError):
     """A machine is not there, went away or did not come up."""
 
 

@@ -99,8 +99,10 @@ def ensure_builder_copy(stage: Stage) -> None:
 def ensure_charms(stage: Stage, charms: Mapping[str, Path]) -> None:
     """Pack the charms of a plan that are not there yet."""
     name = image.build_container(stage)
-    missing = {charm: path for charm, path in charms.items() if not path.exists()}
-    if missing:
+    with console.alone("pack"):
+        missing = {charm: path for charm, path in charms.items() if not path.exists()}
+        if not missing:
+            return
         image.start(name)
         _ensure_tools(name)
         files = _files()

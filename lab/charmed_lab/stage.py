@@ -20,7 +20,11 @@ MAX_MACHINES = 90
 VIP_HOST = 100
 
 
-class StageError(Exception):
+class LabError(Exception):
+    """What a command of the lab ends with; the message is for its user."""
+
+
+class StageError(LabError):
     """The environment names a stage or base that does not exist."""
 
 

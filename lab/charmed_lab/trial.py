@@ -8,11 +8,9 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from . import checks, console, down, host, juju, lxd, pack, up
+from . import checks, console, down, host, juju, pack, up
 from .checks import Count
-from .console import StepError
-from .machines import MachineError
-from .stage import REPOSITORY, Stage, StageError
+from .stage import REPOSITORY, LabError, Stage
 
 STAGE = "test"
 LONG_BASE = "debian@12"
@@ -71,7 +69,7 @@ def run_part(part: str) -> Count:
             return run_lab(Stage(STAGE), there)
         if part == "lab-long":
             return run_lab(Stage(STAGE, LONG_BASE), [(DEPLOY,)])
-    except (StepError, MachineError, StageError, lxd.LXDError) as error:
+    except LabError as error:
         print(f"ERROR: {error}", flush=True)
         return Count(0, 1)
     return checks.CHECKS[part]()

@@ -10,10 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from . import apt_repo, console, faults, host, image, juju, lxd, pack
+from . import apt_repo, console, faults, host, image, juju, pack
 from .console import StepError
-from .machines import MachineError, Machines
-from .stage import Stage, StageError
+from .machines import Machines
+from .stage import Stage
 
 MODEL = "maas"
 REQUIREMENTS = ("PyYAML",)
@@ -27,7 +27,7 @@ def prepare(stage: Stage) -> dict[str, Path]:
     """Bring the host to where machines can be made; return the packed charms."""
     host.require_root()
     host.require_disk()
-    with console.alone():
+    with console.alone("prepare"):
         return _prepare(stage)
 
 
@@ -159,11 +159,8 @@ def command() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser("lab/up", description=__doc__)
     parser.parse_args()
-    try:
-        stage = Stage.current()
-        bring_up(stage)
-    except (MachineError, StageError, lxd.LXDError) as error:
-        raise StepError(str(error)) from error
+    stage = Stage.current()
+    bring_up(stage)
     print(juju.run(stage, "status", otherwise="juju status failed"))
     print(f"MAAS:            http://{stage.vip}/MAAS/ (the stand-in of MAAS, see lab/README.md)")
     print(f"the first admin: {ADMIN}")
