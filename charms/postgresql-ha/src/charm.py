@@ -42,6 +42,7 @@ class PostgreSQLHACharm(ops.CharmBase):
         self.db = db.DatabaseProvider(self, DB)
         self._trouble = ""
         self._living: set[str] = set()
+        self._content: dict[str, str] = {}
         for event in (
             *(self.on.install, self.on.start, self.on.config_changed, self.on.leader_elected),
             *(self.on.upgrade_charm, self.on.update_status, self.on.secret_changed),
@@ -118,7 +119,7 @@ class PostgreSQLHACharm(ops.CharmBase):
         others = self.peers.others(self.living)
         return cluster.View(
             me=self.unit.name,
-            peers=tuple(others),
+            peers=tuple(self.living - {self.unit.name}),
             has_keys=bool(self.keys(app)) and bool(self.peers.address()),
             cluster_id=app.cluster_id,
             bootstrap_unit=app.bootstrap_unit,
@@ -128,6 +129,7 @@ class PostgreSQLHACharm(ops.CharmBase):
                 for name, data in others.items()
                 if data.cluster_id and data.cluster_id == app.cluster_id
             ),
+            unmet=tuple(self.living - self.peers.met()),
         )
 
     def spec(self, app: peers.AppData) -> cluster.Spec | None:
@@ -147,11 +149,10 @@ class PostgreSQLHACharm(ops.CharmBase):
 
     def keys(self, app: peers.AppData) -> cluster.Keys | None:
         """Return the content of the application's secret, None before it can be read."""
-        content = secrets.read(self.model, app.secret_id) if app.secret_id else None
-        if not content:
-            return None
+        if app.secret_id and not self._content:
+            self._content = secrets.read(self.model, app.secret_id) or {}
         fields = [field.name for field in dataclasses.fields(cluster.Keys)]
-        values = {name: content.get(name.replace("_", "-"), "") for name in fields}
+        values = {name: self._content.get(name.replace("_", "-"), "") for name in fields}
         return cluster.Keys(**values) if all(values.values()) else None
 
     def _is_leaving(self) -> bool:

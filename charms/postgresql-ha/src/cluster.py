@@ -82,6 +82,7 @@ class Step(enum.Enum):
     """What a unit may do now."""
 
     WAIT_KEYS = enum.auto()
+    WAIT_PEERS = enum.auto()
     WAIT_NOMINATION = enum.auto()
     WAIT_BOOTSTRAP = enum.auto()
     BOOTSTRAP = enum.auto()
@@ -94,7 +95,8 @@ class Step(enum.Enum):
 class View:
     """What a unit knows when it decides its step; bootstrap_unit as committed before this hook.
 
-    members are the other units that said they hold the cluster's data.
+    peers are all other units there are, unmet those of them whose databag this unit does not see
+    yet, members those that said they hold the cluster's data.
     """
 
     me: str
@@ -104,6 +106,7 @@ class View:
     bootstrap_unit: str
     own_cluster_id: str
     members: tuple[str, ...]
+    unmet: tuple[str, ...] = ()
 
 
 def step(view: View) -> Step:
@@ -115,8 +118,9 @@ def step(view: View) -> Step:
     if not view.has_keys:
         return Step.WAIT_KEYS
     if view.cluster_id:
-        joined = view.own_cluster_id == view.cluster_id
-        return Step.RUN if joined or view.members else Step.LAST_MEMBER_GONE
+        if view.own_cluster_id == view.cluster_id or view.members:
+            return Step.RUN
+        return Step.WAIT_PEERS if view.unmet else Step.LAST_MEMBER_GONE
     if not view.bootstrap_unit:
         return Step.WAIT_NOMINATION
     if view.bootstrap_unit == view.me:

@@ -18,7 +18,7 @@ from charmed_maas import files
 
 SERVICE = "postgresql-ha-etcd.service"
 CONFIG = paths.CONFIGURATION / "etcd.yml"
-DATA = paths.STATE / "etcd"
+DATA = paths.ETCD
 START_TIMEOUT_S = 30.0
 
 

@@ -75,12 +75,15 @@ def votes(unit: cluster.Unit, listed: Sequence[cluster.EtcdMember]) -> bool:
 
 def apply(change: cluster.Change, voters: Sequence[cluster.Unit]) -> bool:
     """Make one change of the membership; False when etcd wants to be asked again later."""
+    asked = list(voters)
     if isinstance(change, cluster.Add):
         unit = change.unit
         arguments = ("add", unit.member_name, f"--peer-urls={unit.peer_url}", "--learner")
     else:
         arguments = ("remove", _hex(change.member))
-    return _try_change(voters, "member", *arguments)
+        # Not the one to be removed: it stops before it answers.
+        asked = [unit for unit in voters if not cluster.owner(change.member, [unit])]
+    return _try_change(asked, "member", *arguments)
 
 
 def remove_member(me: cluster.Unit, peers: Sequence[cluster.Unit]) -> bool:

@@ -10,6 +10,7 @@ CONFIGURATION = Path("/etc/postgresql-ha")
 STATE = Path("/var/lib/postgresql-ha")
 # What the timer needs to know of the model.
 MEMBER = STATE / "member.json"
+ETCD = STATE / "etcd"
 LOCK = Path("/run/lock/postgresql-ha.lock")
 
 TLS = CONFIGURATION / "tls"

@@ -180,6 +180,7 @@ def _postgresql(spec: cluster.Spec, data: Path) -> dict[str, object]:
         "bin_dir": str(pgdata.binaries(data)),
         "pgpass": PGPASS,
         "use_unix_socket": True,
+        "use_unix_socket_repl": True,
         "authentication": {
             "superuser": {"username": SUPERUSER, "password": spec.keys.superuser, **server},
             "replication": {"username": REPLICATION, "password": spec.keys.replication, **server},
@@ -199,7 +200,7 @@ def _postgresql(spec: cluster.Spec, data: Path) -> dict[str, object]:
 
 def pg_hba(spec: cluster.Spec) -> list[str]:
     """Return who may connect: members among themselves, each related unit to its database."""
-    rules = ["local all postgres peer", "local replication postgres peer"]
+    rules = ["local all postgres peer", f"local replication {REPLICATION} scram-sha-256"]
     for unit in spec.units:
         host = addresses.host_cidr(unit.address)
         rules += [

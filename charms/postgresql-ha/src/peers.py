@@ -134,9 +134,13 @@ class Peers(Endpoint):
             goals = hookcmds.goal_state().units
         except FileNotFoundError:
             # Without a Juju agent, as in unit tests, there is nobody else to ask.
-            seen = self.relation.units if self.relation else ()
-            return {self.model.unit.name, *(unit.name for unit in seen)}
+            return self.met()
         return {name for name, goal in goals.items() if goal.status not in ("dying", "dead")}
+
+    def met(self) -> set[str]:
+        """Return the names of the units whose databags can be read, this one's too."""
+        seen = self.relation.units if self.relation else ()
+        return {self.model.unit.name, *(unit.name for unit in seen)}
 
     def others(self, living: set[str]) -> dict[str, UnitData]:
         """Return what the living peers wrote, by unit number; without one that is leaving."""

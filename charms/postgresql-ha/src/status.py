@@ -26,6 +26,8 @@ def before_running(
     step = cluster.step(view)
     if step in (cluster.Step.WAIT_KEYS, cluster.Step.WAIT_NOMINATION):
         return ops.WaitingStatus("for the leader to prepare the cluster")
+    if step is cluster.Step.WAIT_PEERS:
+        return ops.WaitingStatus(f"to meet {', '.join(sorted(view.unmet))}")
     if step is cluster.Step.WAIT_BOOTSTRAP:
         return ops.WaitingStatus(f"for {view.bootstrap_unit} to bootstrap the cluster")
     if step is cluster.Step.BOOTSTRAP_UNIT_GONE:

@@ -57,14 +57,15 @@ def work(me: cluster.Unit, peers: list[cluster.Unit], api: rest.Client) -> None:
 
 
 def follow_member_list(me: cluster.Unit, peers: list[cluster.Unit]) -> None:
-    """Start or promote this unit's etcd member if the list says that it is on its way."""
+    """Start, promote or end this unit's etcd member if the list says so."""
     listed = etcdctl.members([*peers, me])
     mine = next((one for one in listed if cluster.owner(one, [me])), None)
-    if mine and (mine.is_learner or not mine.name):
+    is_due = mine.is_learner or not mine.name if mine else bool(listed) and paths.ETCD.is_dir()
+    if is_due:
         import etcd  # Rarely needed, and slow to load for something that runs all the time.
 
         part = etcd.converge(me, [me, *peers])
-        logger.info("etcd member %s is now a %s", me.member_name, part)
+        logger.info("this unit's part in etcd: %s", part or "none")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,131 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+import pytest
+from conftest import ID, Machine, Model, peer_data
+from ops import testing
+
+import pgdata
+from charm import PostgreSQLHACharm
+
+Context = testing.Context[PostgreSQLHACharm]
+JOINED = {n: {"address": f"10.0.0.{n + 1}", "cluster-id": ID} for n in (1, 2)}
+ASIDE = pgdata.Copy(2, 900, "/var/lib/postgresql-ha/removed/x/17", ID)
+
+
+def gone(**other: str) -> Model:
+    peers = {1: {"address": "10.0.0.2", **other}} if other else {}
+    return Model(
+        app={"cluster-id": ID, "bootstrap-unit": "postgresql-ha/0"}, peers=peers, leader=True
+    )
+
+
+def refusal(ctx: Context, action: str, model: Model, **params: str) -> str:
+    with pytest.raises(testing.ActionFailed) as caught:
+        ctx.run(ctx.on.action(action, params=params), model.state())
+    return caught.value.message
+
+
+@pytest.fixture
+def model(machine: Machine) -> Model:
+    machine.cluster_id = ID
+    return Model(app={"cluster-id": ID}, peers=JOINED)
+
+
+def test_get_primary(ctx: Context, model: Model):
+    ctx.run(ctx.on.action("get-primary"), model.state())
+    results = ctx.action_results or {}
+    assert (results["primary"], results["address"]) == ("postgresql-ha/0", "10.0.0.1")
+    assert "postgresql-ha/1 sync_standby streaming" in results["members"]
+
+
+def test_switchover_goes_to_the_synchronous_replica_by_itself(
+    ctx: Context, model: Model, machine: Machine
+):
+    ctx.run(ctx.on.action("switchover"), model.state())
+    machine.api.switchover.assert_called_once_with("postgresql-ha-0", "postgresql-ha-1")
+    ctx.run(ctx.on.action("switchover", params={"to": "postgresql-ha/2"}), model.state())
+    machine.api.switchover.assert_called_with("postgresql-ha-0", "postgresql-ha-2")
+
+
+@pytest.mark.parametrize(
+    ("to", "reason"),
+    [
+        ("postgresql-ha/0", "is the primary already"),
+        ("postgresql-ha/7", "is not a unit of this application"),
+        ("7", "is not a unit of this application"),
+    ],
+)
+def test_switchover_refuses(ctx: Context, model: Model, machine: Machine, to: str, reason: str):
+    assert reason in refusal(ctx, "switchover", model, to=to)
+    machine.api.switchover.assert_not_called()
+
+
+def test_the_primary_is_not_reinitialised(ctx: Context, model: Model, machine: Machine):
+    assert "run switchover first" in refusal(ctx, "reinitialise", model)
+    machine.member.reinitialise.assert_not_called()
+
+
+def test_a_replica_is_reinitialised(machine: Machine):
+    ctx = testing.Context(PostgreSQLHACharm, unit_id=2)
+    machine.cluster_id = ID
+    machine.member.reinitialise.return_value = "/set/aside"
+    peers = {n: {"address": f"10.0.0.{n + 1}", "cluster-id": ID} for n in (0, 1)}
+    ctx.run(ctx.on.action("reinitialise"), Model(app={"cluster-id": ID}, peers=peers).state())
+    assert ctx.action_results == {"set-aside": "/set/aside"}
+
+
+def test_adopt_data_puts_back_what_was_set_aside_here(ctx: Context, machine: Machine):
+    machine.aside = ASIDE
+    state = ctx.run(ctx.on.action("adopt-data"), gone().state())
+    assert machine.member.adopt.call_args.args[1] == ASIDE
+    assert peer_data(state)[1]["cluster-id"] == ID
+
+
+def test_adopt_data_names_the_unit_with_newer_data(ctx: Context, machine: Machine):
+    machine.aside = ASIDE
+    assert "newer data is on postgresql-ha/1" in refusal(
+        ctx, "adopt-data", gone(**{"set-aside": "2/901"})
+    )
+    machine.member.adopt.assert_not_called()
+
+
+def test_adopt_data_refuses_data_that_the_cluster_outlived(ctx: Context, machine: Machine):
+    machine.aside = pgdata.Copy(1, 5, "/old", ID, ("postgresql-ha/2",))
+    message = refusal(ctx, "adopt-data", gone())
+    assert "went on at postgresql-ha/2" in message
+    assert "path=/old" in message
+    machine.member.adopt.assert_not_called()
+
+
+def test_adopt_data_takes_any_path_of_the_same_cluster(ctx: Context, machine: Machine):
+    machine.member.copy_at.return_value = ASIDE
+    ctx.run(ctx.on.action("adopt-data", params={"path": "/mnt/old"}), gone().state())
+    machine.member.copy_at.assert_called_once_with("/mnt/old", ID)
+    machine.member.adopt.assert_called_once()
+
+
+def test_adopt_data_fails_with_a_sentence(ctx: Context, machine: Machine):
+    assert "is not an absolute path" in refusal(ctx, "adopt-data", gone(), path="here")
+    machine.member.copy_at.side_effect = pgdata.PgdataError("/x holds no data of PostgreSQL")
+    assert refusal(ctx, "adopt-data", gone(), path="/x") == "/x holds no data of PostgreSQL"
+    machine.cluster_id = ID
+    assert "the cluster has members" in refusal(ctx, "adopt-data", gone())
+
+
+def test_bootstrap_wants_to_be_meant(ctx: Context, machine: Machine):
+    assert f"give {ID}" in refusal(ctx, "bootstrap", gone(), confirm="yes")
+    machine.cluster_id = ID
+    assert "the cluster has members" in refusal(ctx, "bootstrap", gone(), confirm=ID)
+    model = gone()
+    model.leader = False
+    assert "run it on the leader" in refusal(ctx, "bootstrap", model, confirm=ID)
+
+
+def test_bootstrap_starts_anew_in_the_next_hook(ctx: Context, machine: Machine):
+    state = ctx.run(ctx.on.action("bootstrap", params={"confirm": ID}), gone().state())
+    assert machine.names() == []
+    app, _ = peer_data(state)
+    assert "cluster-id" not in app
+    ctx.run(ctx.on.update_status(), state)
+    assert machine.names() == ["bootstrap"]

@@ -1,0 +1,261 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+import json
+
+import pytest
+from conftest import CONTENT, ID, MEMBERS, Machine, Model, peer_data
+from ops import testing
+
+import cluster
+import rest
+from charm import PostgreSQLHACharm
+from charmed_maas import apt_source
+
+Context = testing.Context[PostgreSQLHACharm]
+TWO = {1: {"address": "10.0.0.2"}, 2: {"address": "10.0.0.3"}}
+JOINED = {n: {**data, "cluster-id": ID} for n, data in TWO.items()}
+BLOCKED, WAITING, ACTIVE = testing.BlockedStatus, testing.WaitingStatus, testing.ActiveStatus
+
+
+def region(**unit: str) -> testing.Relation:
+    units = {0: {"ingress-address": "10.0.0.7"}, 1: {"ingress-address": "10.0.0.8"}}
+    return testing.Relation(
+        "db",
+        remote_app_name="maas-region",
+        remote_app_data={"database": "maasdb"},
+        remote_units_data={**units, **({2: unit} if unit else {})},
+    )
+
+
+def test_the_leader_nominates_itself_and_bootstraps_later(ctx: Context, machine: Machine):
+    first = ctx.run(ctx.on.leader_elected(), Model(leader=True).state())
+    app, _ = peer_data(first)
+    assert app["bootstrap-unit"] == "postgresql-ha/0"
+    assert app["secret-id"]
+    assert machine.names() == []
+
+    def bootstrap(spec: cluster.Spec, *, strict: bool) -> str:
+        machine.cluster_id = ID
+        return ID
+
+    machine.member.bootstrap.side_effect = bootstrap
+    second = ctx.run(ctx.on.config_changed(), first)
+    assert machine.names() == ["bootstrap"]
+    app, own = peer_data(second)
+    assert (app["cluster-id"], own["cluster-id"]) == (ID, ID)
+
+
+def test_no_password_is_in_a_databag(ctx: Context, machine: Machine):
+    state = ctx.run(ctx.on.leader_elected(), Model(leader=True).state())
+    (secret,) = state.secrets
+    assert set(secret.latest_content or {}) == set(CONTENT)
+    written = json.dumps(peer_data(state))
+    assert not any(value in written for value in (secret.latest_content or {}).values())
+
+
+def test_a_new_leader_does_not_bootstrap_for_a_nominated_unit_that_is_off(
+    ctx: Context, machine: Machine
+):
+    model = Model(app={"bootstrap-unit": "postgresql-ha/1"}, peers=TWO, leader=True)
+    state = ctx.run(ctx.on.leader_elected(), model.state())
+    assert machine.names() == []
+    assert peer_data(state)[0]["bootstrap-unit"] == "postgresql-ha/1"
+    assert state.unit_status == WAITING("for postgresql-ha/1 to bootstrap the cluster")
+
+
+def test_the_leader_records_what_the_nominated_unit_bootstrapped(ctx: Context, machine: Machine):
+    peers = {**TWO, 1: {"address": "10.0.0.2", "cluster-id": ID}}
+    model = Model(app={"bootstrap-unit": "postgresql-ha/1"}, peers=peers, leader=True)
+    state = ctx.run(ctx.on.update_status(), model.state())
+    assert peer_data(state)[0]["cluster-id"] == ID
+    assert machine.names() == []
+
+
+def test_a_nominated_unit_that_is_gone_is_the_operators_to_replace(ctx: Context, machine: Machine):
+    model = Model(app={"bootstrap-unit": "postgresql-ha/7"}, peers=TWO, leader=True)
+    state = ctx.run(ctx.on.update_status(), model.state())
+    assert machine.names() == []
+    assert isinstance(state.unit_status, BLOCKED)
+    assert "run bootstrap confirm=postgresql-ha/7" in state.unit_status.message
+
+
+def test_a_unit_joins_once_there_is_a_cluster(ctx: Context, machine: Machine):
+    model = Model(app={"cluster-id": ID}, peers=JOINED)
+    state = ctx.run(ctx.on.update_status(), model.state())
+    assert machine.names() == ["run"]
+    spec, cluster_id = machine.member.run.call_args.args
+    assert cluster_id == ID
+    assert [unit.address for unit in spec.units] == ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+    assert spec.keys.superuser == "superpw"
+    assert peer_data(state)[1]["etcd"] == "voter"
+
+
+def test_after_the_last_member_no_unit_bootstraps(ctx: Context, machine: Machine):
+    model = Model(app={"cluster-id": ID, "bootstrap-unit": "postgresql-ha/0"}, leader=True)
+    state = ctx.run(ctx.on.update_status(), model.state())
+    assert machine.names() == []
+    assert isinstance(state.unit_status, BLOCKED)
+    assert f"the last member of cluster {ID} is gone, run adopt-data" in state.unit_status.message
+    assert f"bootstrap confirm={ID}" in state.unit_status.message
+    machine.membership.ensure_etcd.assert_not_called()
+
+
+@pytest.mark.parametrize(
+    ("number", "message"), [(0, "primary"), (1, "synchronous replica"), (2, "replica")]
+)
+def test_the_status_is_the_role(machine: Machine, number: int, message: str):
+    ctx = testing.Context(PostgreSQLHACharm, unit_id=number)
+    machine.cluster_id = ID
+    peers = {n: {"address": f"10.0.0.{n + 1}", "cluster-id": ID} for n in range(3) if n != number}
+    state = ctx.run(ctx.on.update_status(), Model(app={"cluster-id": ID}, peers=peers).state())
+    assert state.unit_status == ACTIVE(message)
+
+
+def test_few_units_are_told_what_they_lack(ctx: Context, machine: Machine):
+    machine.cluster_id = ID
+    one = ctx.run(ctx.on.update_status(), Model(app={"cluster-id": ID}).state())
+    assert one.unit_status == ACTIVE("primary; 1 unit: no high availability, add two units")
+    two = Model(app={"cluster-id": ID}, peers={1: JOINED[1]})
+    state = ctx.run(ctx.on.update_status(), two.state())
+    assert state.unit_status == ACTIVE("primary; 2 units: no automatic failover, add a unit")
+
+
+def test_a_joining_unit_is_not_active(machine: Machine):
+    ctx = testing.Context(PostgreSQLHACharm, unit_id=2)
+    machine.api.members.return_value = [
+        *MEMBERS[:2],
+        cluster.Member("postgresql-ha-2", "10.0.0.3", 5432, "replica", "creating replica"),
+    ]
+    model = Model(app={"cluster-id": ID}, peers={0: {"address": "10.0.0.1", "cluster-id": ID}})
+    state = ctx.run(ctx.on.update_status(), model.state())
+    assert state.unit_status == testing.MaintenanceStatus("joining the cluster: creating replica")
+
+
+def test_patroni_that_does_not_answer_is_not_active(ctx: Context, machine: Machine):
+    machine.cluster_id = ID
+    machine.api.members.side_effect = rest.RestError("no route")
+    model = Model(app={"cluster-id": ID}, peers=JOINED, leader=True, db=region())
+    state = ctx.run(ctx.on.update_status(), model.state())
+    assert state.unit_status == testing.MaintenanceStatus("Patroni does not answer yet")
+
+
+def test_a_related_application_gets_a_database_and_only_its_units_are_admitted(
+    ctx: Context, machine: Machine
+):
+    machine.cluster_id = ID
+    relation = region()
+    model = Model(app={"cluster-id": ID}, peers=JOINED, leader=True, db=relation)
+    state = ctx.run(ctx.on.update_status(), model.state())
+    spec = machine.member.run.call_args.args[0]
+    assert [(one.database, one.address) for one in spec.clients] == [
+        ("maasdb", "10.0.0.7"),
+        ("maasdb", "10.0.0.8"),
+    ]
+    data = state.get_relation(relation.id).local_app_data
+    assert data["endpoints"] == "10.0.0.1:5432"
+    assert data["read-only-endpoints"] == "10.0.0.2:5432,10.0.0.3:5432"
+    assert json.loads(data["members"]) == ["10.0.0.1:5432", "10.0.0.2:5432", "10.0.0.3:5432"]
+    assert (data["database"], data["version"]) == ("maasdb", "17.2")
+    assert (data["health-port"], data["tls"]) == ("8008", "False")
+    secret = state.get_secret(label=f"db-{relation.id}")
+    content = secret.latest_content or {}
+    assert content["username"] == "maasdb"
+    assert secret.remote_grants
+    assert content["password"] not in json.dumps(data)
+    call = machine.postgresql.ensure_database.call_args.args
+    assert call[1:] == ("maasdb", content["password"])
+
+
+def test_nothing_is_published_twice(ctx: Context, machine: Machine):
+    machine.cluster_id = ID
+    relation = region()
+    model = Model(app={"cluster-id": ID}, peers=JOINED, leader=True, db=relation)
+    first = ctx.run(ctx.on.update_status(), model.state())
+    second = ctx.run(ctx.on.update_status(), first)
+    assert first.get_relation(relation.id) == second.get_relation(relation.id)
+    assert peer_data(first) == peer_data(second)
+    assert len(second.get_secret(label=f"db-{relation.id}").tracked_content or {}) == 2
+
+
+def test_a_relation_that_breaks_takes_the_login_along_and_no_data(ctx: Context, machine: Machine):
+    machine.cluster_id = ID
+    relation = region()
+    model = Model(app={"cluster-id": ID}, peers=JOINED, leader=True, db=relation)
+    served = ctx.run(ctx.on.update_status(), model.state())
+    gone = ctx.run(ctx.on.relation_broken(served.get_relation(relation.id)), served)
+    assert machine.postgresql.revoke.call_args.args[1] == []
+    assert machine.member.run.call_args.args[0].clients == ()
+    assert [secret.label for secret in gone.secrets] == ["members"]
+
+
+def test_a_dying_unit_neither_reconciles_nor_takes_logins(machine: Machine):
+    ctx = testing.Context(PostgreSQLHACharm, unit_id=1)
+    machine.cluster_id = ID
+    relation = region()
+    peers = {n: {"address": f"10.0.0.{n + 1}", "cluster-id": ID} for n in (0, 2)}
+    state = Model(app={"cluster-id": ID}, peers=peers, leader=True, db=relation).state()
+    departing = ctx.on.relation_departed(relation, remote_unit=0, departing_unit=0)
+    left = ctx.run(departing, state)
+    assert "leaving" not in peer_data(left)[1]
+    machine.member.run.reset_mock()
+    relation_peers = next(iter(left.get_relations("peers")))
+    leaving = ctx.on.relation_departed(relation_peers, remote_unit=2, departing_unit=1)
+    dying = ctx.run(leaving, left)
+    assert peer_data(dying)[1]["leaving"] == "true"
+    machine.postgresql.revoke.reset_mock()
+    machine.member.run.reset_mock()
+    ctx.run(ctx.on.relation_broken(dying.get_relation(relation.id)), dying)
+    machine.member.run.assert_not_called()
+    machine.postgresql.revoke.assert_not_called()
+
+
+def test_stop_leaves_to_the_peers_that_were_known_last(ctx: Context, machine: Machine):
+    machine.cluster_id = ID
+    machine.member.last_peers.return_value = [
+        cluster.Unit("postgresql-ha/1", "10.0.0.2"),
+        cluster.Unit("postgresql-ha/9", "10.0.0.9"),
+    ]
+    model = Model(app={"cluster-id": ID}, own={"leaving": "true"}, peers={1: JOINED[1]})
+    ctx.run(ctx.on.stop(), model.state())
+    (spec,) = machine.member.leave.call_args.args
+    assert [unit.name for unit in spec.peers] == ["postgresql-ha/1"]
+
+
+def test_garbled_databags_are_told_and_not_obeyed(ctx: Context, machine: Machine):
+    machine.cluster_id = ID
+    relation = testing.Relation(
+        "db", remote_app_name="maas-region", remote_app_data={"database": "a\x00b"}
+    )
+    model = Model(app={"cluster-id": ID}, peers=JOINED, leader=True, db=relation)
+    state = ctx.run(ctx.on.update_status(), model.state())
+    assert isinstance(state.unit_status, BLOCKED)
+    assert "maas-region sent database" in state.unit_status.message
+    machine.postgresql.ensure_database.assert_not_called()
+
+
+@pytest.mark.parametrize("name", ["postgres", "Drop", "a b"])
+def test_a_database_name_that_cannot_be_used_blocks(ctx: Context, machine: Machine, name: str):
+    machine.cluster_id = ID
+    relation = testing.Relation(
+        "db", remote_app_name="maas-region", remote_app_data={"database": name}
+    )
+    model = Model(app={"cluster-id": ID}, peers=JOINED, leader=True, db=relation)
+    state = ctx.run(ctx.on.update_status(), model.state())
+    assert isinstance(state.unit_status, BLOCKED)
+    assert "cannot be the name of a database" in state.unit_status.message
+    assert machine.member.run.call_args.args[0].clients == ()
+
+
+def test_packages_that_cannot_be_installed_block_with_the_reason(ctx: Context, machine: Machine):
+    machine.postgresql.install.side_effect = apt_source.SourceError("patroni cannot be installed")
+    state = ctx.run(ctx.on.install(), Model().state())
+    assert state.unit_status == BLOCKED("patroni cannot be installed")
+    assert machine.names() == []
+
+
+def test_a_machine_of_another_living_unit_is_left_alone(ctx: Context, machine: Machine):
+    machine.member.take_over.return_value = "other/0 runs PostgreSQL here: use another machine"
+    state = ctx.run(ctx.on.config_changed(), Model(app={"cluster-id": ID}, peers=JOINED).state())
+    assert state.unit_status == BLOCKED("other/0 runs PostgreSQL here: use another machine")
+    assert machine.names() == []

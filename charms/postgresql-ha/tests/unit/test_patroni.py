@@ -1,0 +1,66 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+from pathlib import Path
+
+import yaml
+
+import cluster
+import patroni
+import pytest
+
+A = cluster.Unit("postgresql-ha/0", "10.0.0.1")
+B = cluster.Unit("postgresql-ha/1", "10.0.0.2")
+KEYS = cluster.Keys("CA", "CAKEY", "superpw", "replpw", "rewindpw", "restpw")
+CLIENTS = (cluster.Client("maasdb", "10.0.0.7"), cluster.Client("maasdb", "fd00::7"))
+SPEC = cluster.Spec(B, (A,), "postgresql-ha", KEYS, CLIENTS)
+DATA = Path("/var/lib/postgresql/17/postgresql-ha")
+
+
+def config(*, bootstrap: bool = False) -> dict[str, dict[str, object]]:
+    return yaml.safe_load(patroni.render_config(SPEC, DATA, bootstrap=bootstrap, strict=False))
+
+
+def test_only_the_bootstrapping_unit_can_make_a_cluster():
+    assert "dcs" in config(bootstrap=True)["bootstrap"]
+    assert config()["bootstrap"] == {"method": "refuse", "refuse": {"command": "/bin/false"}}
+
+
+def test_pg_hba_admits_members_and_related_units_only():
+    rules = [rule.split() for rule in patroni.pg_hba(SPEC)]
+    hosts = {rule[3] for rule in rules if rule[0] != "local"}
+    assert hosts == {"10.0.0.1/32", "10.0.0.2/32", "10.0.0.7/32", "fd00::7/128"}
+    assert [rule[1:3] for rule in rules if rule[3] == "10.0.0.7/32"] == [['"maasdb"', '"maasdb"']]
+    assert all(rule[-1] in ("scram-sha-256", "peer") for rule in rules)
+
+
+def test_the_order_of_units_and_clients_does_not_matter():
+    other = cluster.Spec(B, (A,), "postgresql-ha", KEYS, tuple(reversed(CLIENTS)))
+    assert patroni.pg_hba(other) == patroni.pg_hba(SPEC)
+    assert config()["etcd3"]["hosts"] == ["10.0.0.1:2379", "10.0.0.2:2379"]
+
+
+def test_timers_leave_room_for_two_retries():
+    dynamic = patroni.dynamic_config(3, 3, 0, strict=False)
+    total = int(str(dynamic["loop_wait"])) + 2 * int(str(dynamic["retry_timeout"]))
+    assert total <= int(str(dynamic["ttl"]))
+
+
+def test_nothing_is_patched_that_is_so_already():
+    wanted = patroni.dynamic_config(3, 3, 500, strict=False)
+    assert patroni.difference(wanted, {**wanted, "pause": True}) == {}
+    strict = patroni.dynamic_config(3, 9, 500, strict=True)
+    assert patroni.difference(strict, wanted) == {
+        "synchronous_mode_strict": True,
+        "postgresql": {"parameters": {"max_connections": 1000}},
+    }
+
+
+def test_a_pause_is_not_taken_along_with_adopted_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(
+        patroni.files, "ensure_file", lambda path, text, **_: path.write_text(text)
+    )
+    copy = tmp_path / "patroni.dynamic.json"
+    copy.write_text('{"pause": true, "ttl": 20}')
+    patroni.forget_pause(tmp_path)
+    assert copy.read_text() == '{"ttl": 20}'
