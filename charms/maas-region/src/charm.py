@@ -16,6 +16,7 @@ import controllers
 import database
 import db_proxy
 import peers
+import ports
 import region
 import serving
 import status
@@ -30,7 +31,6 @@ SHARED_SECRET = "shared-secret"  # noqa: S105 - a label
 SERVICES = (
     maas_api.Service(name="maas", backend_port=region.PORT, check="/MAAS/api/2.0/version/"),
 )
-PORTS = (region.PORT, *range(region.FIRST_WORKER_PORT, region.LAST_WORKER_PORT + 1))
 # At these stages MAAS must not take traffic; at others it keeps what it had, for a database that
 # is away for a moment must not empty the VIP's backend until the next event.
 NOT_STARTED = (
@@ -104,7 +104,7 @@ class MAASRegionCharm(ops.CharmBase):
             return
         problem = problem or self._config_problem()
         self.unit.set_workload_version(region.version())
-        self.unit.set_ports(*PORTS)
+        ports.ensure_open()
         connection = self.database.get()
         outcome = self._ensure_serving(connection)
         if self.unit.is_leader():

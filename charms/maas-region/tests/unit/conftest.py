@@ -25,12 +25,15 @@ class Workload:
     controllers: mock.MagicMock
     accounts: mock.MagicMock
     db_proxy: mock.MagicMock
+    open_port: mock.MagicMock
 
 
 @pytest.fixture
 def workload() -> Iterator[Workload]:
     """Replace what touches the machine; MAAS is installed and serves."""
     with (
+        mock.patch("ports.hookcmds.opened_ports", autospec=True, return_value=[]),
+        mock.patch("ports.hookcmds.open_port", autospec=True) as open_port,
         mock.patch("charm.region.install", autospec=True) as install,
         mock.patch("charm.region.version", autospec=True, return_value="1:3.7.3") as version,
         mock.patch("charm.region.system_id", autospec=True, return_value="abc123") as system_id,
@@ -69,6 +72,7 @@ def workload() -> Iterator[Workload]:
                 create_admin=create_admin, create_admin_with_file=with_file, api_keys=api_keys
             ),
             db_proxy=mock.MagicMock(install=install_proxy),
+            open_port=open_port,
         )
 
 

@@ -6,6 +6,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import ops
 import pytest
@@ -70,7 +71,10 @@ def test_a_unit_with_everything_serves(context: Context, workload: Workload):
 
     assert out.unit_status == testing.ActiveStatus("serving, 2 regions")
     assert out.workload_version == "1:3.7.3"
-    assert testing.TCPPort(5240) in out.opened_ports
+    assert workload.open_port.call_args_list == [
+        mock.call("tcp", 5240, to_port=None),
+        mock.call("tcp", 5250, to_port=5270),
+    ]
     wish: serving.Wish = workload.serving.ensure.call_args.args[0]
     assert wish.members.endpoints == (("10.0.0.1", 5432), ("10.0.0.2", 5432))
     assert wish.members.health_port == 8008

@@ -3,6 +3,7 @@
 
 import contextlib
 from dataclasses import replace
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -38,7 +39,7 @@ class Machine:
         self.region.is_running.return_value = True
         self.region.is_configured.return_value = True
         self.region.wait_until_healthy.return_value = ""
-        self.states = [MIGRATED]
+        self.states: list[database.State | database.DatabaseError] = [MIGRATED]
         self.jobs = [False]
         self.free = True
         self.start = mock.MagicMock()
@@ -56,7 +57,7 @@ class Machine:
         monkeypatch.setattr("time.sleep", lambda _: None)
 
     @staticmethod
-    def _next(values: list) -> object:
+    def _next(values: list[Any]) -> Any:
         value = values.pop(0) if len(values) > 1 else values[0]
         if isinstance(value, Exception):
             raise value
