@@ -19,7 +19,7 @@ MODEL = "maas"
 REQUIREMENTS = ("PyYAML",)
 ACTIVE_TIMEOUT_S = 900
 ERROR_TIMEOUT_S = 120
-POLL_S = 2.0
+POLL_S = 3.0
 ADMIN = "lab/bin/juju run maas-region/leader create-admin username=admin email=admin@example.com"
 
 
