@@ -3,11 +3,11 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 
 import cluster
 import patroni
-import pytest
 
 A = cluster.Unit("postgresql-ha/0", "10.0.0.1")
 B = cluster.Unit("postgresql-ha/1", "10.0.0.2")
@@ -56,10 +56,11 @@ def test_nothing_is_patched_that_is_so_already():
     }
 
 
-def test_a_pause_is_not_taken_along_with_adopted_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(
-        patroni.files, "ensure_file", lambda path, text, **_: path.write_text(text)
-    )
+def test_a_pause_is_not_taken_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def write(path: Path, text: str, **_: object) -> bool:
+        return bool(path.write_text(text))
+
+    monkeypatch.setattr(patroni.files, "ensure_file", write)
     copy = tmp_path / "patroni.dynamic.json"
     copy.write_text('{"pause": true, "ttl": 20}')
     patroni.forget_pause(tmp_path)
