@@ -6,6 +6,7 @@
 All that knows about packages and paths of MAAS's debs is here and in accounts.py.
 """
 
+import functools
 import hashlib
 import json
 import socket
@@ -76,9 +77,12 @@ class Settings:
 def install(source: str) -> bool:
     """Install MAAS from the source when it is missing; raises apt_source.SourceError."""
     changed = apt_source.ensure(source)
-    return apt_source.install(PACKAGES) or changed
+    changed |= apt_source.install(PACKAGES)
+    version.cache_clear()
+    return changed
 
 
+@functools.cache
 def version() -> str:
     """Return the installed package's version, "" when it is not installed."""
     return apt_source.version(PACKAGE)
