@@ -135,7 +135,8 @@ def ensure_idle() -> bool:
     systemd.daemon_reload()
     if DISTRIBUTION_CONFIG.is_file():
         DISTRIBUTION_CONFIG.replace(CONFIG)
-    files.ensure_absent(SERVER_STATE)
+    for path in (SERVER_STATE, DOWN):
+        files.ensure_absent(path)
     return True
 
 
