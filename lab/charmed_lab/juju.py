@@ -11,11 +11,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import console, host
+from . import console, host, pack
 from .console import StepError
 from .stage import REPOSITORY, Stage
 
 CLIENT = REPOSITORY / "lab/bin/juju"
+CODE = REPOSITORY / "lab/charmed_lab"
 DAEMON = "charmed_lab.daemon"
 START_TIMEOUT_S = 20
 
@@ -26,8 +27,10 @@ def environment(stage: Stage) -> dict[str, str]:
 
 
 def ensure_daemon(stage: Stage) -> None:
-    """Start the daemon unless it answers."""
-    if is_answering(stage):
+    """Start the daemon unless it answers; one of older code ends, its model stays."""
+    modules = [str(path.relative_to(REPOSITORY)) for path in sorted(CODE.glob("*.py"))]
+    code, mark = pack.fingerprint(modules), stage.run / "code"
+    if is_answering(stage) and mark.exists() and mark.read_text() == code:
         return
     stop_daemon(stage)
     stage.run.mkdir(parents=True, exist_ok=True)
@@ -48,6 +51,7 @@ def ensure_daemon(stage: Stage) -> None:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise StepError(f"the lab's Juju does not start; {log} says why")
             time.sleep(0.1)
+    mark.write_text(code)
 
 
 def stop_daemon(stage: Stage) -> None:

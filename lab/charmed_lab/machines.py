@@ -15,6 +15,7 @@ from .stage import LabError, Stage
 POOL = "maaslab"
 START_TIMEOUT_S = 90
 PF_EXITING = 0x4
+CGROUPS = Path("/sys/fs/cgroup")
 STATES = {"Running": "running", "Frozen": "frozen"}
 LINK = "[Match]\nName={name}\n[Network]\nAddress={address}/24\n{rest}IPv6AcceptRA=no\n"
 
@@ -37,6 +38,7 @@ class Machines:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
+        self._inits: dict[str, tuple[int, str | None]] = {}
 
     def create(self, number: str) -> None:
         """Bring up a new machine; one that was brought up before is left as it is."""
@@ -82,11 +84,13 @@ class Machines:
 
     def boot_id(self, number: str) -> str | None:
         """Return a value that changes with every boot; None unless the machine runs."""
-        state = lxd.get(f"/instances/{self.instance_id(number)}/state")
-        if not state or state["status"] != "Running":
-            return None
-        started = _started(state["pid"])
-        return started and f"{state['pid']}-{started}"
+        pid, started = self._inits.get(number, (0, None))
+        if started is None or _started(pid) != started:
+            # LXD measures a whole machine to answer this: ask once a boot.
+            state = lxd.get(f"/instances/{self.instance_id(number)}/state") or {"pid": 0}
+            pid, started = state["pid"], _started(state["pid"])
+            self._inits[number] = (pid, started)
+        return None if started is None or _is_frozen(pid) else f"{pid}-{started}"
 
     def exec(
         self,
@@ -222,3 +226,18 @@ def _started(pid: int) -> str | None:
         return None
     # LXD calls a container running until its init is gone; the kernel knows earlier.
     return None if fields[0] in "ZX" or int(fields[6]) & PF_EXITING else fields[19]
+
+
+def _is_frozen(pid: int) -> bool:
+    """Tell whether a process's control group is frozen, in either version of them."""
+    try:
+        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+        groups = {line.split(":", 2)[1]: line.split(":", 2)[2][1:] for line in lines}
+        if "freezer" in groups:
+            state = CGROUPS / "freezer" / groups["freezer"] / "freezer.state"
+            return state.read_text() != "THAWED\n"
+        group = CGROUPS / groups[""]
+        files = [one / "cgroup.freeze" for one in (group, *group.parents)]
+        return any(file.exists() and file.read_text() == "1\n" for file in files)
+    except (OSError, KeyError):
+        return False

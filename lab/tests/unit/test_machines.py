@@ -3,13 +3,14 @@
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from charmed_lab import lxd
+from charmed_lab import machines as module
 from charmed_lab.machines import Completed, MachineError, Machines
 from charmed_lab.stage import Stage
 
@@ -22,16 +23,17 @@ class FakeLXD:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.instances: dict[str, dict[str, Any]] = {}
         self.calls: list[str] = []
-        self.pid = 1
+        self.inits: dict[str, subprocess.Popen[bytes]] = {}
         self.answer = lambda: (0, b"running\n1\n")
         for name in ("get", "request", "push", "set_state", "delete_instance", "run"):
             monkeypatch.setattr(lxd, name, getattr(self, name))
+        monkeypatch.setattr(module, "_is_frozen", self.is_frozen)
 
     def get(self, path: str) -> Any:
         name = path.split("/")[2]
         found = self.instances.get(name)
         if found and path.endswith("/state"):
-            return {"status": found["status"], "pid": self.pid}
+            return {"pid": self.inits[name].pid if name in self.inits else 0}
         return found
 
     def request(self, method: str, path: str, data: Any = None) -> Any:
@@ -49,10 +51,25 @@ class FakeLXD:
         self.calls.append(action)
         states = {"start": "Running", "stop": "Stopped", "freeze": "Frozen", "unfreeze": "Running"}
         self.instances[instance]["status"] = states[action]
+        if action == "start":
+            self.inits[instance] = subprocess.Popen(["sleep", "60"])
+        if action == "stop":
+            self.power_off(instance)
+
+    def power_off(self, instance: str) -> None:
+        init = self.inits.pop(instance)
+        init.kill()
+        init.wait()
+
+    def is_frozen(self, pid: int) -> bool:
+        frozen = {n for n, found in self.instances.items() if found["status"] == "Frozen"}
+        return pid in {self.inits[name].pid for name in frozen}
 
     def delete_instance(self, instance: str) -> None:
         if self.instances.pop(instance, None):
             self.calls.append("delete")
+        if instance in self.inits:
+            self.power_off(instance)
 
     def run(self, instance: str, argv: list[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
         self.argv = argv
@@ -61,8 +78,11 @@ class FakeLXD:
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> FakeLXD:
-    return FakeLXD(monkeypatch)
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLXD]:
+    fake = FakeLXD(monkeypatch)
+    yield fake
+    for instance in list(fake.inits):
+        fake.power_off(instance)
 
 
 @pytest.fixture
@@ -142,3 +162,17 @@ def test_freeze_and_thaw(fake: FakeLXD, machines: Machines):
     assert machines.boot_id("0") is None
     machines.thaw("0")
     assert machines.boot_id("0")
+
+
+def test_the_boot_id_changes_with_the_boot_and_lxd_is_asked_once_a_boot(
+    fake: FakeLXD, machines: Machines, monkeypatch: pytest.MonkeyPatch
+):
+    machines.create("0")
+    first = machines.boot_id("0")
+    monkeypatch.setattr(lxd, "get", lambda _: pytest.fail("asked again"))
+    assert machines.boot_id("0") == first
+    monkeypatch.setattr(lxd, "get", fake.get)
+    fake.power_off("test-m0")
+    assert machines.boot_id("0") is None
+    fake.set_state("test-m0", "start")
+    assert machines.boot_id("0") not in (first, None)
