@@ -3,13 +3,13 @@
 """The command maas: MAAS's API from a shell, with a key kept under a profile's name."""
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
 import re
 import sys
 import time
-import typing
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -141,12 +141,11 @@ def _call(profile: dict[str, str], words: list[str]) -> int:
         path += f"?op={options.operation.replace('-', '_')}"
     else:
         method = METHODS[options.operation]
-    values: dict[str, typing.Any] = dict(word.partition("=")[::2] for word in rest)
+    pairs = (word.partition("=") for word in rest)
+    values = {name: value for name, _, value in pairs}
     status, body = _request(profile, method, path, values)
-    try:
+    with contextlib.suppress(ValueError):  # Some answers are plain text.
         body = json.dumps(json.loads(body), indent=4)
-    except ValueError:
-        pass  # Some answers are plain text.
     print(body)
     return 0 if status < 400 else 2
 
@@ -155,7 +154,7 @@ def main() -> int:
     """Run maas."""
     command, words = (sys.argv[1:] or ["--help"])[0], sys.argv[2:]
     if command in ADMIN:
-        os.execv("/usr/sbin/maas-region", ["maas-region", command, *words])
+        os.execv("/usr/sbin/maas-region", ["maas-region", command, *words])  # noqa: S606
     profiles = _load()
     if command in profiles:
         return _call(profiles[command], words)

@@ -4,17 +4,15 @@
 
 import typing
 
-from maas_standin import database, networks, nodes, web
+from maas_standin import data, database, networks, nodes, web
 
 Row = dict[str, typing.Any]
 
-_HARDWARE = (
-    "system_vendor system_product system_family system_version system_sku system_serial cpu_model"
-    " mainboard_vendor mainboard_product mainboard_serial mainboard_version"
-    " mainboard_firmware_vendor mainboard_firmware_date mainboard_firmware_version"
-    " chassis_vendor chassis_type chassis_serial chassis_version"
-).split()
-_TESTS = ("cpu", "memory", "storage", "network", "other", "interface")
+_COLUMNS = (
+    *("system_id", "hostname", "node_type", "version", "description", "architecture", "osystem"),
+    *("distro_series", "cpu_count", "cpu_speed", "memory", "swap_size", "power_state"),
+    "hardware_uuid",
+)
 _TYPE_NAMES = {2: "Rack controller", 3: "Region controller", 4: "Region and rack controller"}
 _NODES = (
     "SELECT n.*, c.version, z.name AS zone, z.description AS zone_description, d.name AS domain,"
@@ -26,15 +24,6 @@ _NODES = (
 )
 RACKS = "n.node_type IN (2, 4)"
 REGIONS = "n.node_type IN (3, 4)"
-
-
-def _untested() -> Row:
-    """Return what is known of a machine's hardware tests when none were run."""
-    fields: Row = {"testing_status": -1, "testing_status_name": "Unknown"}
-    for test in _TESTS:
-        fields[f"{test}_test_status"] = -1
-        fields[f"{test}_test_status_name"] = "Unknown"
-    return fields
 
 
 def _render_links(cursor: database.Cursor, interface_id: int) -> list[Row]:
@@ -59,29 +48,16 @@ def _render_interfaces(cursor: database.Cursor, node: Row) -> list[Row]:
         "SELECT * FROM maasserver_interface WHERE node_id = %s ORDER BY id", (node["id"],)
     )
     return [
-        {
+        data.load("constants.json")["interface"]
+        | {
             "system_id": node["system_id"],
             "id": row["id"],
             "name": row["name"],
-            "type": "physical",
             "mac_address": row["mac_address"],
             "enabled": row["enabled"],
             "link_connected": row["enabled"],
             "vlan": next(iter(networks.get_vlans(cursor, "v.id = %s", row["vlan_id"])), None),
             "links": _render_links(cursor, row["id"]),
-            "effective_mtu": 1500,
-            "interface_speed": 0,
-            "link_speed": 0,
-            "numa_node": 0,
-            "sriov_max_vf": 0,
-            "params": {},
-            "tags": [],
-            "children": [],
-            "parents": [],
-            "discovered": None,
-            "firmware_version": None,
-            "product": None,
-            "vendor": None,
             "resource_uri": f"{web.PREFIX}/nodes/{node['system_id']}/interfaces/{row['id']}/",
         }
         for row in cursor.fetchall()
@@ -118,29 +94,10 @@ def _render_services(cursor: database.Cursor, node: Row) -> list[Row]:
 
 def _render(cursor: database.Cursor, node: Row, kind: str) -> Row:
     """Return a controller as the API shows it."""
-    fields = {
-        "system_id": node["system_id"],
-        "hostname": node["hostname"],
+    fields = {name: node[name] for name in _COLUMNS} | {
         "fqdn": f"{node['hostname']}.{node['domain']}",
-        "node_type": node["node_type"],
         "node_type_name": _TYPE_NAMES[node["node_type"]],
-        "version": node["version"],
-        "description": node["description"],
-        "architecture": node["architecture"],
-        "osystem": node["osystem"],
-        "distro_series": node["distro_series"],
-        "cpu_count": node["cpu_count"],
-        "cpu_speed": node["cpu_speed"],
-        "memory": node["memory"],
-        "swap_size": node["swap_size"],
-        "power_state": node["power_state"],
-        "power_type": "",
-        "hardware_uuid": node["hardware_uuid"],
-        "hardware_info": dict.fromkeys(_HARDWARE, "Unknown"),
         "tag_names": node["tags"],
-        "status_action": "",
-        "commissioning_status": 0,
-        "commissioning_status_name": "Pending",
         "current_commissioning_result_id": node["current_commissioning_script_set_id"],
         "current_testing_result_id": node["current_testing_script_set_id"],
         "current_installation_result_id": node["current_installation_script_set_id"],
@@ -149,7 +106,7 @@ def _render(cursor: database.Cursor, node: Row, kind: str) -> Row:
     }
     if kind == "rackcontrollers":
         fields["service_set"] = _render_services(cursor, node)
-    return fields | _render_places(node) | _untested()
+    return data.load("constants.json")["controller"] | fields | _render_places(node)
 
 
 def _list(request: web.Request, where: str, kind: str) -> web.Response:

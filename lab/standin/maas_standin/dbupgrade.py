@@ -2,13 +2,12 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """Bring a database to our version, as dbupgrade does: not safe for two at once."""
 
-import pathlib
 import re
 import sys
 import time
 import typing
 
-from maas_standin import database
+from maas_standin import data, database
 
 # MAAS runs hundreds of statements where we run dozens; whoever waits for a migration,
 # or is switched off in the middle of one, must meet it here too.
@@ -18,8 +17,9 @@ PREFIX = "INFO  [alembic.runtime.migration]"
 
 def _revisions() -> list[tuple[str, str, str]]:
     """Return (revision, title, SQL) of each step."""
-    text = pathlib.Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
-    parts = re.split(r"^-- revision: (\S+) (.*)\n", text, flags=re.MULTILINE)[1:]
+    parts = re.split(r"^-- revision: (\S+) (.*)\n", data.read("schema.sql"), flags=re.MULTILINE)[
+        1:
+    ]
     return list(zip(parts[::3], parts[1::3], parts[2::3], strict=True))
 
 

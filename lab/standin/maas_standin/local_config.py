@@ -11,12 +11,14 @@ import urllib.parse
 
 import yaml
 
+from maas_standin import data
+
 REGIOND_CONF = "/etc/maas/regiond.conf"
 RACKD_CONF = "/etc/maas/rackd.conf"
 DEFAULT_URL = "http://localhost:5240/MAAS"
 
 
-class InvalidValue(ValueError):
+class InvalidValueError(ValueError):
     """A value that an option does not take; the text is MAAS's."""
 
 
@@ -25,18 +27,18 @@ def parse_integer(text: str, low: int, high: int | None = None) -> int:
     try:
         number = int(text)
     except ValueError as error:
-        raise InvalidValue("Please enter an integer value.") from error
+        raise InvalidValueError("Please enter an integer value.") from error
     if number < low:
-        raise InvalidValue(f"Please enter a number that is {low} or greater.")
+        raise InvalidValueError(f"Please enter a number that is {low} or greater.")
     if high is not None and number > high:
-        raise InvalidValue(f"Please enter a number that is {high} or smaller.")
+        raise InvalidValueError(f"Please enter a number that is {high} or smaller.")
     return number
 
 
 def parse_boolean(text: str) -> bool:
     """Return the boolean that MAAS writes as true or false."""
     if text.lower() not in ("true", "false"):
-        raise InvalidValue("Value should be 'true' or 'false'.")
+        raise InvalidValueError("Value should be 'true' or 'false'.")
     return text.lower() == "true"
 
 
@@ -45,7 +47,7 @@ def parse_url(text: str) -> str:
     url = text if "://" in text else f"http://{text}"
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or " " in url:
-        raise InvalidValue("That is not a valid URL.")
+        raise InvalidValueError("That is not a valid URL.")
     return url
 
 
@@ -54,92 +56,29 @@ class Option:
     """One key of regiond.conf."""
 
     name: str
+    kind: str
     default: typing.Any
     help: str
-    parse: typing.Callable[[str], typing.Any] = str
 
     @property
     def flag(self) -> str:
         """Return the key as commands write it."""
         return self.name.replace("_", "-")
 
-
-def _seconds(text: str) -> int:
-    return parse_integer(text, 0)
-
-
-def _at_least_one(text: str) -> int:
-    return parse_integer(text, 1)
+    def parse(self, text: str) -> typing.Any:
+        """Return the value that a text stands for."""
+        return PARSERS[self.kind](text)
 
 
-OPTIONS = (
-    Option("maas_url", DEFAULT_URL, "The HTTP URL for the MAAS region.", parse_url),
-    Option(
-        "broadcast_address", "", "IPv4 address used for communication between Region controllers"
-    ),
-    Option("database_host", "localhost", "The address of the PostgreSQL database."),
-    Option(
-        "database_port",
-        5432,
-        "The port of the PostgreSQL database.",
-        lambda text: parse_integer(text, 1, 65535),
-    ),
-    Option("database_name", "maasdb", "The name of the PostgreSQL database."),
-    Option("database_user", "maas", "The user to connect to PostgreSQL as."),
-    Option("database_pass", "", "The password for the PostgreSQL user."),
-    Option(
-        "database_conn_max_age",
-        300,
-        "The lifetime of a database connection, in seconds.",
-        _seconds,
-    ),
-    Option(
-        "database_keepalive",
-        True,
-        "Whether keepalive for database connections is enabled.",
-        parse_boolean,
-    ),
-    Option(
-        "database_keepalive_idle",
-        15,
-        "Time (in seconds) after which keepalives will be started.",
-        _at_least_one,
-    ),
-    Option(
-        "database_keepalive_interval",
-        15,
-        "Interval (in seconds) between keepalives.",
-        _at_least_one,
-    ),
-    Option(
-        "database_keepalive_count",
-        2,
-        "Number of keeaplives that can be lost before connection is reset.",
-        _at_least_one,
-    ),
-    Option("vault_url", "", "URL for the Vault server to connect to"),
-    Option("vault_approle_id", "", "Approle ID for Vault authentication"),
-    Option("vault_secret_id", "", "Secret ID for Vault authentication"),
-    Option("vault_secrets_path", "", "path prefix for the MAAS secrets stored in Vault KV engine"),
-    Option("vault_secrets_mount", "secret", "mount path for the Vault KV engine"),
-    Option("num_workers", 4, "The number of regiond worker process to run.", _at_least_one),
-    Option(
-        "debug", False, "Enable debug mode for detailed error and log reporting.", parse_boolean
-    ),
-    Option(
-        "debug_queries",
-        False,
-        "Enable query debugging. Reports number of queries and time for all actions performed."
-        " Requires debug to also be True. mode for detailed error and log reporting.",
-        parse_boolean,
-    ),
-    Option(
-        "debug_http",
-        False,
-        "Enable HTTP debugging. Logs all HTTP requests and HTTP responses.",
-        parse_boolean,
-    ),
-)
+PARSERS: dict[str, typing.Callable[[str], typing.Any]] = {
+    "text": str,
+    "url": parse_url,
+    "boolean": parse_boolean,
+    "seconds": lambda text: parse_integer(text, 0),
+    "count": lambda text: parse_integer(text, 1),
+    "port": lambda text: parse_integer(text, 1, 65535),
+}
+OPTIONS = [Option(*row) for row in data.load("regiond_options.json")]
 
 
 def _load(path: str) -> dict[str, typing.Any]:

@@ -4,7 +4,7 @@
 
 import typing
 
-from maas_standin import database, ranges, vlans, web
+from maas_standin import data, database, ranges, vlans, web
 
 Row = dict[str, typing.Any]
 
@@ -14,6 +14,11 @@ _VLANS = (
     " JOIN maasserver_fabric f ON f.id = v.fabric_id"
     " LEFT JOIN maasserver_node p ON p.id = v.primary_rack_id"
     " LEFT JOIN maasserver_node s ON s.id = v.secondary_rack_id"
+)
+_SUBNETS = "SELECT * FROM maasserver_subnet"
+_RANGES = (
+    "SELECT r.*, u.username, u.email, u.is_superuser FROM maasserver_iprange r"
+    " LEFT JOIN auth_user u ON u.id = r.user_id"
 )
 
 
@@ -48,28 +53,20 @@ def _render_vlan(row: Row) -> Row:
 
 def get_vlans(cursor: database.Cursor, where: str = "true", *values: typing.Any) -> list[Row]:
     """Return VLANs as the API shows them."""
-    cursor.execute(f"{_VLANS} WHERE {where} ORDER BY v.id", values)
+    cursor.execute(" ".join((_VLANS, "WHERE", where, "ORDER BY v.id")), values)
     return [_render_vlan(row) for row in cursor.fetchall()]
 
 
 def get_subnets(cursor: database.Cursor, where: str = "true", *values: typing.Any) -> list[Row]:
     """Return subnets as the API shows them."""
-    cursor.execute(f"SELECT * FROM maasserver_subnet WHERE {where} ORDER BY id", values)
+    cursor.execute(" ".join((_SUBNETS, "WHERE", where, "ORDER BY id")), values)
     return [
-        {
+        data.load("constants.json")["subnet"]
+        | {
             "name": row["name"],
-            "description": "",
             "vlan": get_vlans(cursor, "v.id = %s", row["vlan_id"])[0],
             "cidr": row["cidr"],
-            "rdns_mode": 2,
             "gateway_ip": row["gateway_ip"],
-            "dns_servers": [],
-            "allow_dns": True,
-            "allow_proxy": True,
-            "active_discovery": False,
-            "managed": True,
-            "disabled_boot_architectures": [],
-            "space": "undefined",
             "id": row["id"],
             "resource_uri": f"{web.PREFIX}/subnets/{row['id']}/",
         }
@@ -80,8 +77,7 @@ def get_subnets(cursor: database.Cursor, where: str = "true", *values: typing.An
 def get_ipranges(cursor: database.Cursor, where: str = "true", *values: typing.Any) -> list[Row]:
     """Return IP ranges as the API shows them."""
     cursor.execute(
-        "SELECT r.*, u.username, u.email, u.is_superuser FROM maasserver_iprange r"
-        f" LEFT JOIN auth_user u ON u.id = r.user_id WHERE {where} ORDER BY r.id",
+        " ".join((_RANGES, "WHERE", where, "ORDER BY r.id")),
         values,
     )
     return [

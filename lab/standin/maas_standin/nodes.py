@@ -127,7 +127,8 @@ def _refresh_links(
     """Put an interface's addresses into their subnets, made where they are new."""
     parsed = [ipaddress.ip_interface(text) for text in addresses]
     cursor.execute(
-        "DELETE FROM maasserver_staticipaddress WHERE interface_id = %s AND NOT ip = ANY(%s::inet[])",
+        "DELETE FROM maasserver_staticipaddress WHERE interface_id = %s"
+        " AND NOT ip = ANY(%s::inet[])",
         (interface["id"], [str(address.ip) for address in parsed]),
     )
     for address in parsed:

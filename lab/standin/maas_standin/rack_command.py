@@ -9,51 +9,12 @@ import subprocess
 import sys
 import typing
 
-from maas_standin import host, local_config, named, secret
+from maas_standin import data, host, local_config, named, secret
 
 NO_URL = (
     "MAAS region controller URL must be given when supplying the shared secret via stdin with"
     " a non-interactive shell."
 )
-_EXAMPLES = """\
-Examples of command usage (with interactive input):
-
-- Supplying both URL and shared secret (not prompted for either):
-
-# maas-rack register --secret <shared-secret> --url <your-url>
-
-- Supplying URL but not shared secret (prompted for shared secret):
-
-# maas-rack register --url <your-url>
-Secret (hex/base16 encoded): <shared-secret>
-Secret installed to /var/lib/maas/secret.
-
-- Supplying shared secret but not URL (prompted for URL):
-
-# maas-rack register --secret <shared-secret>
-MAAS region controller URL: <your-url>
-MAAS region controller URL saved as <your-url>
-
-- Not supplying URL or shared secret (prompted for both):
-
-# maas-rack register
-MAAS region controller URL: <your-url>
-MAAS region controller URL saved as <your-url>
-Secret (hex/base16 encoded): <shared-secret>
-Secret installed to /var/lib/maas/secret.
-
-- Supplying secret via stdin but not URL
-  (error message printed as this is non-interactive shell):
-
-# echo <shared-secret> | maas-rack register
-MAAS region controller URL must be passed as an argument when supplying
-the shared secret via stdin with a non-interactive shell.
-
-- Supplying secret via stdin and URL (not prompted):
-
-# echo <shared-secret> | maas-rack register --url <your-url>
-Secret installed to /var/lib/maas/secret.
-"""
 
 
 class CommandError(Exception):
@@ -68,16 +29,16 @@ def _parse_options(options: argparse.Namespace) -> dict[str, typing.Any]:
             changes["maas_url"] = [local_config.parse_url(url) for url in options.region_url]
         if options.tftp_port:
             if not options.tftp_port.isdecimal():
-                raise local_config.InvalidValue("Please enter a number")
+                raise local_config.InvalidValueError("Please enter a number")
             changes["tftp_port"] = local_config.parse_integer(options.tftp_port, 0, 65535)
         if options.tftp_root:
             if not pathlib.Path(options.tftp_root).is_dir():
                 reason = f"'{options.tftp_root}' does not exist or is not a directory"
-                raise local_config.InvalidValue(reason)
+                raise local_config.InvalidValueError(reason)
             changes["tftp_root"] = options.tftp_root
         if options.debug:
             changes["debug"] = local_config.parse_boolean(options.debug)
-    except local_config.InvalidValue as error:
+    except local_config.InvalidValueError as error:
         raise CommandError(f"formencode.api.Invalid: {error}") from error
     return changes
 
@@ -115,7 +76,7 @@ def _register(options: argparse.Namespace) -> int:
     host.MAAS_ID.unlink(missing_ok=True)
     try:
         local_config.update_rack({"maas_url": [local_config.parse_url(url) for url in urls]})
-    except local_config.InvalidValue as error:
+    except local_config.InvalidValueError as error:
         raise CommandError(f"formencode.api.Invalid: {error}") from error
     _install(text)
     _systemctl("enable", "maas-rackd")
@@ -154,7 +115,7 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
 
 def _add_register(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.description = _EXAMPLES
+    parser.description = data.read("register_help.txt")
     parser.add_argument(
         "--url",
         action="append",

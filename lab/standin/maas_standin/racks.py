@@ -23,7 +23,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     allow_reuse_address = True
 
     def __init__(self, port: int, pool: database.Pool, process: tuple[str, int]) -> None:
-        super().__init__(("0.0.0.0", port), _Handler)
+        super().__init__(("", port), _Handler)
         self.pool = pool
         self._system_id, self._pid = process
         self._lock = threading.Lock()
@@ -90,7 +90,9 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 class _Handler(socketserver.BaseRequestHandler):
     """One rack's connection."""
 
-    server: Server
+    def __init__(self, request: typing.Any, address: typing.Any, server: Server) -> None:
+        self._server = server
+        super().__init__(request, address, server)
 
     def handle(self) -> None:
         """Check the rack, then serve it until it goes."""
@@ -105,26 +107,27 @@ class _Handler(socketserver.BaseRequestHandler):
         except psycopg2.Error as error:
             logger.error("Rack at %s dropped: %s", self.client_address[0], str(error).strip())
         finally:
-            self.server.disconnect(channel)
+            self._server.disconnect(channel)
             channel.close()
 
     def _serve(self, channel: rpc.Channel) -> None:
         hello = channel.receive()
-        node, uuid = self.server.pool.locked(_register, hello)
+        node, uuid = self._server.pool.locked(_register, hello)
         channel.send({"system_id": node["system_id"], "uuid": uuid})
         logger.info("Rack %s (%s) connected.", node["hostname"], node["system_id"])
-        self.server.connect(channel, node)
+        self._server.connect(channel, node)
         while True:
             message = channel.receive()
             if "services" in message:
-                self.server.pool.run(_update, node["id"], message)
+                self._server.pool.run(_update, node["id"], message)
             channel.send({"command": "pong"})
 
 
 def _register(cursor: database.Cursor, hello: rpc.Message) -> tuple[dict[str, typing.Any], str]:
     node = nodes.register(cursor, nodes.RACK, hello["system_id"], hello["facts"])
     cursor.execute(
-        "INSERT INTO maasserver_service (node_id, name) SELECT %s, unnest(%s) ON CONFLICT DO NOTHING",
+        "INSERT INTO maasserver_service (node_id, name) SELECT %s, unnest(%s)"
+        " ON CONFLICT DO NOTHING",
         (node["id"], list(nodes.RACK_SERVICES)),
     )
     return node, database.get_setting(cursor, "uuid", "")

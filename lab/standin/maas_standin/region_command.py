@@ -3,6 +3,7 @@
 """The command maas-region."""
 
 import argparse
+import contextlib
 import getpass
 import json
 import os
@@ -126,7 +127,7 @@ def _local_config_set(options: argparse.Namespace) -> None:
             continue
         try:
             changes[option.name] = option.parse(text)
-        except local_config.InvalidValue as error:
+        except local_config.InvalidValueError as error:
             raise CommandError(f"{option.flag}: {error}") from error
     local_config.update_region(changes)
 
@@ -167,10 +168,9 @@ def _edit_named_options(options: argparse.Namespace) -> None:
         # MAAS shows the forwarders although it would take them out.
         print(found.without("dnssec-validation").render(options.config_path), end="")
         return
-    try:
+    # At installation there is no database yet; BIND's file is changed all the same.
+    with contextlib.suppress(psycopg2.Error):
         _transaction(lambda cursor: dns.migrate(cursor, found))
-    except psycopg2.Error:
-        pass  # At installation there is no database yet; BIND's file is changed all the same.
     if not found.is_managed:
         named.edit(options.config_path, found)
 

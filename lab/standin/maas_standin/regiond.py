@@ -4,6 +4,7 @@
 
 import logging
 import os
+import pathlib
 import secrets
 import signal
 import subprocess
@@ -57,7 +58,9 @@ def _ensure_setting(cursor: database.Cursor, name: str, value: typing.Any) -> ty
     return found or value
 
 
-def _enter(cursor: database.Cursor, config: dict[str, typing.Any]) -> dict[str, typing.Any]:
+def _enter(
+    cursor: database.Cursor, config: dict[str, typing.Any]
+) -> tuple[int, dict[pathlib.Path, str]]:
     """Take this region's place among the controllers."""
     facts = host.describe()
     node = nodes.register(cursor, nodes.REGION, host.read(host.MAAS_ID), facts)
@@ -66,12 +69,12 @@ def _enter(cursor: database.Cursor, config: dict[str, typing.Any]) -> dict[str, 
     )
     _ensure_setting(cursor, "maas_name", facts["hostname"])
     database.put_setting(cursor, "maas_url", config["maas_url"])
-    return {
-        "id": node["id"],
+    files = {
         host.MAAS_ID: node["system_id"],
         host.MAAS_UUID: _ensure_setting(cursor, "uuid", str(uuid.uuid4())),
         host.SECRET: _ensure_secret(cursor),
     }
+    return node["id"], files
 
 
 def _require_migrated(cursor: database.Cursor) -> None:
@@ -84,14 +87,14 @@ def _start_up(pool: database.Pool, config: dict[str, typing.Any]) -> int:
     while True:
         try:
             pool.run(_require_migrated)
-            entered = pool.locked(_enter, config)
+            node_id, files = pool.locked(_enter, config)
             break
         except psycopg2.Error as error:
             logger.error("Error during start-up, retrying: %s", str(error).strip())
             time.sleep(RETRY_S)
-    for path in (host.MAAS_ID, host.MAAS_UUID, host.SECRET):
-        host.write(path, entered[path])
-    return entered["id"]
+    for path, text in files.items():
+        host.write(path, text)
+    return node_id
 
 
 class Workers:
@@ -145,7 +148,8 @@ def _heartbeat(cursor: database.Cursor, node_id: int, endpoints: list[tuple[int,
     """Tell the other regions which workers of this one are alive, and where."""
     pids = [pid for pid, _ in endpoints]
     cursor.execute(
-        "DELETE FROM maasserver_regioncontrollerprocess WHERE region_id = %s AND NOT pid = ANY(%s)",
+        "DELETE FROM maasserver_regioncontrollerprocess WHERE region_id = %s"
+        " AND NOT pid = ANY(%s)",
         (node_id, pids),
     )
     addresses = host.addresses()

@@ -5,6 +5,7 @@
 MAAS speaks AMP here; nobody but its own two daemons listens in, so ours need not.
 """
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -58,10 +59,8 @@ class Channel:
 
     def close(self) -> None:
         """Drop the connection; whoever receives from it wakes up."""
-        try:
+        with contextlib.suppress(OSError):  # The other side may have closed it already.
             self._connection.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # The other side has closed it already.
         self._connection.close()
 
 

@@ -82,9 +82,9 @@ def _check_racks(
     if new["dhcp_on"] and new["primary_rack_id"] is None:
         errors.setdefault("__all__", []).append(NO_PRIMARY)
     unchanged = new["primary_rack_id"] == old["primary_rack_id"]
-    if data.get("secondary_rack") and new["secondary_rack_id"] and primary and unchanged:
-        if _is_rackd_dead(cursor, primary):
-            errors.setdefault("__all__", []).append(PRIMARY_DEAD)
+    asked = data.get("secondary_rack") and new["secondary_rack_id"] and unchanged
+    if asked and primary and _is_rackd_dead(cursor, primary):
+        errors.setdefault("__all__", []).append(PRIMARY_DEAD)
 
 
 def _parse_mtu(vlan: Row, text: str, errors: dict[str, list[str]]) -> None:

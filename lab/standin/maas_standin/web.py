@@ -166,7 +166,7 @@ class _RequestHandler(http.server.BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: typing.Any) -> None:
         """Log requests if regiond.conf asks for it."""
         if self.is_verbose:
-            logger.info("%s " + format, self.address_string(), *args)
+            logger.info("%s %s", self.address_string(), format % args)
 
     def _answer(self) -> None:
         parts = urllib.parse.urlsplit(self.path)
