@@ -1,0 +1,191 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""How a member leaves, goes on and starts over, with the daemons replaced."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from unittest.mock import MagicMock, create_autospec, patch
+
+import pytest
+
+import cluster
+import etcd
+import etcdctl
+import member
+import patroni
+import pgdata
+import postgresql
+import rest
+import systemd
+import tls
+
+A, B, C = (cluster.Unit(f"postgresql-ha/{n}", f"10.0.0.{n + 1}") for n in range(3))
+KEYS = cluster.Keys("CA", "CAKEY", "superpw", "replpw", "rewindpw", "restpw")
+SPEC = cluster.Spec(A, (B, C), "postgresql-ha", KEYS)
+ALONE = cluster.Spec(A, (), "postgresql-ha", KEYS)
+LEADER = cluster.Member("postgresql-ha-0", A.address, 5432, "leader", "running")
+SYNC = cluster.Member("postgresql-ha-1", B.address, 5432, "sync_standby", "streaming")
+REPLICA = cluster.Member("postgresql-ha-2", C.address, 5432, "replica", "streaming")
+VOTER = cluster.EtcdMember(1, A.member_name, A.peer_url)
+
+
+class World:
+    """The daemons and files around a member, as mocks that keep the order of calls."""
+
+    def __init__(self, stack: ExitStack, tmp_path: Path) -> None:
+        self.calls = MagicMock()
+        for module in (etcd, etcdctl, patroni, pgdata, postgresql, systemd, tls):
+            mock = create_autospec(module)
+            for name in dir(module):
+                kind = getattr(module, name)
+                if isinstance(kind, type) and issubclass(kind, Exception):
+                    setattr(mock, name, kind)
+            stack.enter_context(patch.object(member, module.__name__, mock))
+            self.calls.attach_mock(mock, module.__name__)
+        self.api = create_autospec(rest.Client, instance=True)
+        stack.enter_context(patch.object(member, "client", lambda _spec: self.api))
+        self.calls.attach_mock(self.api, "api")
+        stack.enter_context(patch.object(member.paths, "LOCK", tmp_path / "lock"))
+        stack.enter_context(patch.object(member.paths, "MEMBER", tmp_path / "member.json"))
+        stack.enter_context(patch.object(member.paths, "CONFIGURATION", tmp_path / "etc"))
+        stack.enter_context(patch.object(member, "AGENTS", tmp_path / "agents"))
+        self.calls.pgdata.BOOTSTRAPPING = tmp_path / "bootstrapping"
+        self.calls.pgdata.path.return_value = tmp_path / "data"
+        self.calls.pgdata.cluster_id.return_value = "7"
+        self.calls.patroni.is_running.return_value = True
+        self.calls.etcdctl.members.return_value = [VOTER]
+        self.api.members.return_value = [LEADER, SYNC, REPLICA]
+        self.api.is_primary.return_value = True
+        self.api.status.return_value = {"state": "running", "role": "primary"}
+
+    def order(self, *names: str) -> list[str]:
+        """Those of the named calls that were made, in order."""
+        return [name for name, *_ in self.calls.mock_calls if name in names]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with ExitStack() as stack:
+        stack.enter_context(patch("charmed_maas.files.pwd.getpwnam"))
+        stack.enter_context(patch("charmed_maas.files.os.fchown"))
+        stack.enter_context(patch("charmed_maas.files._ensure_access", return_value=False))
+        yield World(stack, tmp_path)
+
+
+def test_a_departing_primary_hands_over_before_it_stops(world: World):
+    world.calls.etcdctl.members.return_value = [VOTER, cluster.EtcdMember(2, "x", "y")]
+    member.leave(SPEC)
+    world.api.switchover.assert_called_once_with("postgresql-ha-0", "postgresql-ha-1")
+    steps = ("api.switchover", "patroni.stop", "etcdctl.remove_member", "pgdata.set_aside")
+    assert world.order(*steps)[:3] == ["api.switchover", "patroni.stop", "etcdctl.remove_member"]
+    assert world.calls.pgdata.set_aside.call_args.args[1] == [B.name, C.name]
+    world.calls.etcd.hand_over.assert_not_called()
+
+
+def test_the_only_vote_is_handed_over_first(world: World):
+    world.api.members.return_value = [LEADER, SYNC]
+    member.leave(cluster.Spec(A, (B,), "postgresql-ha", KEYS))
+    assert world.calls.etcd.hand_over.call_args.args[:2] == (A, B)
+    assert world.order("etcd.hand_over", "api.switchover") == ["etcd.hand_over", "api.switchover"]
+
+
+def test_the_last_to_leave_lets_nobody_take_over(world: World):
+    member.leave(ALONE)
+    world.api.patch_config.assert_called_once_with({"pause": True})
+    world.api.switchover.assert_not_called()
+    assert world.calls.pgdata.set_aside.call_args.args[1] == []
+
+
+def test_a_departing_replica_pauses_nothing(world: World):
+    world.api.members.return_value = [
+        cluster.Member("postgresql-ha-0", A.address, 5432, "replica", "streaming"),
+        cluster.Member("postgresql-ha-1", B.address, 5432, "leader", "running"),
+    ]
+    member.leave(ALONE)
+    world.api.patch_config.assert_not_called()
+
+
+def test_a_failed_switchover_does_not_keep_a_unit_from_leaving(world: World):
+    world.api.switchover.side_effect = rest.RestError("no")
+    member.leave(SPEC)
+    assert world.calls.patroni.stop.called
+    assert world.calls.pgdata.set_aside.called
+
+
+def test_a_bootstrap_that_was_cut_short_starts_over(world: World):
+    world.calls.pgdata.BOOTSTRAPPING.touch()
+    data = world.calls.pgdata.path.return_value
+    data.mkdir()
+    assert member.bootstrap(ALONE, strict=False) == "7"
+    assert not data.exists()
+    assert world.order("etcd.remove_data", "etcd.bootstrap") == [
+        "etcd.remove_data",
+        "etcd.bootstrap",
+    ]
+    assert not world.calls.pgdata.BOOTSTRAPPING.exists()
+
+
+def test_a_bootstrap_that_finished_is_gone_on_with(world: World):
+    data = world.calls.pgdata.path.return_value
+    data.mkdir()
+    assert member.bootstrap(ALONE, strict=False) == "7"
+    assert data.exists()
+    world.calls.etcd.remove_data.assert_not_called()
+
+
+def test_a_bootstrap_without_a_primary_yet_is_not_reported(world: World):
+    world.calls.pgdata.cluster_id.return_value = ""
+    with patch.object(member.rest, "wait", return_value=False):
+        assert member.bootstrap(ALONE, strict=False) == ""
+    assert world.calls.pgdata.BOOTSTRAPPING.exists()
+    assert member.own_cluster_id("postgresql-ha") == ""
+
+
+def test_data_of_another_cluster_is_set_aside_before_joining(world: World):
+    with patch("member.systemd"):
+        member.run(SPEC, "8", strict=False)
+    world.calls.pgdata.set_aside.assert_called_once()
+    assert world.order("pgdata.set_aside", "patroni.ensure_running") == [
+        "pgdata.set_aside",
+        "patroni.ensure_running",
+    ]
+
+
+def test_nothing_is_stopped_where_nothing_changed(world: World):
+    world.calls.tls.ensure.return_value = False
+    world.calls.patroni.ensure_config.return_value = False
+    member.run(SPEC, "7", strict=False)
+    world.calls.patroni.ensure_running.assert_called_once_with(changed=False)
+    world.calls.patroni.stop.assert_not_called()
+    world.calls.pgdata.set_aside.assert_not_called()
+
+
+def test_what_a_dead_unit_left_is_cleared_and_a_living_ones_is_not(world: World, tmp_path: Path):
+    state = {"unit": "postgresql-ha/0", "scope": "postgresql-ha", "peers": []}
+    (tmp_path / "member.json").write_text(json.dumps(state))
+    assert member.take_over("postgresql-ha/0") == ""
+    (tmp_path / "agents/unit-postgresql-ha-0").mkdir(parents=True)
+    assert "use another machine" in member.take_over("second/0")
+    world.calls.pgdata.set_aside.assert_not_called()
+    (tmp_path / "agents/unit-postgresql-ha-0").rmdir()
+    assert member.take_over("second/0") == ""
+    world.calls.pgdata.set_aside.assert_called_once()
+
+
+def test_adopted_data_gets_the_secrets_passwords(world: World):
+    copy = MagicMock()
+    member.adopt(ALONE, copy, strict=False)
+    world.calls.pgdata.put_back.assert_called_once_with(copy, "postgresql-ha")
+    steps = ("etcd.remove_data", "pgdata.put_back", "etcd.bootstrap", "postgresql.set_passwords")
+    assert world.order(*steps) == list(steps)
+
+
+def test_adopted_data_that_does_not_start_fails_the_action(world: World):
+    with (
+        patch.object(member.rest, "wait", return_value=False),
+        pytest.raises(member.MemberError, match="did not start"),
+    ):
+        member.adopt(ALONE, MagicMock(), strict=False)

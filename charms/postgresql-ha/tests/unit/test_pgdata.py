@@ -1,0 +1,116 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+import pwd
+from pathlib import Path
+
+import pytest
+
+import pgdata
+
+ID = "7711148789758909984"
+CONTROL = """pg_control version number:            1700
+Database system identifier:           {id}
+Latest checkpoint location:           {checkpoint}
+Latest checkpoint's TimeLineID:       {timeline}
+Minimum recovery ending location:     {recovery}
+Min recovery ending loc's timeline:   0
+"""
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine's directories under a temporary one, owned by who runs the tests."""
+    monkeypatch.setattr(pgdata, "POSTGRESQL", tmp_path / "lib")
+    monkeypatch.setattr(pgdata, "ROOT", tmp_path / "data")
+    monkeypatch.setattr(pgdata, "ASIDE", tmp_path / "removed")
+    account = pwd.getpwuid(Path.home().stat().st_uid)
+    monkeypatch.setattr(pgdata.pwd, "getpwnam", lambda _name: account)
+    for major in ("15", "17"):
+        programs = tmp_path / "lib" / major / "bin"
+        programs.mkdir(parents=True)
+        (programs / "postgres").touch()
+        tool = programs / "pg_controldata"
+        tool.write_text('#!/bin/sh\ncat "$1/global/pg_control"\n')
+        tool.chmod(0o755)
+    return tmp_path
+
+
+def make(path: Path, *, timeline: int = 1, lsn: str = "0/500", recovery: str = "0/0") -> Path:
+    (path / "global").mkdir(parents=True)
+    (path / "PG_VERSION").write_text("17\n")
+    control = CONTROL.format(id=ID, checkpoint=lsn, timeline=timeline, recovery=recovery)
+    (path / "global" / "pg_control").write_text(control)
+    (path / "row").write_text("kept")
+    return path
+
+
+def test_the_newest_version_is_used_and_old_data_keeps_its_own(root: Path):
+    assert pgdata.version() == "17"
+    assert pgdata.path("pg") == root / "data/17/pg"
+    make(root / "data/15/pg")
+    (root / "data/15/pg/PG_VERSION").write_text("15\n")
+    assert pgdata.path("pg") == root / "data/15/pg"
+    assert pgdata.binaries(pgdata.path("pg")) == root / "lib/15/bin"
+
+
+def test_data_says_whose_it_is_and_how_far_it_goes(root: Path):
+    data = make(root / "data/17/pg", timeline=3, lsn="1/10", recovery="0/FFFFFFFF")
+    assert pgdata.cluster_id(data) == ID
+    assert pgdata.position(data) == (3, (1 << 32) + 16)
+    assert pgdata.cluster_id(root / "nowhere") == ""
+
+
+def test_data_is_set_aside_and_put_back_whole(root: Path):
+    data = make(root / "data/17/pg")
+    moved = pgdata.set_aside(data, [])
+    assert moved and not data.exists()
+    assert moved.parent.parent == root / "removed"
+    (copy,) = pgdata.copies(ID)
+    assert (copy.path, copy.timeline, copy.went_on) == (str(moved), 1, [])
+    assert pgdata.copies("8") == []
+    assert pgdata.put_back(copy, "pg") == data
+    assert (data / "row").read_text() == "kept"
+    assert pgdata.copies(ID) == []
+
+
+def test_setting_aside_again_does_nothing(root: Path):
+    assert pgdata.set_aside(root / "data/17/pg", []) is None
+
+
+def test_the_newest_copy_is_last(root: Path, monkeypatch: pytest.MonkeyPatch):
+    for second, (timeline, lsn) in enumerate([(2, "0/10"), (1, "F/0"), (2, "0/9")]):
+        data = make(root / "data/17/pg", timeline=timeline, lsn=lsn)
+        monkeypatch.setattr(pgdata.time, "strftime", lambda *_, n=second: f"T{n}")
+        pgdata.set_aside(data, ["postgresql-ha/1"])
+    assert [(one.timeline, one.lsn) for one in pgdata.copies(ID)] == [
+        (1, 15 << 32),
+        (2, 9),
+        (2, 16),
+    ]
+
+
+def test_data_is_never_put_back_over_other_data(root: Path):
+    pgdata.set_aside(make(root / "data/17/pg"), [])
+    make(root / "data/17/pg")
+    with pytest.raises(pgdata.PgdataError, match="has data already"):
+        pgdata.put_back(pgdata.copies(ID)[0], "pg")
+
+
+def test_data_elsewhere_is_looked_at_first(root: Path):
+    source = make(root / "elsewhere")
+    assert pgdata.inspect(source, ID).path == str(source)
+    with pytest.raises(pgdata.PgdataError, match=f"is of the cluster {ID}, not 8"):
+        pgdata.inspect(source, "8")
+    with pytest.raises(pgdata.PgdataError, match="holds no data"):
+        pgdata.inspect(root, ID)
+    (source / "postmaster.pid").touch()
+    with pytest.raises(pgdata.PgdataError, match="stop the PostgreSQL"):
+        pgdata.inspect(source, ID)
+
+
+def test_data_of_a_version_that_is_not_installed_is_refused(root: Path):
+    source = make(root / "elsewhere")
+    (root / "lib/17/bin/postgres").unlink()
+    with pytest.raises(pgdata.PgdataError, match="needs PostgreSQL 17"):
+        pgdata.inspect(source, ID)
