@@ -10,8 +10,7 @@ from collections.abc import Iterable
 
 import ops
 
-import accounts
-import api
+import actions
 import controllers
 import database
 import db_proxy
@@ -66,9 +65,7 @@ class MAASRegionCharm(ops.CharmBase):
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
-        framework.observe(self.on.create_admin_action, self._on_create_admin)
-        framework.observe(self.on.get_api_key_action, self._on_get_api_key)
-        framework.observe(self.on.list_controllers_action, self._on_list_controllers)
+        self.actions = actions.Actions(self, self.peers)
 
     def _on_departed(self, event: ops.RelationDepartedEvent) -> None:
         """Note that this unit itself leaves: it takes no traffic from now on."""
@@ -151,7 +148,7 @@ class MAASRegionCharm(ops.CharmBase):
             return None
         outcome = serving.ensure(self._wish(connection, maas_url))
         if outcome.stage in (serving.Stage.SERVING, *NOT_STARTED):
-            self._publish_unit(ready=outcome.stage is serving.Stage.SERVING, maas_url=maas_url)
+            self._publish_unit(ready=outcome.stage is serving.Stage.SERVING)
         return outcome
 
     def _wish(self, connection: db.DatabaseConnection, maas_url: str) -> serving.Wish:
@@ -180,7 +177,7 @@ class MAASRegionCharm(ops.CharmBase):
         staying = [one.address for one in self.peers.units().values() if not one.leaving]
         return region.url(staying[0]) if staying and staying[0] else ""
 
-    def _publish_unit(self, *, ready: bool, maas_url: str = "") -> None:
+    def _publish_unit(self, *, ready: bool) -> None:
         """Tell peers and haproxy-vip about this unit."""
         own = self.peers.own()
         self.peers.publish(
@@ -190,7 +187,7 @@ class MAASRegionCharm(ops.CharmBase):
                 ready=ready,
                 system_id=region.system_id() or own.system_id,
                 version=region.version(),
-                maas_url=maas_url or own.maas_url,
+                started=region.started_at(),
             )
         )
         self.api.publish_unit(maas_api.ProviderUnitData(self._address(), ready))
@@ -252,43 +249,6 @@ class MAASRegionCharm(ops.CharmBase):
         # Actions and secret events without a reconcile leave the status as it is.
         for one in status.ladder(self._situation) if self._situation else ():
             event.add_status(one)
-
-    def _on_create_admin(self, event: ops.ActionEvent) -> None:
-        username, email = str(event.params["username"]), str(event.params["email"])
-        secret_id = str(event.params.get("password-secret", ""))
-        try:
-            if not secret_id:
-                path = accounts.create_admin_with_file(username, email)
-                event.set_results({"username": username, "password-file": str(path)})
-                return
-            password = (secrets.read(self.model, secret_id) or {}).get("password", "")
-            if not password or not password.isprintable():
-                event.fail(
-                    f"secret {secret_id} has no usable field `password`, or is not granted: "
-                    f"juju grant-secret {secret_id} {self.app.name}"
-                )
-                return
-            accounts.create_admin(username, email, password)
-            event.set_results({"username": username})
-        except accounts.AccountError as error:
-            event.fail(str(error))
-
-    def _on_get_api_key(self, event: ops.ActionEvent) -> None:
-        try:
-            keys = accounts.api_keys(str(event.params["username"]))
-            event.set_results({"api-key": "\n".join(keys)})
-        except accounts.AccountError as error:
-            event.fail(str(error))
-
-    def _on_list_controllers(self, event: ops.ActionEvent) -> None:
-        try:
-            found = controllers.listed()
-        except (accounts.AccountError, api.APIError) as error:
-            event.fail(str(error))
-            return
-        for kind in api.KINDS:
-            lines = [one.describe() for one in found if one.kind == kind]
-            event.set_results({f"{kind}s": "\n".join(lines)})
 
 
 if __name__ == "__main__":

@@ -10,11 +10,10 @@ service restarts, no Juju event is needed. The distribution's haproxy.service is
 
 import csv
 import hashlib
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+import local_http
 from charmed_maas import apt_source, commands, files
 
 ADDRESS = "127.0.0.1"
@@ -138,9 +137,8 @@ def is_running() -> bool:
 def primary() -> str:
     """Return address:port of the member that the proxy leads to, "" when there is none."""
     try:
-        with urllib.request.urlopen(f"http://{ADDRESS}:{STATUS_PORT}/;csv", timeout=2) as answer:
-            return parse_primary(answer.read().decode())
-    except (urllib.error.URLError, OSError):
+        return parse_primary(local_http.get(STATUS_PORT, "/;csv").decode())
+    except OSError:
         return ""
 
 

@@ -3,10 +3,10 @@
 
 """The `peers` relation: what the units of maas-region tell one another.
 
-Each unit writes its address, whether it serves, its ID in MAAS, the version of MAAS it has
-installed and the MAAS URL it was started with. The leader writes into the application databag
-what must outlive units: the MAAS URL, the cluster's ID once it has served, which unit has which
-controller, and which controllers have departed.
+Each unit writes its address, whether it serves, its ID in MAAS, which version of MAAS it has
+installed and when it last started it, which those who wait for their turn are woken by. The
+leader writes into the application databag what must outlive units: the MAAS URL, the cluster's ID
+once it has served, which unit has which controller, and which controllers have departed.
 """
 
 import functools
@@ -30,7 +30,7 @@ class UnitData:
     leaving: bool = False
     system_id: str = ""
     version: str = ""
-    maas_url: str = ""
+    started: str = ""
 
     @classmethod
     def from_databag(cls, data: Mapping[str, str]) -> "UnitData":
@@ -41,7 +41,7 @@ class UnitData:
             leaving=databag.boolean(data, "leaving"),
             system_id=databag.text(data, "system-id"),
             version=databag.text(data, "version"),
-            maas_url=databag.url(data, "maas-url"),
+            started=databag.text(data, "started"),
         )
 
     def to_databag(self) -> dict[str, str]:
@@ -52,7 +52,7 @@ class UnitData:
             "leaving": "true" if self.leaving else "",
             "system-id": self.system_id,
             "version": self.version,
-            "maas-url": self.maas_url,
+            "started": self.started,
         }
 
 

@@ -1,18 +1,15 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
-"""The MAAS region controller: packages, regiond.conf, services, identity, health.
+"""The MAAS region controller: packages, regiond.conf, services, identity.
 
 All that knows about packages and paths of MAAS's debs is here and in accounts.py.
 """
 
 import functools
 import hashlib
-import json
-import socket
+import os
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -47,7 +44,6 @@ SERVICES = (
 NAMED = "named.service"
 MAAS_REGION = "/usr/sbin/maas-region"
 SYSTEMCTL = "/usr/bin/systemctl"
-START_S = 60.0
 # MAAS's commands are Python too: the charm's PYTHONPATH is not for them.
 ENV = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -161,42 +157,15 @@ def is_running() -> bool:
     return all(state in ("active", "activating", "reloading") for state in states)
 
 
+def age_s() -> float:
+    """Return for how long regiond has been started; systemd's clock is Python's monotonic."""
+    since_us = int(_show(REGIOND, "InactiveExitTimestampMonotonic") or 0)
+    return time.monotonic() - since_us / 1e6
+
+
 def services() -> list[str]:
     """Return those of MAAS's services that this version of MAAS has."""
     return [name for name in SERVICES if (UNITS / name).exists()]
-
-
-def health() -> str:
-    """Return what is wrong with this region, "" when it serves.
-
-    It serves when its own event loops are listed, which takes its workers, nginx and the
-    database.
-    """
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/MAAS/rpc/", timeout=5) as answer:
-            text = answer.read()
-    except urllib.error.HTTPError as error:
-        return f"MAAS answers {error.code}"
-    except OSError as error:
-        return f"MAAS does not answer ({getattr(error, 'reason', error)})"
-    return own_event_loops(text, socket.gethostname())
-
-
-def own_event_loops(text: bytes, hostname: str) -> str:
-    """Return what is wrong with the answer of /MAAS/rpc/, "" when it lists this host."""
-    try:
-        loops = json.loads(text)["eventloops"]
-        own = [name for name in loops if name.startswith(f"{hostname.partition('.')[0]}:pid=")]
-    except (ValueError, KeyError, TypeError):
-        return "MAAS answers nonsense in /MAAS/rpc/"
-    return "" if own else "MAAS does not list this region's workers yet"
-
-
-def wait_until_healthy() -> str:
-    """Wait until the region serves, at most a minute from its start; returns health()."""
-    while (problem := health()) and _age_s() < START_S:
-        time.sleep(1)
-    return problem
 
 
 def ensure_named_options() -> bool:
@@ -223,9 +192,9 @@ def system_id() -> str:
     return _read(DATA / "maas_id")
 
 
-def hostname() -> str:
-    """Return the name under which MAAS lists this region."""
-    return socket.gethostname().partition(".")[0]
+def started_at() -> str:
+    """Return when the charm last started or restarted MAAS, "" before it did."""
+    return str(int(STARTED_WITH.stat().st_mtime)) if STARTED_WITH.exists() else ""
 
 
 def forget() -> None:
@@ -253,6 +222,7 @@ def _started_with() -> str:
 
 def _record_start() -> None:
     files.ensure_file(STARTED_WITH, _digest(CONFIG.read_text()), mode=0o600)
+    os.utime(STARTED_WITH)
 
 
 def _digest(text: str) -> str:
@@ -264,12 +234,6 @@ def _read(path: Path) -> str:
         return path.read_text().strip()
     except FileNotFoundError:
         return ""
-
-
-def _age_s() -> float:
-    """Return for how long regiond has been started; systemd's clock is Python's monotonic."""
-    since_us = int(_show(REGIOND, "InactiveExitTimestampMonotonic") or 0)
-    return time.monotonic() - since_us / 1e6
 
 
 def _show(name: str, key: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import database
 import db_proxy
+import health
 import migration
 import region
 
@@ -61,7 +62,7 @@ def ensure(wish: Wish) -> Outcome:
         state = _state(wish)
         if outcome := _ensure_started(wish):
             return outcome
-        if problem := region.wait_until_healthy():
+        if problem := health.wait():
             return Outcome(Stage.UNHEALTHY, problem, state.cluster)
         region.ensure_named_options()
     except database.DatabaseError as error:
@@ -151,5 +152,5 @@ def _ensure_started(wish: Wish) -> Outcome | None:
             return Outcome(Stage.QUEUED)
         region.ensure_config(settings)
         region.restart()
-        region.wait_until_healthy()
+        health.wait()
     return None

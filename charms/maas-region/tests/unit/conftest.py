@@ -38,6 +38,7 @@ def workload() -> Iterator[Workload]:
         mock.patch("charm.region.version", autospec=True, return_value="1:3.7.3") as version,
         mock.patch("charm.region.system_id", autospec=True, return_value="abc123") as system_id,
         mock.patch("charm.region.shared_secret", autospec=True, return_value="5ec2e7") as secret,
+        mock.patch("charm.region.started_at", autospec=True, return_value="1795361569"),
         mock.patch("charm.region.forget", autospec=True) as forget,
         mock.patch("charm.db_proxy.install", autospec=True) as install_proxy,
         mock.patch("charm.serving.ensure", autospec=True) as ensure,
@@ -45,11 +46,11 @@ def workload() -> Iterator[Workload]:
         mock.patch("charm.serving.leave", autospec=True) as leave,
         mock.patch("charm.controllers.ensure_departed", autospec=True) as ensure_departed,
         mock.patch("charm.controllers.still_known", autospec=True) as still_known,
-        mock.patch("charm.controllers.listed", autospec=True) as listed,
+        mock.patch("controllers.listed", autospec=True) as listed,
         mock.patch("charm.controllers.remove", autospec=True) as remove,
-        mock.patch("charm.accounts.create_admin", autospec=True) as create_admin,
-        mock.patch("charm.accounts.create_admin_with_file", autospec=True) as with_file,
-        mock.patch("charm.accounts.api_keys", autospec=True) as api_keys,
+        mock.patch("actions.accounts.create_admin", autospec=True) as create_admin,
+        mock.patch("actions.accounts.create_admin_with_file", autospec=True) as with_file,
+        mock.patch("actions.accounts.api_keys", autospec=True) as api_keys,
     ):
         ensure.return_value = serving.Outcome(serving.Stage.SERVING, cluster=CLUSTER)
         still_known.side_effect = lambda departed: departed

@@ -13,8 +13,6 @@ import pytest
 from conftest import CLUSTER, Workload
 from ops import hookcmds, testing
 
-import accounts
-import api
 import charm
 import controllers
 import serving
@@ -329,56 +327,6 @@ def test_a_racks_databag_is_read_in_its_own_event(context: Context):
     out = context.run(context.on.leader_elected(), _state(rpc=rpc))
     written = json.loads(_local(out, "peers").local_app_data["controllers"])
     assert [one["system-id"] for one in written if one["kind"] == "rack"] == ["rack11", "rack22"]
-
-
-def test_create_admin_takes_the_password_from_a_secret(context: Context, workload: Workload):
-    secret = testing.Secret({"password": "s3cret"}, id="secret:pw")
-    state = testing.State(secrets={secret})
-    params = {"username": "admin", "email": "a@b.c", "password-secret": "secret:pw"}
-    context.run(context.on.action("create-admin", params=params), state)
-
-    workload.accounts.create_admin.assert_called_once_with("admin", "a@b.c", "s3cret")
-    assert context.action_results == {"username": "admin"}
-
-
-def test_create_admin_names_the_file_with_the_password(context: Context, workload: Workload):
-    workload.accounts.create_admin_with_file.return_value = Path("/var/lib/x")
-    params = {"username": "admin", "email": "a@b.c"}
-    context.run(context.on.action("create-admin", params=params), testing.State())
-
-    assert context.action_results == {"username": "admin", "password-file": "/var/lib/x"}
-
-
-def test_actions_fail_with_a_sentence(context: Context, workload: Workload):
-    params = {"username": "admin", "email": "a@b.c", "password-secret": "secret:none"}
-    with pytest.raises(testing.ActionFailed, match="juju grant-secret secret:none maas-region"):
-        context.run(context.on.action("create-admin", params=params), testing.State())
-
-    workload.accounts.api_keys.side_effect = accounts.AccountError("User does not exist.")
-    with pytest.raises(testing.ActionFailed, match=r"User does not exist\."):
-        context.run(context.on.action("get-api-key", params={"username": "x"}), testing.State())
-
-    workload.controllers.listed.side_effect = api.APIError("MAAS does not answer")
-    with pytest.raises(testing.ActionFailed, match="MAAS does not answer"):
-        context.run(context.on.action("list-controllers"), testing.State())
-
-
-def test_an_action_leaves_the_status_as_it_is(context: Context, workload: Workload):
-    workload.accounts.api_keys.return_value = ["a:b:c"]
-    before = testing.State(unit_status=testing.BlockedStatus("integrate db with postgresql-ha"))
-    out = context.run(context.on.action("get-api-key", params={"username": "x"}), before)
-
-    assert context.action_results == {"api-key": "a:b:c"}
-    assert out.unit_status == before.unit_status
-
-
-def test_list_controllers_has_a_line_each(context: Context, workload: Workload):
-    workload.controllers.listed.return_value = [
-        api.Controller("region", "abc123", "r1", ""),
-        api.Controller("rack", "rack11", "k1", "running"),
-    ]
-    context.run(context.on.action("list-controllers"), testing.State())
-    assert context.action_results == {"regions": "r1 abc123", "racks": "k1 rack11 running"}
 
 
 def test_charm_knows_juju_only():

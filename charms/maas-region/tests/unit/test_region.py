@@ -1,7 +1,6 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
-import json
 import os
 import pwd
 import subprocess
@@ -150,17 +149,6 @@ def test_a_region_forgets_what_it_was_but_keeps_images(machine: Machine):
     assert region.system_id() == region.shared_secret() == ""
     assert not region.CONFIG.exists()
     assert {one.name for one in region.DATA.rglob("*")} == {"certificates", "image-storage"}
-
-
-def test_own_event_loops_make_a_region_healthy():
-    loops = {"r1:pid=12": [["10.0.0.10", 5250]], "r10:pid=7": [["10.0.0.11", 5250]]}
-    text = json.dumps({"eventloops": loops}).encode()
-    assert region.own_event_loops(text, "r1") == ""
-    assert region.own_event_loops(text, "r1.maas") == ""
-    assert "does not list" in region.own_event_loops(text, "r2")
-    assert "does not list" in region.own_event_loops(b'{"eventloops": {}}', "r1")
-    for nonsense in (b"<html>", b"[]", b'{"eventloops": null}', b"{}"):
-        assert "nonsense" in region.own_event_loops(nonsense, "r1")
 
 
 def test_urls_have_ipv6_in_brackets():

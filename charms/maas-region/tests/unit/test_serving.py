@@ -10,6 +10,7 @@ import pytest
 
 import database
 import db_proxy
+import health
 import migration
 import region
 import serving
@@ -38,13 +39,14 @@ class Machine:
         self.region.version.return_value = "1:3.7.3"
         self.region.is_running.return_value = True
         self.region.is_configured.return_value = True
-        self.region.wait_until_healthy.return_value = ""
+        self.wait = mock.MagicMock(return_value="")
         self.states: list[database.State | database.DatabaseError] = [MIGRATED]
         self.jobs = [False]
         self.free = True
         self.start = mock.MagicMock()
         self.proxy = mock.MagicMock()
         monkeypatch.setattr(serving, "region", self.region)
+        monkeypatch.setattr(health, "wait", self.wait)
         monkeypatch.setattr(region, "version", self.region.version)
         monkeypatch.setattr(db_proxy, "ensure", self.proxy)
         monkeypatch.setattr(db_proxy, "primary", lambda: "10.0.0.1:5432")
@@ -147,7 +149,7 @@ def test_no_primary_is_told_from_a_refusal(machine: Machine, monkeypatch: pytest
 
 
 def test_a_region_that_does_not_serve_is_told(machine: Machine):
-    machine.region.wait_until_healthy.return_value = "MAAS answers 502"
+    machine.wait.return_value = "MAAS answers 502"
     outcome = serving.ensure(WISH)
     assert outcome == serving.Outcome(Stage.UNHEALTHY, "MAAS answers 502", CLUSTER)
 

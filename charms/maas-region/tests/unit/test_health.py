@@ -1,0 +1,44 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+import json
+import urllib.error
+from email.message import Message
+
+import pytest
+
+import health
+import local_http
+import region
+
+
+def test_own_event_loops_make_a_region_healthy():
+    loops = {"r1:pid=12": [["10.0.0.10", 5250]], "r10:pid=7": [["10.0.0.11", 5250]]}
+    text = json.dumps({"eventloops": loops}).encode()
+    assert health.own_event_loops(text, "r1") == ""
+    assert health.own_event_loops(text, "r1.maas") == ""
+    assert "does not list" in health.own_event_loops(text, "r2")
+    assert "does not list" in health.own_event_loops(b'{"eventloops": {}}', "r1")
+    for nonsense in (b"<html>", b"[]", b'{"eventloops": null}', b"{}"):
+        assert "nonsense" in health.own_event_loops(nonsense, "r1")
+
+
+def test_an_answer_that_is_no_200_is_told(monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise urllib.error.HTTPError("u", 502, "Bad Gateway", Message(), None)
+
+    monkeypatch.setattr(local_http, "get", refuse)
+    assert health.problem() == "MAAS answers 502"
+
+
+def test_it_waits_a_minute_from_the_start_and_no_longer(monkeypatch: pytest.MonkeyPatch):
+    answers = ["MAAS answers 502", "MAAS answers 502", ""]
+    monkeypatch.setattr(health, "problem", lambda: answers.pop(0))
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr(region, "age_s", lambda: 5.0)
+    assert health.wait() == ""
+
+    answers = ["MAAS answers 502"]
+    monkeypatch.setattr(region, "age_s", lambda: 61.0)
+    assert health.wait() == "MAAS answers 502"
+    assert answers == []
