@@ -131,10 +131,10 @@ class UnitAgent(threading.Thread):
 
     def _has_work(self, model: Model, unit: Unit) -> bool:
         """Tell whether the unit has anything to run or settle."""
-        rng = random.Random(0)
+        rng = random.Random(0)  # noqa: S311 - it shuffles, it keeps no secret
         return bool(
             uniter.is_dead(unit)
-            or unit.resolved == "no-hooks"
+            or uniter.may_skip(unit)
             or _waiting_task(model, unit)
             or uniter.wants_scopes(model, unit)
             or uniter.next_hook(model, unit, time.time(), rng)
@@ -152,7 +152,7 @@ class UnitAgent(threading.Thread):
             if uniter.is_dead(unit):
                 uniter.remove_unit(found, unit.name)
                 return
-            if unit.resolved == "no-hooks":
+            if uniter.may_skip(unit):
                 uniter.finish(found, unit, now, rng)
                 return
             uniter.enter_scopes(found, unit)

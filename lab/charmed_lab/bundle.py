@@ -207,12 +207,11 @@ class Plan:
                 f"expose all endpoints of {name} and allow access from CIDRs 0.0.0.0/0 and ::/0",
                 lambda: self._call("expose", name=name, exposed=True),
             )
-        if notes := app.get("annotations"):
-            if known is None:
-                self.add(
-                    f"set annotations for {name}",
-                    lambda: self._call("annotate", name=name, values=notes),
-                )
+        if known is None and (notes := app.get("annotations")):
+            self.add(
+                f"set annotations for {name}",
+                lambda: self._call("annotate", name=name, values=notes),
+            )
 
     def _new_application(self, name: str, app: dict[str, Any], config: dict[str, Any]) -> None:
         path = self.folder / app["charm"]

@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """The `juju` of the lab: Juju's command line, its texts and its exit codes."""
 
+import importlib
 import json
 import os
 import socket
@@ -184,21 +185,20 @@ def show(line: Line, value: Any, default: str = "yaml", *, text: str | None = No
         sys.stdout.write(printed)
 
 
-def main() -> int:
-    """Run one command."""
-    from . import command_secrets, command_tasks, commands  # noqa: F401 (they register)
+def execute(stage: Stage, args: list[str]) -> int:
+    """Run one command of the line; return its exit code."""
+    for name in ("commands", "command_tasks", "command_secrets"):
+        importlib.import_module(f"charmed_lab.{name}")  # They register what they run.
 
-    args = sys.argv[1:]
     if not args or args[0] in ("help", "--help"):
         print("The lab's juju knows:", *sorted(COMMANDS), sep="\n  ")
         return 0
-    name = args.pop(0)
+    name, *rest = args
     if name not in COMMANDS:
         say(f'ERROR "{name}" is not part of the lab\'s juju. See "juju --help".')
         return 2
     try:
-        line = parse(COMMANDS[name], args)
-        COMMANDS[name].run(Session(Stage.current()), line)
+        COMMANDS[name].run(Session(stage), parse(COMMANDS[name], rest))
     except ClientError as error:
         if error.empty:
             print("{}")
@@ -206,12 +206,18 @@ def main() -> int:
             sys.stdout.flush()
             say(f"ERROR {error}")
         return error.code
-    except StageError as error:
-        say(f"ERROR {error}")
-        return 2
     except BrokenPipeError:
         return 1
     return 0
+
+
+def main() -> int:
+    """Run one command on the stage that LAB_STAGE names."""
+    try:
+        return execute(Stage.current(), sys.argv[1:])
+    except StageError as error:
+        say(f"ERROR {error}")
+        return 2
 
 
 if __name__ == "__main__":

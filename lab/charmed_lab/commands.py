@@ -177,7 +177,7 @@ def _show_model(session: Session, line: Line) -> None:
             user = {"display-name": "admin", "access": access[0], "last-connection": access[1]}
             about |= {
                 "users": {"admin": user},
-                "machines": dict.fromkeys(one["machines"], {}),
+                "machines": {name: {} for name in one["machines"]},
                 "secret-backends": {
                     "internal": {"num-secrets": one["secrets"], "status": "active"}
                 },
@@ -204,13 +204,13 @@ def _destroy_model(session: Session, line: Line) -> None:
         raise ClientError("model destruction: aborted")
     session.call("destroy_model", model=name, force=force and not timeout)
     say("Destroying model\n")
-    began, told = time.monotonic(), ""
+    began, told = time.monotonic(), "never"
     while found := [one for one in session.call("models") if one["name"] == name]:
         left = len(found[0]["applications"])
         text = f", {left} application(s)" if left else ""
-        if text != told or not told:
+        if text != told:
             say(f"Waiting for model to be removed{text}...")
-            told = text or " "
+            told = text
         if timeout and time.monotonic() - began > float(timeout.rstrip("s")):
             session.call("destroy_model", model=name, force=True)
         time.sleep(0.5)

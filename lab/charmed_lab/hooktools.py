@@ -12,7 +12,7 @@ from . import output, ports, uniter
 from .model import DYING, Hook, JujuError, Model, Relation, Scope, Status, Task, Unit
 from .secret_tools import SecretTools
 from .store import Store
-from .toolcall import Call, Usage, parse
+from .toolcall import Call, UsageError, parse
 
 STATUSES = ("maintenance", "blocked", "waiting", "active")
 ACTION_KEY = re.compile(r"[a-z0-9](([a-z0-9-]*)?[a-z0-9])?")
@@ -85,7 +85,7 @@ class Context(SecretTools):
         try:
             call = parse(tool, args, files)
             answer = run(call)
-        except Usage as error:
+        except UsageError as error:
             return 2, "", f"ERROR {error}\n"
         except JujuError as error:
             return 1, "", f"ERROR {error}\n"
@@ -112,11 +112,11 @@ class Context(SecretTools):
         text = call.options.get("relation")
         if text is None:
             if self.hook is None or self.hook.relation is None:
-                raise Usage("no relation id specified")
+                raise UsageError("no relation id specified")
             text = str(self.hook.relation)
         key = text.rpartition(":")[2]
         if key not in self.unit.scopes:
-            raise Usage(f'invalid value "{text}" for option -r: relation not found')
+            raise UsageError(f'invalid value "{text}" for option -r: relation not found')
         return self.model.relations[key], self.unit.scopes[key]
 
     # Relations.
@@ -124,7 +124,7 @@ class Context(SecretTools):
     def _relation_ids(self, call: Call) -> list[str]:
         name = call.words[0] if call.words else self.hook.endpoint if self.hook else ""
         if not name:
-            raise Usage("no endpoint name specified")
+            raise UsageError("no endpoint name specified")
         keys = sorted(self.unit.scopes, key=int)
         found = (self.model.relations[key] for key in keys)
         return [f"{name}:{one.id}" for one in found if one.own(self.app_name).name == name]
@@ -146,7 +146,7 @@ class Context(SecretTools):
         if not owner and here and self.hook:
             owner = self.hook.remote_app if call.flag("app") else self.hook.remote_unit
         if not owner:
-            raise Usage("no unit or application specified")
+            raise UsageError("no unit or application specified")
         if call.flag("app"):
             bag = self._app_bag(relation, owner.partition("/")[0])
         else:
@@ -218,10 +218,10 @@ class Context(SecretTools):
 
     def _status_set(self, call: Call) -> None:
         if not call.words:
-            raise Usage("invalid args, require <status> [message]")
+            raise UsageError("invalid args, require <status> [message]")
         current, message = call.words[0], " ".join(call.words[1:])
         if current not in STATUSES:
-            raise Usage(f'invalid status "{current}", expected one of [{" ".join(STATUSES)}]')
+            raise UsageError(f'invalid status "{current}", expected one of [{" ".join(STATUSES)}]')
         with self.store.change():
             if not call.flag("application"):
                 self.unit.set_workload(current, message, time.time())
@@ -232,13 +232,13 @@ class Context(SecretTools):
 
     def _application_version_set(self, call: Call) -> None:
         if not call.words:
-            raise Usage("no version specified")
+            raise UsageError("no version specified")
         with self.store.change():
             self.model.applications[self.app_name].version = call.words[0]
 
     def _juju_log(self, call: Call) -> None:
         if not call.words:
-            raise Usage("no message specified")
+            raise UsageError("no message specified")
         level = "DEBUG" if call.flag("debug") else call.options.get("log-level", "INFO").upper()
         self.log(level, f"unit.{self.unit_name}.juju-log", " ".join(call.words))
 
@@ -251,7 +251,7 @@ class Context(SecretTools):
 
     def _network_get(self, call: Call) -> Any:
         if not call.words:
-            raise Usage("no arguments specified")
+            raise UsageError("no arguments specified")
         binding = call.words[0]
         if binding != "juju-info" and binding not in self.model.charm_of(self.app_name).endpoints:
             raise JujuError(f'no network config found for binding "{binding}"')
@@ -274,7 +274,7 @@ class Context(SecretTools):
     def _unit_get(self, call: Call) -> str:
         setting = call.words[0] if call.words else ""
         if setting not in ("private-address", "public-address"):
-            raise Usage(f'unknown setting "{setting}"')
+            raise UsageError(f'unknown setting "{setting}"')
         return self.model.machines[self.unit.machine].address
 
     def _ports(self) -> dict[str, list[str]]:
@@ -302,11 +302,11 @@ class Context(SecretTools):
 
     def _port(self, call: Call) -> str:
         if not call.words:
-            raise Usage("no port or range specified")
+            raise UsageError("no port or range specified")
         try:
             return ports.parse(call.words[0])
         except JujuError as error:
-            raise Usage(str(error)) from error
+            raise UsageError(str(error)) from error
 
     def _opened_ports(self, call: Call) -> list[str]:
         found: dict[str, list[str]] = {}
@@ -372,11 +372,11 @@ class Context(SecretTools):
         for word in call.words:
             path, equals, value = word.partition("=")
             if not equals:
-                raise Usage(f'argument "{word}" must be of the form key...=value')
+                raise UsageError(f'argument "{word}" must be of the form key...=value')
             *parents, last = path.split(".")
             for key in (*parents, last):
                 if not ACTION_KEY.fullmatch(key):
-                    raise Usage(
+                    raise UsageError(
                         f'key "{key}" must start and end with lowercase alphanumeric, '
                         "and contain only lowercase alphanumeric and hyphens"
                     )
@@ -412,7 +412,7 @@ class Context(SecretTools):
 
     def _resource_get(self, call: Call) -> None:
         if not call.words:
-            raise Usage("missing required resource name")
+            raise UsageError("missing required resource name")
         raise JujuError("could not download resource: resource not found")
 
     def _storage_list(self, call: Call) -> list[str]:

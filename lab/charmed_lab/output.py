@@ -9,7 +9,6 @@ from typing import Any
 
 import yaml
 
-
 PLAIN = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:timestamp")
 
 

@@ -2,7 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """Port ranges: their texts, their order, and which of them clash on a machine."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from .model import JujuError, Model, Unit
 
@@ -42,6 +42,22 @@ def overlap(one: str, other: str) -> bool:
     protocol, low, high = order(one)
     other_protocol, other_low, other_high = order(other)
     return protocol == other_protocol and low <= other_high and other_low <= high
+
+
+def brief(ranges: Sequence[str]) -> str:
+    """Return sorted ranges in one text, neighbours joined: 80,5250-5270/tcp."""
+    merged: list[tuple[str, int, int]] = []
+    for protocol, low, high in map(order, ranges):
+        if merged and merged[-1][0] == protocol and merged[-1][2] + 1 == low:
+            merged[-1] = (protocol, merged[-1][1], high)
+        else:
+            merged.append((protocol, low, high))
+    by_protocol: dict[str, list[str]] = {}
+    for protocol, low, high in merged:
+        text = str(low) if low == high else f"{low}-{high}"
+        by_protocol.setdefault(protocol, []).append(text)
+    texts = {name: ",".join(found) for name, found in by_protocol.items()}
+    return " ".join("icmp" if name == "icmp" else f"{text}/{name}" for name, text in texts.items())
 
 
 def clash(model: Model, unit: Unit, wanted: Mapping[str, list[str]], new: str) -> str:

@@ -11,7 +11,7 @@ import yaml
 from . import output, secrets
 from .model import JujuError, Model, Relation, Scope, Secret
 from .store import Store
-from .toolcall import Call, Usage
+from .toolcall import Call, UsageError
 
 ALPHABET = "0123456789abcdefghijklmnopqrstuv"
 
@@ -26,20 +26,28 @@ class SecretTools:
 
     store: Store
     unit_name: str
-    model: Model
-    app_name: str
     secret_ops: list[tuple[str, str, dict[str, Any]]]
+
+    @property
+    def model(self) -> Model:
+        """The model as it is now."""
+        raise NotImplementedError
+
+    @property
+    def app_name(self) -> str:
+        """The unit's application."""
+        raise NotImplementedError
 
     def _relation(self, call: Call) -> tuple[Relation, Scope]:
         raise NotImplementedError
 
     def _secret_id(self, call: Call, *, missing: str = "missing secret URI") -> str:
         if not call.words:
-            raise Usage(missing)
+            raise UsageError(missing)
         try:
             return secrets.parse_id(call.words[0])
         except JujuError as error:
-            raise Usage(str(error)) from error
+            raise UsageError(str(error)) from error
 
     def _secret_changes(self, call: Call, words: list[str]) -> dict[str, Any]:
         """Return what a call of secret-add or secret-set asks for."""
@@ -54,17 +62,17 @@ class SecretTools:
             if expire := options.get("expire"):
                 changes["expires"] = secrets.parse_expiry(expire, time.time())
         except JujuError as error:
-            raise Usage(str(error)) from error
+            raise UsageError(str(error)) from error
         changes |= {key: options[key] for key in ("label", "description") if key in options}
         return {**changes, "content": content} if content else changes
 
     def _secret_add(self, call: Call) -> str:
         owner = call.options.get("owner", "application")
         if owner not in ("application", "unit"):
-            raise Usage(f'secret owner "{owner}" not valid')
+            raise UsageError(f'secret owner "{owner}" not valid')
         changes = self._secret_changes(call, call.words)
         if "content" not in changes:
-            raise Usage("missing secret value or filename")
+            raise UsageError("missing secret value or filename")
         changes["owner"] = self.unit_name if owner == "unit" else self.app_name
         if owner == "application" and not self.model.is_leader(self.unit_name):
             raise JujuError("this unit is not the leader")
@@ -92,7 +100,7 @@ class SecretTools:
     def _secret_get(self, call: Call) -> Any:
         label = call.options.get("label", "")
         if not call.words and not label:
-            raise Usage("require either a secret URI or label")
+            raise UsageError("require either a secret URI or label")
         named = self._secret_id(call) if call.words else ""
         content = self._secret_content(named, label, call)
         if len(call.words) > 1:
@@ -138,7 +146,7 @@ class SecretTools:
     def _secret_info_get(self, call: Call) -> dict[str, Any]:
         label = call.options.get("label", "")
         if not call.words and not label:
-            raise Usage("require either a secret URI or label")
+            raise UsageError("require either a secret URI or label")
         named = self._secret_id(call) if call.words else ""
         for verb, known, pending in self.secret_ops:
             if verb == "add" and (known == named or (label and pending.get("label") == label)):

@@ -113,7 +113,7 @@ def _unit(model: Model, unit: Unit) -> dict[str, Any]:
     if _is_lost(model, unit):
         workload = Status("unknown", LOST, workload.since)
         agent = Status("lost", SILENT, agent.since)
-    found = {"workload-status": _status(workload), "juju-status": _status(agent)}
+    found: dict[str, Any] = {"workload-status": _status(workload), "juju-status": _status(agent)}
     if unit.charm:
         found["juju-status"]["version"] = JUJU_VERSION
     if model.is_leader(unit.name):
@@ -190,7 +190,7 @@ def _app_row(name: str, app: dict[str, Any]) -> list[str]:
 def _unit_row(name: str, unit: dict[str, Any]) -> list[str]:
     workload, agent = unit["workload-status"], unit["juju-status"]
     message = workload.get("message", "")
-    opened = ",".join(unit.get("open-ports", []))
+    opened = ports.brief(unit.get("open-ports", []))
     star = "*" if unit.get("leader") else ""
     places = [unit["machine"], unit.get("public-address", ""), opened]
     return [name + star, workload["current"], agent["current"], *places, message]

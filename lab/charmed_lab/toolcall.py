@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import yaml
 
 
-class Usage(Exception):
+class UsageError(Exception):
     """A tool was called wrongly; it exits with 2."""
 
 
@@ -33,7 +33,7 @@ class Call:
         for word in self.words:
             key, equals, value = word.partition("=")
             if not equals or not key:
-                raise Usage(f'expected "key=value", got "{word}"')
+                raise UsageError(f'expected "key=value", got "{word}"')
             found[key] = value
         return found
 
@@ -98,10 +98,10 @@ def parse(tool: str, args: Sequence[str], files: Mapping[str, str]) -> Call:
         name, equals, value = word.lstrip("-").partition("=")
         takes = TAKES.get(tool, {}).get(name, name in VALUES)
         if not takes and name not in FLAGS:
-            raise Usage(f"option provided but not defined: {word.partition('=')[0]}")
+            raise UsageError(f"option provided but not defined: {word.partition('=')[0]}")
         if not equals:
             if takes and not rest:
-                raise Usage(f"option needs an argument: {word}")
+                raise UsageError(f"option needs an argument: {word}")
             value = rest.pop(0) if takes else "true"
         options[{"r": "relation", "l": "log-level"}.get(name, name)] = value
     return Call(options, words, files)

@@ -95,6 +95,11 @@ def _may_retry(model: Model, unit: Unit, now: float) -> bool:
     return bool(model.option(RETRY_HOOKS)) and now >= unit.retry_at
 
 
+def may_skip(unit: Unit) -> bool:
+    """Tell whether the unit's failed event is given up: resolved, or removed by force."""
+    return unit.failed and (unit.resolved == "no-hooks" or (unit.forced and unit.life != ALIVE))
+
+
 def _ordinary_hook(model: Model, unit: Unit, now: float, rng: random.Random) -> Hook | None:
     """Return the event that comes when nothing urgent does."""
     if unit.life != ALIVE:
@@ -223,24 +228,28 @@ def finish(model: Model, unit: Unit, now: float, rng: random.Random) -> None:
         _finish_relation(model, unit, hook)
     elif hook.secret:
         secrets.finish_hook(model, unit, hook, now)
-    elif hook.kind == "install":
-        unit.installed = True
-    elif hook.kind == "leader-elected":
-        unit.elected = True
-    elif hook.kind == "config-changed":
-        unit.config_pending = max(0, unit.config_pending - 1)
-        if not unit.started:
-            unit.queued.append("start")
-    elif hook.kind == "upgrade-charm":
-        unit.config_pending = 1
-    elif hook.kind == "stop":
-        unit.started = False
-    elif hook.kind == "remove":
-        unit.installed = False
+    else:
+        _finish_own(unit, hook.kind)
     if hook.kind in ("start", "update-status"):
         _finish_start(unit, now)
         unit.update_status_at = now + seconds(model.option(UPDATE_STATUS)) * rng.uniform(0.8, 1.2)
     unit.set_agent("idle", "", now)
+
+
+def _finish_own(unit: Unit, kind: str) -> None:
+    """Note what an event of the unit itself changes."""
+    if kind in ("install", "remove"):
+        unit.installed = kind == "install"
+    elif kind == "leader-elected":
+        unit.elected = True
+    elif kind == "config-changed":
+        unit.config_pending = max(0, unit.config_pending - 1)
+        if not unit.started:
+            unit.queued.append("start")
+    elif kind == "upgrade-charm":
+        unit.config_pending = 1
+    elif kind == "stop":
+        unit.started = False
 
 
 def _finish_start(unit: Unit, now: float) -> None:

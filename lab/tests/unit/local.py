@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
-from charmed_lab import daemon, machine_tools
+from charmed_lab import daemon
 from charmed_lab.machines import Completed, MachineError
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 120.0
 DISPATCH = Path(__file__).parent / "probe_dispatch.py"
 METADATA: dict[str, Any] = {
     "name": "probe",
@@ -26,7 +26,11 @@ METADATA: dict[str, Any] = {
     "requires": {"sink": {"interface": "probe"}},
 }
 OPTIONS = {
+    "fail-on": {"type": "string", "default": "", "description": "Fail in the event of this name."},
+    "flag": {"type": "boolean", "default": False, "description": "A bool."},
+    "ratio": {"type": "float", "default": 0.5, "description": "A float."},
     "text": {"type": "string", "default": "hello", "description": "A string."},
+    "token": {"type": "secret", "description": "A secret."},
     "number": {"type": "int", "default": 7, "description": "An int."},
     "unset": {"type": "string", "description": "No default."},
 }
@@ -209,6 +213,3 @@ def start(folder: Path, machines: LocalMachines | None = None, seed: int = 1) ->
     made.runtime.home = str(folder / "state" / "home")
     made.start()
     return Lab(folder, machines, made)
-
-
-__all__ = ["Lab", "LocalMachines", "machine_tools", "pack", "start"]

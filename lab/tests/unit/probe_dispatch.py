@@ -30,21 +30,27 @@ elif HOOK == "actions/fail":
 else:
     text = tool(["config-get", "text"])["out"].strip()
     name = os.environ["JUJU_HOOK_NAME"]
-    if text.startswith(f"fail {name}"):
+    if name == "install":
+        tool(["state-set", "installed=yes"])
+        tool(["open-port", "8080/tcp"])
+    if name == "start":
+        tool(["status-set", "active", "--", "started"])
+    for rid in tool(["relation-ids", "peers"])["out"].split() if name == "config-changed" else ():
+        tool(["relation-set", "-r", rid, f"last={record['unit']} {name}"])
+    if tool(["config-get", "fail-on"])["out"].strip() == name:
         tool(["state-set", "rolled=back"])
         tool(["status-set", "maintenance", "--", "about to fail"])
         code = 1
-    elif text.startswith(f"sleep {name}"):
-        time.sleep(3)
-    elif name == "start":
-        tool(["status-set", "active", "--", "started"])
+    if text == f"sleep {name}":
+        time.sleep(5)
     if text == "write" and name.endswith("-created"):
         rid = os.environ["JUJU_RELATION_ID"]
         tool(["relation-set", "-r", rid, f"from={record['unit']}"])
         if tool(["is-leader"])["out"] == "True\n":
             tool(["relation-set", "-r", rid, "--app", "leader=" + record["unit"]])
-    for argv in json.loads(text) if text.startswith("[") else []:
-        record.setdefault("did", []).append(tool(argv))
+    if text == "write" and name.endswith("-joined"):
+        remote = os.environ["JUJU_REMOTE_UNIT"]
+        record["saw"] = tool(["relation-get", "-", remote])["out"]
 record |= {"began": began, "ended": time.time(), "exit": code}
 with open("RECORDS", "a") as log:
     fcntl.flock(log, fcntl.LOCK_EX)
