@@ -1,12 +1,17 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
-"""Help texts and options that MAAS's commands share."""
+"""The options of maas-region's subcommands, as MAAS describes them."""
 
 import argparse
 import typing
 
+from maas_standin import VERSION, data, local_config
 
-class Formatter(argparse.HelpFormatter):
+DESCRIPTIONS = data.load("region_commands.json")
+LOCAL = "local_config"
+
+
+class _Formatter(argparse.HelpFormatter):
     """Writes `-v {0,1}, --verbosity {0,1}`, which newer Pythons shorten."""
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
@@ -16,70 +21,36 @@ class Formatter(argparse.HelpFormatter):
         return ", ".join(f"{option} {arguments}" for option in action.option_strings)
 
 
-def region_parser(name: str, text: str) -> argparse.ArgumentParser:
-    """Return a parser for a subcommand of maas-region."""
-    return argparse.ArgumentParser(
-        prog=f"maas-region {name}", description=text, formatter_class=Formatter
-    )
-
-
-class _Settings(argparse.Action):
+class _Refuse(argparse.Action):
     """Refuses Django's own options: the stand-in has no Django to hand them to."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: typing.Any) -> None:
         parser.error(f"the stand-in has no {'/'.join(self.option_strings)}")
 
 
-def add_common_arguments(
-    parser: argparse.ArgumentParser, version: str, *, has_checks: bool
-) -> None:
-    """Add the options that every subcommand of maas-region lists last."""
-    parser.add_argument(
-        "--version",
-        action="version",
-        version=version,
-        help="Show program's version number and exit.",
+def parser(name: str) -> argparse.ArgumentParser:
+    """Return the parser of a subcommand."""
+    description = DESCRIPTIONS["commands"][name]
+    found = argparse.ArgumentParser(
+        prog=f"maas-region {name}",
+        description=description["help"],
+        formatter_class=_Formatter,
     )
-    parser.add_argument(
-        "-v",
-        "--verbosity",
-        type=int,
-        choices=[0, 1, 2, 3],
-        action=_Settings,
-        help="Verbosity level; 0=minimal output, 1=normal output, 2=verbose output,"
-        " 3=very verbose output",
-    )
-    parser.add_argument(
-        "--settings",
-        action=_Settings,
-        help='The Python path to a settings module, e.g. "myproject.settings.main". If this'
-        " isn't provided, the DJANGO_SETTINGS_MODULE environment variable will be used.",
-    )
-    parser.add_argument(
-        "--pythonpath",
-        action=_Settings,
-        help='A directory to add to the Python path, e.g. "/home/djangoprojects/myproject".',
-    )
-    flags = [
-        ("--traceback", "Raise on CommandError exceptions."),
-        ("--no-color", "Don't colorize the command output."),
-        ("--force-color", "Force colorization of the command output."),
-    ]
-    if has_checks:
-        flags.append(("--skip-checks", "Skip system checks."))
-    for flag, text in flags:
-        parser.add_argument(flag, action=_Settings, nargs=0, help=text)
+    found.register("action", "refuse", _Refuse)
+    is_local = name.startswith(LOCAL)
+    for option in sorted(local_config.OPTIONS if is_local else [], key=lambda option: option.flag):
+        action = "store" if name == f"{LOCAL}_set" else "store_true"
+        found.add_argument(f"--{option.flag}", action=action, help=option.help)
+    checks = [] if is_local else DESCRIPTIONS["checks"]
+    for *flags, keywords in [*description["arguments"], *DESCRIPTIONS["common"], *checks]:
+        if keywords.get("action") == "version":
+            keywords = {**keywords, "version": VERSION}
+        found.add_argument(*flags, **typing.cast("dict[str, typing.Any]", keywords))
+    return found
 
 
-def region_help(commands: list[str]) -> str:
+def overview() -> str:
     """Return what maas-region says about itself."""
-    lines = ["", "Type 'maas-region help <subcommand>' for help on a specific subcommand.", ""]
-    return "\n".join(
-        [
-            *lines,
-            "Available subcommands:",
-            "",
-            "[maasserver]",
-            *(f"    {name}" for name in sorted(commands)),
-        ]
-    )
+    names = "".join(f"    {name}\n" for name in sorted(DESCRIPTIONS["commands"]))
+    hint = "Type 'maas-region help <subcommand>' for help on a specific subcommand."
+    return f"\n{hint}\n\nAvailable subcommands:\n\n[maasserver]\n{names}"

@@ -88,19 +88,6 @@ def _setup_dns(_: argparse.Namespace) -> None:
     named.set_up()
 
 
-def _get_named_conf(_: argparse.Namespace) -> None:
-    print(f'include "{named.ZONES}";')
-
-
-def _edit_named_options(options: argparse.Namespace) -> None:
-    try:
-        found = named.parse(options.config_path)
-    except named.NamedError as error:
-        raise CommandError(str(error)) from error
-    if not found.is_managed:
-        named.edit(options.config_path, found)
-
-
 def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--region-url",
@@ -128,22 +115,12 @@ def _add_register(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_path(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config-path", default=named.OPTIONS)
-
-
 def _add_nothing(_: argparse.ArgumentParser) -> None:
     pass
 
 
 ACTIONS: dict[str, tuple[typing.Any, typing.Any, str]] = {
     "config": (_config, _add_config, "Update configuration settings."),
-    "edit-named-options": (_edit_named_options, _add_path, "Call `edit_options`."),
-    "get-named-conf": (
-        _get_named_conf,
-        _add_nothing,
-        "Return the named configuration snippet.",
-    ),
     "install-shared-secret": (
         _install_shared_secret,
         _add_nothing,

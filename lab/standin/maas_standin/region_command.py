@@ -14,7 +14,6 @@ import psycopg2
 import yaml
 
 from maas_standin import (
-    VERSION,
     command_line,
     database,
     dbupgrade,
@@ -175,137 +174,14 @@ def _edit_named_options(options: argparse.Namespace) -> None:
         named.edit(options.config_path, found)
 
 
-def _add_createadmin(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--username", help="Username for the new account.")
-    parser.add_argument("--password", help="Force a given password instead of prompting.")
-    parser.add_argument("--email", help="Specifies the email for the admin.")
-    parser.add_argument(
-        "--ssh-import",
-        help="Import SSH keys from Launchpad (lp:user-id) or Github (gh:user-id).",
-    )
-
-
-def _add_apikey(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--username", help="Specifies the username for the admin.")
-    parser.add_argument("--generate", action="store_true", help="Generate a new api key.")
-    parser.add_argument("--delete", help="Delete the supplied api key.")
-    parser.add_argument("--update", help="Update the supplied api key name")
-    parser.add_argument(
-        "--name",
-        dest="api_key_name",
-        help="Name of the token. This argument should be passed to --update or --generate options",
-    )
-    parser.add_argument(
-        "--with-names", action="store_true", help="Display tokens with their names."
-    )
-
-
-def _add_dbupgrade(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--database",
-        default="default",
-        choices=["default"],
-        metavar="DATABASE",
-        help='Nominates a database to synchronize. Defaults to the "default" database.',
-    )
-
-
-def _add_edit_named_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config-path", default=named.OPTIONS, help="Specify the configuration file to edit."
-    )
-    parser.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="Do not edit any configuration; instead, print to stdout the actions that would be"
-        " performed, and/or the new configuration that would be written.",
-    )
-    parser.add_argument(
-        "--force",
-        action="store_true",
-        help="Force the BIND configuration to be written, even if it appears as though nothing"
-        " has changed.",
-    )
-    parser.add_argument(
-        "--migrate-conflicting-options",
-        action="store_true",
-        help="**This option is now deprecated**. It no longer has any effect and it may be"
-        " removed in a future release.",
-    )
-
-
-def _add_values(parser: argparse.ArgumentParser) -> None:
-    for option in sorted(local_config.OPTIONS, key=lambda option: option.flag):
-        parser.add_argument(f"--{option.flag}", help=option.help)
-
-
-def _add_names(parser: argparse.ArgumentParser) -> None:
-    for option in sorted(local_config.OPTIONS, key=lambda option: option.flag):
-        parser.add_argument(f"--{option.flag}", action="store_true", help=option.help)
-
-
-def _add_get(parser: argparse.ArgumentParser) -> None:
-    _add_names(parser)
-    formats = (
-        ("json", "Output as JSON."),
-        ("yaml", "Output as YAML (default)."),
-        (
-            "plain",
-            "Output as plain strings. The names of the configuration settings will not be printed"
-            " and the order is not defined so this is really only useful when obtaining a single"
-            " configuration setting.",
-        ),
-    )
-    for name, text in formats:
-        parser.add_argument(
-            f"--{name}", action="store_const", const=name, dest="format", help=text
-        )
-
-
-class Command(typing.NamedTuple):
-    """One subcommand."""
-
-    run: typing.Callable[[argparse.Namespace], None]
-    add_arguments: typing.Callable[[argparse.ArgumentParser], None]
-    help: str
-    has_checks: bool = True
-
-
-COMMANDS = {
-    "apikey": Command(
-        _apikey,
-        _add_apikey,
-        "Used to manage a user's API keys. Shows existing keys unless --generate or --delete"
-        " is passed.",
-    ),
-    "createadmin": Command(_createadmin, _add_createadmin, "Create a MAAS administrator account."),
-    "dbupgrade": Command(_dbupgrade, _add_dbupgrade, "Upgrades database schema for MAAS regiond."),
-    "edit_named_options": Command(
-        _edit_named_options,
-        _add_edit_named_options,
-        "Edit the named.conf.options file so that it includes the named.conf.options.inside.maas"
-        " file, which contains the 'forwarders' and 'dnssec-validation' settings. A backup of the"
-        " old file will be made with the suffix '.maas-YYYY-MM-DDTHH:MM:SS.mmmmmm'. This program"
-        " must be run as root.",
-    ),
-    "local_config_get": Command(
-        _local_config_get,
-        _add_get,
-        "Get local configuration for the MAAS region controller.",
-        has_checks=False,
-    ),
-    "local_config_reset": Command(
-        _local_config_reset,
-        _add_names,
-        "Reset local configuration for the MAAS region controller.",
-        has_checks=False,
-    ),
-    "local_config_set": Command(
-        _local_config_set,
-        _add_values,
-        "Set local configuration for the MAAS region controller.",
-        has_checks=False,
-    ),
+RUN: dict[str, typing.Callable[[argparse.Namespace], None]] = {
+    "apikey": _apikey,
+    "createadmin": _createadmin,
+    "dbupgrade": _dbupgrade,
+    "edit_named_options": _edit_named_options,
+    "local_config_get": _local_config_get,
+    "local_config_reset": _local_config_reset,
+    "local_config_set": _local_config_set,
 }
 
 
@@ -318,13 +194,9 @@ def _describe(error: psycopg2.Error) -> str:
 
 
 def _run(name: str, arguments: list[str]) -> int:
-    command = COMMANDS[name]
-    parser = command_line.region_parser(name, command.help)
-    command.add_arguments(parser)
-    command_line.add_common_arguments(parser, VERSION, has_checks=command.has_checks)
-    options = parser.parse_args(arguments)
+    options = command_line.parser(name).parse_args(arguments)
     try:
-        command.run(options)
+        RUN[name](options)
     except (CommandError, AlreadyExistingUser) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
@@ -341,11 +213,11 @@ def main() -> int:
         return 1
     name, arguments = (sys.argv[1:] or ["help"])[0], sys.argv[2:]
     if name in ("help", "--help", "-h"):
-        if arguments and arguments[0] in COMMANDS:
+        if arguments and arguments[0] in RUN:
             return _run(arguments[0], ["--help"])
-        print(command_line.region_help(list(COMMANDS)))
+        print(command_line.overview())
         return 0
-    if name not in COMMANDS:
+    if name not in RUN:
         print(f"Unknown command: '{name}'", file=sys.stderr)
         print("Type 'maas-region help' for usage.", file=sys.stderr)
         return 1

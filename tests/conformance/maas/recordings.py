@@ -122,4 +122,6 @@ def _canonical(text: str, path: str) -> str:
     text = re.sub(r"nginx/[\d.]+", "nginx/N", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", "TIME", text)
     text = re.sub(r"given \d+ and now \d+", "given N and now N", text)
+    # Which of the two it is depends on whether the host's resolver is reachable.
+    text = text.replace("Temporary failure in name resolution", "Name or service not known")
     return LOST_DATABASE.sub("(the database is lost)", text)

@@ -153,7 +153,7 @@ def write_variant(world: World, key: str, value: str) -> None:
 
 def stop_database(world: World) -> None:
     """Stop PostgreSQL while the regions run."""
-    world.run("r1", "systemctl stop postgresql")
+    world.run("r1", "systemctl stop postgresql 'postgresql@*.service'")
 
 
 def start_database(world: World) -> None:
@@ -178,7 +178,8 @@ def write_named_options(world: World) -> None:
     """Write BIND's options as they were before MAAS changed them."""
     gateway = world.names()["10.99.0.1"]
     text = NAMED_OPTIONS.replace("ADDRESS", gateway)
-    world.run("r1", f"printf '{text}' >/etc/bind/named.conf.options")
+    path = "/etc/bind/named.conf.options"
+    world.run("r1", f"rm {path}; printf '{text}' >{path}")
 
 
 def write_recorded_conf(world: World) -> None:
