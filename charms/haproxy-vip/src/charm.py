@@ -127,7 +127,7 @@ class HAProxyVIPCharm(ops.CharmBase):
         if not keepalived.configured_peers():
             event.fail("there is no other unit to hold the VIP: run add-unit first")
             return
-        keepalived.set_flag(keepalived.PAUSED, on=True)
+        keepalived.pause(keepalived.configured_vip())
         self._reconcile(event)
 
     def _on_resume(self, event: ops.ActionEvent) -> None:
@@ -154,14 +154,16 @@ class HAProxyVIPCharm(ops.CharmBase):
         ports = self._serve(cfg, backends, network.own_addresses(here))
         keepalived.set_flag(keepalived.MOVING, on=False)
         keepalived.ensure_config(self._group(cfg, place, others))
-        peers.publish(self.model, place.own, [peer.address for peer in others])
         waiting = self._missing(event, cfg, place.own, others)
         if not waiting:
             keepalived.ensure_running()
+        known = [peer.address for peer in others]
+        holder = keepalived.is_vip_holder(cfg.vip)
+        peers.publish(self.model, place.own, known, is_vip_holder=holder)
         self.unit.set_ports(*ports)
         if self.unit.is_leader():
             self.api.publish(maas_api.RequirerAppData(vip=cfg.vip, url=cfg.url))
-        return self._status(cfg, waiting)
+        return self._status(cfg, waiting, is_vip_holder=holder)
 
     def _idle(self, own: str) -> None:
         """Serve nothing: there is no VIP."""
@@ -235,7 +237,9 @@ class HAProxyVIPCharm(ops.CharmBase):
             return "the other units' addresses"
         return ""
 
-    def _status(self, cfg: config.Config, waiting: str) -> list[ops.StatusBase]:
+    def _status(
+        self, cfg: config.Config, waiting: str, *, is_vip_holder: bool
+    ) -> list[ops.StatusBase]:
         """Return what is to be fixed, worst first, or how this unit serves."""
         if self.api.problems:
             return [ops.BlockedStatus(f"nothing was changed: {self.api.problems[0]}")]
@@ -251,8 +255,7 @@ class HAProxyVIPCharm(ops.CharmBase):
         up = sum(server.is_up for server in servers)
         if not up:
             return [ops.WaitingStatus(f"none of {len(servers)} regions answers its health check")]
-        holder = keepalived.is_vip_holder(cfg.vip)
-        role = "VIP holder" if holder else f"standby for {cfg.vip}"
+        role = "VIP holder" if is_vip_holder else f"standby for {cfg.vip}"
         return [ops.ActiveStatus(f"{role}, {up}/{len(servers)} regions up")]
 
     def _own_address(self, vip: str) -> str:

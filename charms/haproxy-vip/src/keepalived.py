@@ -203,6 +203,14 @@ def remove() -> None:
         files.ensure_absent(flag)
 
 
+def pause(vip: str) -> None:
+    """Let the VIP go for good; returns once it is gone, as it is within milliseconds."""
+    set_flag(PAUSED, on=True)
+    deadline = time.monotonic() + TAKEOVER_MARGIN_S
+    while is_vip_holder(vip) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
 def move_vip(vip: str, is_taken: Callable[[], bool]) -> bool:
     """Let the VIP go until another unit has it; returns whether one took it."""
     found = re.search(r"advert_int (\S+)", CONFIG.read_text())

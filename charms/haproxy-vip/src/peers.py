@@ -4,7 +4,8 @@
 """What the units of haproxy-vip tell each other: addresses, and whom they advertise to.
 
 A unit's keepalived may start only once the others send it their advertisements, or two units
-would hold the VIP. So each unit publishes the addresses that its keepalived knows.
+would hold the VIP. So each unit publishes the addresses that its keepalived knows. It also says
+whether it held the VIP when it last looked: a change wakes the others, who then look themselves.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,10 +48,16 @@ def others(model: ops.Model) -> list[Peer]:
     return found
 
 
-def publish(model: ops.Model, address: str, known: Sequence[str]) -> None:
+def publish(
+    model: ops.Model, address: str, known: Sequence[str], *, is_vip_holder: bool = False
+) -> None:
     """Write this unit's databag."""
     if relation := model.get_relation(PEERS):
-        values = {"address": address, "peers": databag.dump(list(known)) if known else ""}
+        values = {
+            "address": address,
+            "peers": databag.dump(list(known)) if known else "",
+            "vip-holder": "true" if is_vip_holder else "",
+        }
         databag.write(relation.data[model.unit], values)
 
 

@@ -39,6 +39,7 @@ class Machine:
         self.flags: set[str] = set()
         self.keepalived.is_set.side_effect = lambda flag: flag.name in self.flags
         self.keepalived.set_flag.side_effect = self.set_flag
+        self.keepalived.pause.side_effect = lambda _: self.flags.add("paused")
         self.keepalived.is_running.return_value = False
         self.keepalived.configured_vip.return_value = VIP
         self.keepalived.configured_peers.return_value = ["10.0.0.12"]
@@ -341,6 +342,14 @@ def test_stopping_lets_the_vip_go_first(ctx: Any, machine: Machine):
     run(ctx, state(), ctx.on.remove())
     machine.keepalived.remove.assert_called_once_with()
     machine.haproxy.ensure_idle.assert_called_once_with()
+
+
+def test_a_moved_vip_wakes_the_others(ctx: Any, machine: Machine):
+    after = run(ctx, state())
+    assert after.get_relations("peers")[0].local_unit_data["vip-holder"] == "true"
+    machine.keepalived.is_vip_holder.return_value = False
+    after = run(ctx, after)
+    assert "vip-holder" not in after.get_relations("peers")[0].local_unit_data
 
 
 def test_show_vip(ctx: Any, machine: Machine):

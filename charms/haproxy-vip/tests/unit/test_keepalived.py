@@ -146,3 +146,14 @@ def test_moving_waits_for_another_unit_and_always_ends(
     assert keepalived.move_vip("10.0.0.100", is_taken) == moved
     assert all(seen)
     assert not keepalived.is_set(keepalived.MOVING)
+
+
+def test_pausing_waits_until_the_vip_is_gone(
+    machine: Path, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+):
+    keepalived.ensure_config(GROUP)
+    holds = [True, True, False]
+    monkeypatch.setattr(keepalived, "is_vip_holder", lambda _: holds.pop(0))
+    keepalived.pause("10.0.0.100")
+    assert not holds
+    assert keepalived.is_set(keepalived.PAUSED)
