@@ -89,6 +89,11 @@ class Actions(ops.Object):
         heir = cluster.successor(members, wanted)
         if not heir:
             raise RefusedError(f"{to or 'no other unit'} is not a healthy replica: see its status")
+        if heir.role != "sync_standby":
+            raise RefusedError(
+                f"{units[heir.name]} is not the synchronous replica, which alone has every row: "
+                "leave out `to` to switch over to that one"
+            )
         member.client(spec).switchover(primary.name, heir.name)
         return {"primary": units[heir.name], "address": heir.host}
 

@@ -19,6 +19,7 @@ from typing import Any
 import cluster
 import etcd
 import etcdctl
+import handover
 import paths
 import patroni
 import pgdata
@@ -26,7 +27,7 @@ import postgresql
 import rest
 import systemd
 import tls
-from charmed_maas import files
+from charmed_maas import commands, files
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,6 @@ TIMER = "postgresql-ha-reconcile.timer"
 TIMER_SERVICE = "postgresql-ha-reconcile.service"
 AGENTS = Path("/var/lib/juju/agents")
 START_TIMEOUT_S = 50.0
-HAND_OVER_TIMEOUT_S = 60.0
 
 
 class MemberError(Exception):
@@ -140,7 +140,7 @@ def leave(spec: cluster.Spec) -> None:
         data = pgdata.path(spec.scope)
         went_on: list[str] = []
         if patroni.is_running():
-            went_on = _hand_over(spec)
+            went_on = handover.hand_over(spec, client(spec))
         _stop(data)
         with contextlib.suppress(etcdctl.EtcdError):
             if etcd.is_initialised() and not etcdctl.remove_member(spec.me, spec.peers):
@@ -170,7 +170,12 @@ def adopt(spec: cluster.Spec, copy: pgdata.Copy, *, strict: bool) -> None:
             raise MemberError(
                 f"PostgreSQL did not start on {data}: see journalctl -u {patroni.SERVICE}"
             )
-        postgresql.set_passwords(patroni.passwords(spec.keys))
+        # Patroni holds the lock a little before PostgreSQL has left its recovery.
+        rest.wait(postgresql.is_writable, START_TIMEOUT_S)
+        try:
+            postgresql.set_passwords(patroni.passwords(spec.keys))
+        except commands.CommandError as error:
+            raise MemberError(f"the members' passwords cannot be set: {error}") from error
         _ensure_timer()
 
 
@@ -184,39 +189,6 @@ def reinitialise(spec: cluster.Spec) -> str:
         if not rest.wait(lambda: is_serving(spec), START_TIMEOUT_S):
             logger.info("the copy from the primary takes longer")
         return str(moved or "")
-
-
-def _hand_over(spec: cluster.Spec) -> list[str]:
-    """Give primary and only vote to others; returns the names of the members that go on."""
-    api = client(spec)
-    try:
-        members = api.members()
-        primary = cluster.primary(members)
-        is_primary = bool(primary and primary.name == spec.me.member_name)
-        heir = cluster.successor(members, [unit.member_name for unit in spec.peers])
-        if not heir:
-            if is_primary and len(members) > 1:
-                api.patch_config({"pause": True})
-            return []
-        _hand_over_vote(spec, next(one for one in spec.peers if one.member_name == heir.name))
-        if is_primary:
-            api.switchover(spec.me.member_name, heir.name)
-    except (rest.RestError, etcdctl.EtcdError) as error:
-        logger.warning("leaves without handing over: %s", error)
-        return []
-    names = [one.name for one in members if one.is_running]
-    return [unit.name for unit in spec.peers if unit.member_name in names]
-
-
-def _hand_over_vote(spec: cluster.Spec, heir: cluster.Unit) -> None:
-    """Make the heir a voter if this unit has the only vote.
-
-    The machine may vanish with the end of the hook, so that this waits for the heir's timer.
-    """
-    voting = [one for one in etcdctl.members([spec.me]) if not one.is_learner]
-    alone = len(voting) == 1 and cluster.owner(voting[0], [spec.me])
-    if alone and not etcd.hand_over(spec.me, heir, HAND_OVER_TIMEOUT_S):
-        logger.warning("%s did not become a voter in time", heir.name)
 
 
 def _converge(spec: cluster.Spec) -> str:

@@ -143,8 +143,15 @@ def set_passwords(passwords: dict[str, str]) -> None:
         f"ALTER ROLE \"{name}\" PASSWORD '{scram_verifier(password, os.urandom(16))}';\n"
         for name, password in sorted(passwords.items())
     )
-    argv = ["/usr/bin/psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", "postgres"]
-    commands.run(argv, stdin=text, user="postgres", env={"LC_ALL": "C.UTF-8"})
+    _psql(text)
+
+
+def is_writable() -> bool:
+    """Tell whether this unit's PostgreSQL takes writes."""
+    try:
+        return _psql("SELECT pg_is_in_recovery();") == "f"
+    except commands.CommandError:
+        return False
 
 
 def scram_verifier(password: str, salt: bytes) -> str:
@@ -163,6 +170,12 @@ def is_password(password: str, verifier: str) -> bool:
         return False
     salt = base64.b64decode(found.group(1))
     return hmac.compare_digest(verifier, scram_verifier(password, salt))
+
+
+def _psql(text: str) -> str:
+    argv = ["/usr/bin/psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", "postgres"]
+    done = commands.run(argv, stdin=text, user="postgres", env={"LC_ALL": "C.UTF-8"})
+    return done.stdout.strip()
 
 
 def _ensure_role(connection: Any, name: str, password: str) -> bool:

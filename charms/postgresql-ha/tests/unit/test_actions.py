@@ -44,8 +44,9 @@ def test_switchover_goes_to_the_synchronous_replica_by_itself(
 ):
     ctx.run(ctx.on.action("switchover"), model.state())
     machine.api.switchover.assert_called_once_with("postgresql-ha-0", "postgresql-ha-1")
-    ctx.run(ctx.on.action("switchover", params={"to": "postgresql-ha/2"}), model.state())
-    machine.api.switchover.assert_called_with("postgresql-ha-0", "postgresql-ha-2")
+    machine.api.switchover.reset_mock()
+    ctx.run(ctx.on.action("switchover", params={"to": "postgresql-ha/1"}), model.state())
+    machine.api.switchover.assert_called_once_with("postgresql-ha-0", "postgresql-ha-1")
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,7 @@ def test_switchover_goes_to_the_synchronous_replica_by_itself(
         ("postgresql-ha/0", "is the primary already"),
         ("postgresql-ha/7", "is not a unit of this application"),
         ("7", "is not a unit of this application"),
+        ("postgresql-ha/2", "is not the synchronous replica"),
     ],
 )
 def test_switchover_refuses(ctx: Context, model: Model, machine: Machine, to: str, reason: str):

@@ -3,6 +3,7 @@
 
 """How a member leaves, goes on and starts over, with the daemons replaced."""
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ import pytest
 import cluster
 import etcd
 import etcdctl
+import handover
 import member
 import patroni
 import pgdata
@@ -29,6 +31,7 @@ ALONE = cluster.Spec(A, (), "postgresql-ha", KEYS)
 LEADER = cluster.Member("postgresql-ha-0", A.address, 5432, "leader", "running")
 SYNC = cluster.Member("postgresql-ha-1", B.address, 5432, "sync_standby", "streaming")
 REPLICA = cluster.Member("postgresql-ha-2", C.address, 5432, "replica", "streaming")
+HEIR = dataclasses.replace(REPLICA, role="sync_standby")
 VOTER = cluster.EtcdMember(1, A.member_name, A.peer_url)
 
 
@@ -43,7 +46,9 @@ class World:
                 kind = getattr(module, name)
                 if isinstance(kind, type) and issubclass(kind, Exception):
                     setattr(mock, name, kind)
-            stack.enter_context(patch.object(member, module.__name__, mock))
+            for user in (member, handover):
+                if hasattr(user, module.__name__):
+                    stack.enter_context(patch.object(user, module.__name__, mock))
             self.calls.attach_mock(mock, module.__name__)
         self.api = create_autospec(rest.Client, instance=True)
         stack.enter_context(patch.object(member, "client", lambda _spec: self.api))
@@ -106,6 +111,14 @@ def test_a_departing_replica_pauses_nothing(world: World):
     ]
     member.leave(ALONE)
     world.api.patch_config.assert_not_called()
+
+
+def test_a_departing_primary_waits_for_an_heir_that_has_every_row(world: World):
+    world.api.members.side_effect = [[LEADER, REPLICA], [LEADER, REPLICA], [LEADER, HEIR]]
+    with patch.object(handover.time, "sleep"):
+        member.leave(cluster.Spec(A, (C,), "postgresql-ha", KEYS))
+    assert world.api.members.call_count == 3
+    world.api.switchover.assert_called_once_with("postgresql-ha-0", "postgresql-ha-2")
 
 
 def test_a_failed_switchover_does_not_keep_a_unit_from_leaving(world: World):
