@@ -74,6 +74,12 @@ def run(stage: Stage, *arguments: str, otherwise: str, cwd: Path | None = None) 
     return console.run(argv, otherwise=otherwise, env=environment(stage), cwd=cwd)
 
 
+def models(stage: Stage) -> list[str]:
+    """Return the short names of the models."""
+    output = run(stage, "models", "--format", "json", otherwise="juju models failed")
+    return [model["short-name"] for model in json.loads(output)["models"]]
+
+
 def status(stage: Stage) -> dict[str, Any]:
     """Return what `juju status` says of the current model."""
     output = run(stage, "status", "--format", "json", otherwise="juju status failed")

@@ -3,7 +3,7 @@
 """From a bare machine to the bundle with every unit active: `lab/up`."""
 
 import argparse
-import hashlib
+import functools
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -78,21 +78,30 @@ def place(stage: Stage, charms: dict[str, Path]) -> None:
 
 
 def deploy(stage: Stage, charms: dict[str, Path]) -> None:
-    """Deploy the bundle; one that is deployed from these charms is left as it is."""
-    parts = [*sorted(map(str, charms.values())), overlay(stage)]
-    parts.append((pack.REPOSITORY / "bundle.yaml").read_text())
-    wanted = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    """Deploy the bundle; of one that is deployed, refresh the applications whose charm changed.
+
+    Juju 4.0 refuses to deploy a bundle again whose applications have options.
+    """
     mark = stage.state / "deployed"
-    if mark.exists() and mark.read_text() == wanted:
+    before = dict(line.split() for line in mark.read_text().splitlines()) if mark.exists() else {}
+    wanted = {charm: path.name for charm, path in charms.items()}
+    if before == wanted:
         return
-    with console.step("deploying bundle.yaml"):
-        place(stage, charms)
-        models = juju.run(stage, "models", "--format", "json", otherwise="juju models failed")
-        if f'"{MODEL}"' not in models and f"/{MODEL}" not in models:
-            juju.run(stage, "add-model", MODEL, otherwise="the model cannot be made")
-        argv = ["deploy", "./bundle.yaml", "--overlay", "overlay.yaml"]
-        juju.run(stage, *argv, otherwise="the bundle cannot be deployed", cwd=stage.bundle)
-        mark.write_text(wanted)
+    place(stage, charms)
+    run = functools.partial(juju.run, stage, cwd=stage.bundle)
+    if not before:
+        with console.step("deploying bundle.yaml"):
+            if MODEL not in juju.models(stage):
+                run("add-model", MODEL, otherwise="the model cannot be made")
+            argv = ["deploy", "./bundle.yaml", "--overlay", "overlay.yaml"]
+            run(*argv, otherwise="the bundle cannot be deployed")
+    deployed = juju.status(stage).get("applications", {})
+    for charm in sorted(before):
+        if charm in deployed and before[charm] != wanted.get(charm):
+            with console.step(f"refreshing {charm}"):
+                path = f"./charms/{charm}/{charm}{pack.SUFFIX}"
+                run("refresh", charm, "--path", path, otherwise=f"{charm} cannot be refreshed")
+    mark.write_text("".join(f"{charm} {name}\n" for charm, name in sorted(wanted.items())))
 
 
 def power_on(stage: Stage) -> None:
