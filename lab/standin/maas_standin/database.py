@@ -6,6 +6,7 @@ import collections.abc
 import contextlib
 import itertools
 import logging
+import os
 import queue
 import select
 import threading
@@ -148,6 +149,7 @@ def _retry(
             connection.rollback()
             if attempt == ATTEMPTS:
                 raise
+            time.sleep(attempt * (0.01 + os.getpid() % 7 / 500))  # Not in step with the other.
         except BaseException:
             if not connection.closed:
                 connection.rollback()

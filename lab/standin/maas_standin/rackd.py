@@ -60,7 +60,7 @@ def find_regions() -> EventLoops:
 
 def _save_state(loops: EventLoops) -> None:
     """Keep the regions' own URLs for a start at which no given URL works."""
-    addresses = sorted({address for ends in loops.values() for address, _ in ends})
+    addresses = sorted({ends[0][0] for ends in loops.values() if ends})
     text = "".join(f"http://{address}:5240/MAAS\n" for address in addresses)
     if host.read(STATE) != text.strip():
         local_config.write_atomically(str(STATE), text, 0o644)

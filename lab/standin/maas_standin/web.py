@@ -114,6 +114,8 @@ class Application:
             return Response(str(error), 500, TEXT + UTF8, is_error=True)
 
     def _dispatch(self, request: Request) -> Response:
+        # Every request of MAAS's reads its settings, so none is answered without a database.
+        database.get_setting(request.cursor, "maas_url")
         if handler := self._plain.get(request.path):
             return handler(request)
         if not request.path.startswith("/MAAS/api/"):

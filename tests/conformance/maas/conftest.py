@@ -13,7 +13,7 @@ from charmed_lab import apt_repo
 from charmed_lab.machines import Machines
 from charmed_lab.stage import Stage
 
-PACKAGES = "maas-region-api maas-rack-controller"
+PACKAGES = {"r": "maas-region-api maas-dns", "k": "maas-rack-controller"}
 SOURCE = "echo 'deb [trusted=yes] file:/srv/lab-apt ./' >/etc/apt/sources.list.d/maas.list"
 INSTALL = "DEBIAN_FRONTEND=noninteractive apt-get install -y -q -o Dpkg::Use-Pty=0"
 # Where PostgreSQL was recorded it had no TLS, which changes the wording of its failures.
@@ -24,18 +24,20 @@ DATABASE = (
 )
 
 
-def _set_up(machines: Machines, number: str) -> None:
+def _set_up(machines: Machines, host: str) -> None:
+    """Bring up one machine with the packages of its part, which it has in both worlds."""
+    number = RECORDED.machines[host]
     machines.create(number)
     commands = [
         SOURCE,
         "apt-get update -q -o Dir::Etc::sourcelist=sources.list.d/maas.list"
         " -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0",
-        f"{INSTALL} {PACKAGES}",
+        f"{INSTALL} {PACKAGES[host[0]]}",
     ]
-    if number == RECORDED.machines["r1"] or number == OTHER.machines["r1"]:
+    if host == "r1":
         commands += [f"{INSTALL} postgresql", DATABASE]
     for command in commands:
-        done = machines.exec(number, ["sh", "-c", command], timeout_s=300)
+        done = machines.exec(number, ["sh", "-c", command], timeout_s=600)
         assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
 
 
@@ -45,13 +47,12 @@ def machines() -> Iterator[Machines]:
     stage = Stage.current()
     apt_repo.ensure(stage)
     machines = Machines(stage)
-    numbers = sorted(RECORDED.machines.values())
     try:
         with ThreadPoolExecutor(2) as executor:
-            list(executor.map(lambda number: _set_up(machines, number), numbers))
+            list(executor.map(lambda host: _set_up(machines, host), RECORDED.machines))
         yield machines
     finally:
-        for number in numbers:
+        for number in RECORDED.machines.values():
             machines.delete(number)
 
 

@@ -51,7 +51,7 @@ RECORDED = Cast(
 )
 OTHER = Cast(
     hosts={"r1": "south", "r2": "north-2", "k1": "east", "k2": "west"},
-    machines={"r1": "32", "r2": "31", "k1": "14", "k2": "13"},
+    machines={"r1": "31", "r2": "32", "k1": "14", "k2": "13"},
     database="othermaas",
     password="Another1",
     admin="operator",
