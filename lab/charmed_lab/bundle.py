@@ -313,7 +313,7 @@ class Plan:
             if name not in order:
                 order.append(name)
 
-        for name in sorted(apps, key=lambda one: (_is_placed_with(apps[one]), one)):
+        for name in sorted(apps):
             visit(name, ())
         return order
 
@@ -352,10 +352,6 @@ class Plan:
         if beside < len(where):
             return where[beside], f" to satisfy [{to}]"
         return "", ""
-
-
-def _is_placed_with(app: dict[str, Any]) -> bool:
-    return any(not str(one).isdecimal() and one != "new" for one in app.get("to", []))
 
 
 def _by_number(item: tuple[str, Any]) -> int:

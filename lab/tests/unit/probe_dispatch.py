@@ -42,7 +42,7 @@ else:
         tool(["status-set", "maintenance", "--", "about to fail"])
         code = 1
     if text == f"sleep {name}":
-        time.sleep(5)
+        time.sleep(60)
     if text == "write" and name.endswith("-created"):
         rid = os.environ["JUJU_RELATION_ID"]
         tool(["relation-set", "-r", rid, f"from={record['unit']}"])
