@@ -78,6 +78,7 @@ class PostgreSQLHACharm(ops.CharmBase):
             member.bootstrap(spec, strict=self.strict)
         elif spec and cluster.step(view) is cluster.Step.RUN:
             part = member.run(spec, app.cluster_id, strict=self.strict)
+            self.db.publish_admitted()
         self._publish(app, part)
         if spec and self.unit.is_leader():
             self._lead(spec)

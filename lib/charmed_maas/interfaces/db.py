@@ -11,6 +11,8 @@ a Juju secret with username and password, granted to the relation.
 Extra, optional fields of the provider's, which let the requirer's local proxy follow a failover
 with no relation event: `members` (every member's endpoint), `health-port` (Patroni's REST API:
 `OPTIONS /primary` is 200 on the primary only) and `health-ca` (the CA that signs it).
+Each provider unit writes `admitted` into its unit databag: the addresses from which it takes
+connections now. A requirer's unit that was refused is so woken when it no longer is.
 The field `data` of the original library is a cache of its own that nobody else may read.
 """
 
@@ -135,6 +137,12 @@ class DatabaseProvider(Endpoint):
     def publish(self, relation: ops.Relation, data: ProviderAppData) -> None:
         """Write the application databag of one relation; only the leader may."""
         self.write(relation, self.model.app, data.to_databag())
+
+    def publish_admitted(self) -> None:
+        """Tell each relation's units that this unit now takes connections from their addresses."""
+        for request in self.requests():
+            admitted = databag.dump(list(request.addresses))
+            self.write(request.relation, self.model.unit, {"admitted": admitted})
 
     def _unit_addresses(self, relation: ops.Relation) -> tuple[str, ...]:
         units = {unit.name: unit for unit in relation.units}

@@ -115,3 +115,29 @@ def test_requirer_reports_nonsense_and_does_not_obey_it():
     charm, _ = _run({"endpoints": "10.0.0.1:5432,evil", "secret-user": "secret:x"}, [])
     assert charm.seen[-1] is None
     assert charm.database.problems == ["remote sent endpoints: 'evil' is not address:port"]
+
+
+class Database(ops.CharmBase):
+    def __init__(self, framework: ops.Framework) -> None:
+        super().__init__(framework)
+        self.db = db.DatabaseProvider(self, "db")
+        framework.observe(self.db.on.changed, self._on_changed)
+
+    def _on_changed(self, _: ops.EventBase) -> None:
+        self.db.publish_admitted()
+
+
+def test_a_provider_unit_tells_whom_it_admits():
+    meta = {"name": "database", "provides": {"db": {"interface": "postgresql_client"}}}
+    context = testing.Context(Database, meta=meta)
+    relation = testing.Relation(
+        "db",
+        remote_app_data={"database": "maasdb"},
+        remote_units_data={
+            2: {"ingress-address": "10.0.0.2"},
+            10: {"ingress-address": "10.0.0.10"},
+        },
+    )
+    event = context.on.relation_changed(relation, remote_unit=2)
+    out = context.run(event, testing.State(relations=[relation]))
+    assert out.get_relation(relation.id).local_unit_data["admitted"] == '["10.0.0.2","10.0.0.10"]'
