@@ -45,7 +45,9 @@ def run_lab(stage: Stage, stories: Sequence[Sequence[str]]) -> Count:
         juju.run(stage, "add-model", up.MODEL, otherwise="the model cannot be made")
         for arguments in stories:
             console.say(f"telling {arguments[0]}")
-            total += checks.pytest("-s", "--durations=0", *arguments, env=_environment(stage))
+            total += checks.pytest(
+                "-s", "--durations=15", "--durations-min=1", *arguments, env=_environment(stage)
+            )
             if total.failed and DEPLOY in arguments:
                 console.say("the bundle did not come up: the other stories are not told")
                 break
