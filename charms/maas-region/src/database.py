@@ -146,5 +146,6 @@ def _migrating_unit(connection: "Connection") -> str:
 
 
 def _first_line(error: psycopg2.Error) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    """Return the server's own words, without how libpq came to them."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rpartition("FATAL:  ")[2][:200]
