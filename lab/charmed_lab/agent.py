@@ -12,14 +12,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from . import actions, machine_tools, uniter
+from . import actions, environment, machine_tools, uniter
 from .hooktools import NAMES, Context
 from .machines import Completed, MachineError
-from .model import JUJU_VERSION, Hook, JujuError, Machine, Model, Task, Unit
+from .model import Hook, JujuError, Model, Task, Unit
 from .store import Store
 
 logger = logging.getLogger(__name__)
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What a shell reports for SIGKILL and SIGTERM: such a hook is run again, it has not failed.
 KILLED = (137, 143, -9, -15)
 IDLE_S = 1.0
@@ -82,11 +81,6 @@ class Runtime:
         """Return the lock that lets one dispatch at a time run on a machine."""
         with self.store.look():
             return self._locks.setdefault(slot, threading.Lock())
-
-
-def tag(unit: str) -> str:
-    """Return a unit's name as paths have it."""
-    return "unit-" + unit.replace("/", "-")
 
 
 class UnitAgent(threading.Thread):
@@ -178,7 +172,9 @@ class UnitAgent(threading.Thread):
         if hook.kind in ("install", "upgrade-charm"):
             self._unpack(slot)
         context = Context(self._store, self._model_name, self._unit_name, hook=hook)
-        done = self._dispatch(slot, context, hook.context, f"hooks/{hook.name}", _hook_env(hook))
+        done = self._dispatch(
+            slot, context, hook.context, f"hooks/{hook.name}", environment.of_hook(hook)
+        )
         for text, level in ((done.stdout, "DEBUG"), (done.stderr, "WARNING")):
             for line in text.decode(errors="replace").splitlines():
                 context.log(level, f"unit.{self._unit_name}.{hook.name}", line)
@@ -224,9 +220,7 @@ class UnitAgent(threading.Thread):
         self, slot: str, context: Context, context_id: str, path: str, extra: dict[str, str]
     ) -> Completed:
         with self._store.look():
-            model, unit = context.model, context.unit
-            machine = model.machines[unit.machine]
-            env = self._environment(model, unit, machine, context_id) | extra
+            env = self._environment(context, context_id) | extra
         env["JUJU_DISPATCH_PATH"] = path
         return self._exec(slot, context, context_id, [f"{env['CHARM_DIR']}/dispatch"], env)
 
@@ -240,48 +234,11 @@ class UnitAgent(threading.Thread):
         finally:
             del self._runtime.contexts[context_id]
 
-    def _environment(
-        self, model: Model, unit: Unit, machine: Machine, context_id: str
-    ) -> dict[str, str]:
-        """Return what every event's environment has: nothing else is in it."""
-        home = self._runtime.home
-        charm, tools = f"{home}/agents/{tag(unit.name)}/charm", f"{home}/tools/{tag(unit.name)}"
-        env = {
-            "APT_LISTCHANGES_FRONTEND": "none",
-            "CHARM_DIR": charm,
-            "CLOUD_API_VERSION": "",
-            "DEBIAN_FRONTEND": "noninteractive",
-            "JUJU_AGENT_SOCKET_ADDRESS": f"{home}/agents/{tag(unit.name)}/agent.socket",
-            "JUJU_AGENT_SOCKET_NETWORK": "unix",
-            "JUJU_API_ADDRESSES": f"{self._runtime.gateway}:17070",
-            "JUJU_AVAILABILITY_ZONE": "",
-            "JUJU_CHARM_DIR": charm,
-            "JUJU_CHARM_FTP_PROXY": "",
-            "JUJU_CHARM_HTTPS_PROXY": model.option("juju-https-proxy"),
-            "JUJU_CHARM_HTTP_PROXY": model.option("juju-http-proxy"),
-            "JUJU_CHARM_NO_PROXY": model.option("juju-no-proxy"),
-            "JUJU_CHARM_TRACE_CONFIG_CA_CERT": "",
-            "JUJU_CHARM_TRACE_CONFIG_GRPC": "",
-            "JUJU_CHARM_TRACE_CONFIG_HTTP": "",
-            "JUJU_CONTEXT_ID": context_id,
-            "JUJU_HOOK_NAME": "",
-            "JUJU_MACHINE_ID": machine.number,
-            "JUJU_MODEL_NAME": model.name,
-            "JUJU_MODEL_UUID": model.uuid,
-            "JUJU_PRINCIPAL_UNIT": "",
-            "JUJU_UNIT_NAME": unit.name,
-            "JUJU_VERSION": JUJU_VERSION,
-            "LANG": "C.UTF-8",
-            "PATH": f"{tools}:{PATH}",
-            "TERM": "tmux-256color",
-        }
-        for name in ("http-proxy", "https-proxy"):
-            if value := model.option(name):
-                env |= dict.fromkeys(
-                    (name.replace("-", "_"), name.replace("-", "_").upper()), value
-                )
-                env |= dict.fromkeys(("no_proxy", "NO_PROXY"), model.option("no-proxy"))
-        return env
+    def _environment(self, context: Context, context_id: str) -> dict[str, str]:
+        runtime = self._runtime
+        return environment.base(
+            runtime.home, runtime.gateway, context.model, context.unit, context_id
+        )
 
     def _unpack(self, slot: str) -> None:
         """Put the application's charm into the unit's directory, and its tools beside."""
@@ -290,7 +247,7 @@ class UnitAgent(threading.Thread):
             charm = model.charm_of(self._unit_name.partition("/")[0])
             if model.units[self._unit_name].charm == charm.url:
                 return
-        home, name = self._runtime.home, tag(self._unit_name)
+        home, name = self._runtime.home, environment.tag(self._unit_name)
         archive = f"{home}/lab/charms/{charm.archive}"
         places = [archive, f"{home}/agents/{name}", f"{home}/tools/{name}", f"{home}/lab/jujuc"]
         argv = ["python3", "-c", machine_tools.UNPACK, *places, charm.url, *NAMES]
@@ -342,9 +299,7 @@ class UnitAgent(threading.Thread):
         self, slot: str, context: Context, task: Task, extra: dict[str, str]
     ) -> Completed:
         with self._store.look():
-            model, unit = context.model, context.unit
-            machine = model.machines[unit.machine]
-            env = self._environment(model, unit, machine, task.context) | extra
+            env = self._environment(context, task.context) | extra
         argv = ["/bin/bash", "-c", task.parameters["command"]]
         return self._exec(slot, context, task.context, argv, env)
 
@@ -389,24 +344,6 @@ def _waiting_task(model: Model, unit: Unit) -> Task | None:
         return None
     waiting = (task for task in model.tasks.values() if task.receiver == unit.name)
     return next((task for task in waiting if task.status == "pending"), None)
-
-
-def _hook_env(hook: Hook) -> dict[str, str]:
-    """Return what an event's environment says of it."""
-    env = {"JUJU_HOOK_NAME": hook.name}
-    if hook.relation is not None:
-        env["JUJU_RELATION"] = hook.endpoint
-        env["JUJU_RELATION_ID"] = f"{hook.endpoint}:{hook.relation}"
-        env["JUJU_REMOTE_APP"], env["JUJU_REMOTE_UNIT"] = hook.remote_app, hook.remote_unit
-    if hook.departing:
-        env["JUJU_DEPARTING_UNIT"] = hook.departing
-    if hook.secret:
-        told = hook.kind in ("secret-changed", "secret-rotate")
-        env["JUJU_SECRET_ID"] = f"secret:{hook.secret}" if told else hook.secret
-        env["JUJU_SECRET_LABEL"] = hook.label
-    if hook.revision:
-        env["JUJU_SECRET_REVISION"] = str(hook.revision)
-    return env
 
 
 def machine_command(command: str) -> list[str]:

@@ -7,7 +7,8 @@ import time
 from typing import Any
 
 from . import output, secrets, status
-from .controller import CONTROLLER, Controller
+from .controller import Controller
+from .lookup import CONTROLLER
 from .model import JUJU_VERSION, MODEL_DEFAULTS, JujuError, Model, Secret
 from .secret_tools import new_id
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from . import output
 from .stage import Stage, StageError
 
@@ -121,6 +123,29 @@ def parse(made: Command, args: list[str]) -> Line:
     return line
 
 
+def assignments(words: list[str], *, typed: bool = True) -> dict[str, Any]:
+    """Return key=value words; @FILE means a file's content."""
+    found: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise usage(f'expected "key=value", got "{word}"')
+        text = Path(value[1:]).read_text() if value.startswith("@") else value
+        found[key] = text if typed else yaml.safe_load(text)
+    return found
+
+
+def number(line: Line, name: str, default: int) -> int:
+    """Return an option that is a number."""
+    text = line.get(name, str(default))
+    if not text.isdecimal():
+        raise usage(
+            f'invalid value "{text}" for option --{name}: strconv.ParseInt: parsing '
+            f'"{text}": invalid syntax'
+        )
+    return int(text)
+
+
 class Session:
     """One run of the client: the stage, its daemon, and the model in use."""
 
@@ -187,7 +212,7 @@ def show(line: Line, value: Any, default: str = "yaml", *, text: str | None = No
 
 def execute(stage: Stage, args: list[str]) -> int:
     """Run one command of the line; return its exit code."""
-    for name in ("commands", "command_tasks", "command_secrets"):
+    for name in ("commands", "command_models", "command_tasks", "command_ssh", "command_secrets"):
         importlib.import_module(f"charmed_lab.{name}")  # They register what they run.
 
     if not args or args[0] in ("help", "--help"):

@@ -2,11 +2,9 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """What the controller does for the client: each public method is a call of the API."""
 
-import random
 import re
 import time
 import uuid
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,39 +16,24 @@ from .model import (
     UPDATE_STATUS,
     Application,
     Charm,
-    Endpoint,
     JujuError,
     Machine,
     Model,
-    Operation,
-    Relation,
     Status,
-    Task,
     Unit,
     seconds,
 )
-from .store import Store
+from .relating import Relating
+from .tasking import Tasking
 
-CONTROLLER = "lab"
 MAX_SLOTS = 90
 MODEL_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
-class Controller:
+class Controller(Relating, Tasking):
     """The models, as the client may change them; every call is one commit."""
 
-    def __init__(self, store: Store, charm_store: Path, rng: random.Random) -> None:
-        self._store = store
-        self._charm_store = charm_store
-        self._rng = rng
-
     # Models.
-
-    def _model(self, name: str) -> Model:
-        short = name.rpartition(":")[2].rpartition("/")[2]
-        if found := self._store.world.models.get(short):
-            return found
-        raise JujuError(f"model {CONTROLLER}:{name} not found")
 
     def add_model(self, name: str, config: dict[str, Any]) -> None:
         """Make an empty model."""
@@ -242,16 +225,6 @@ class Controller:
             added.append(unit)
         return added
 
-    def _application(self, model: Model, name: str) -> Application:
-        if name in model.applications:
-            return model.applications[name]
-        raise JujuError(f'application "{name}" not found (not found)')
-
-    def _unit(self, model: Model, name: str) -> Unit:
-        if name in model.units:
-            return model.units[name]
-        raise JujuError(f'unit "{name}" not found')
-
     def remove_unit(self, model: str, name: str, force: bool) -> None:
         """Begin to remove a unit."""
         self._destroy_unit(self._model(model), self._unit(self._model(model), name), force=force)
@@ -340,143 +313,3 @@ class Controller:
     def annotate(self, model: str, name: str, values: dict[str, str]) -> None:
         """Set an application's annotations."""
         self._application(self._model(model), name).annotations |= values
-
-    # Relations.
-
-    def _end(self, app: str, endpoint: Endpoint) -> Endpoint:
-        return Endpoint(app, endpoint.name, endpoint.role, endpoint.interface)
-
-    def _relate(self, model: Model, ends: list[Endpoint]) -> None:
-        number = model.take("relation")
-        model.relations[str(number)] = Relation(number, ends, time.time())
-
-    def _ends(self, model: Model, text: str) -> list[Endpoint]:
-        app, _, name = text.partition(":")
-        if app not in model.applications:
-            return []
-        known = model.charm_of(app).endpoints.values()
-        return [
-            self._end(app, one)
-            for one in known
-            if one.name == name or (not name and one.role != "peer")
-        ]
-
-    def integrate(self, model: str, one: str, other: str) -> None:
-        """Relate two applications."""
-        found = self._model(model)
-        where = f'adding relation between endpoints "{one}" and "{other}"'
-        try:
-            pair = self._compatible(found, one, other)
-        except JujuError as error:
-            raise JujuError(
-                f'{where}: cannot relate endpoints "{one}" and "{other}": {error}'
-            ) from error
-        texts = {str(end) for end in pair}
-        for relation in found.relations.values():
-            if {str(end) for end in relation.endpoints} == texts:
-                words = " ".join(str(end) for end in pair)
-                named = ", ".join(f'"{end}"' for end in pair)
-                raise JujuError(
-                    f"{where}: cannot add relation {named}: relation {words}: already exists"
-                )
-        self._relate(found, pair)
-
-    def _compatible(self, model: Model, one: str, other: str) -> list[Endpoint]:
-        first, second = self._ends(model, one), self._ends(model, other)
-        sides = ((first, one), (second, other))
-        if missing := [text for ends, text in sides if not ends]:
-            words = " and ".join(missing)
-            raise JujuError(f"no candidates for {words}: relation endpoint not found")
-        pairs = [
-            [left, right]
-            for left in first
-            for right in second
-            if {left.role, right.role} == {"provider", "requirer"}
-            and left.interface == right.interface
-        ]
-        if not pairs:
-            raise JujuError("no compatible endpoints found between applications")
-        if len(pairs) > 1:
-            may = "; ".join(f'"{left} {right}"' for left, right in pairs)
-            raise JujuError(f'ambiguous relation: "{one} {other}" could refer to {may}')
-        return pairs[0]
-
-    def remove_relation(self, model: str, ends: list[str], number: int, force: bool) -> None:
-        """Begin to remove a relation, named by its ends or its number."""
-        found = self._model(model)
-        for relation in found.relations.values():
-            if relation.is_peer or not _means(relation, ends, number):
-                continue
-            uniter.destroy_relation(found, relation)
-            return
-        words = " ".join(ends)
-        raise JujuError(f"relation with endpoints [{words}] or id {number} not found (not found)")
-
-    # Actions and commands.
-
-    def enqueue(
-        self, model: str, receivers: list[str], name: str, parameters: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Give units or machines something to run; return the operation and what failed."""
-        found, now = self._model(model), time.time()
-        targets = [self._resolve(found, one) for one in receivers]
-        if name != "juju-exec":
-            self._check_action(found, targets, name)
-        operation_id = str(found.take("operation"))
-        summary = "exec" if name == "juju-exec" else f'action "{name}"'
-        operation = Operation(operation_id, summary, now, [])
-        found.operations[operation_id] = operation
-        failures = []
-        for target in targets:
-            task_id = str(found.take("operation"))
-            if "/" in target and target not in found.units:
-                missing = f'getting unit UUID for "{target}": unit "{target}" not found'
-                failures.append(f"linking task to unit: {missing}")
-            elif "/" not in target and target not in found.machines:
-                failures.append(
-                    f'getting machine UUID for "{target}": machine "{target}" not found'
-                )
-            else:
-                task = Task(task_id, operation_id, target, name, parameters, now)
-                found.tasks[task_id] = task
-                operation.tasks.append(task_id)
-        operation.failed = "" if operation.tasks else "error"
-        return {
-            "operation": operation_id,
-            "failures": failures,
-            "tasks": {one: found.tasks[one].receiver for one in operation.tasks},
-        }
-
-    def _resolve(self, model: Model, receiver: str) -> str:
-        app, slash, number = receiver.partition("/")
-        if slash and app not in model.applications:
-            missing = f'getting charm UUID for application "{app}": application "{app}" not found'
-            raise JujuError(f"adding action operation: adding action operation: {missing}")
-        if number != "leader":
-            return receiver
-        if leader := model.applications[app].leader:
-            return leader
-        raise JujuError(f'could not determine leader for "{app}"')
-
-    def _check_action(self, model: Model, targets: Sequence[str], name: str) -> None:
-        for target in targets:
-            if name not in model.charm_of(target.partition("/")[0]).actions:
-                raise JujuError(f'action "{name}" not defined for unit "{target}". (not found)')
-
-    def tasks(self, model: str, ids: list[str]) -> list[dict[str, Any]]:
-        """Return tasks as they are now."""
-        found = self._model(model)
-        return [vars(found.tasks[one]) for one in ids]
-
-
-def _means(relation: Relation, ends: Sequence[str], number: int) -> bool:
-    """Tell whether a relation is meant by its number or by both its ends."""
-    if not ends:
-        return relation.id == number
-    left, right = relation.endpoints
-
-    def fits(text: str, end: Endpoint) -> bool:
-        return text in (str(end), end.application)
-
-    one, other = ends
-    return (fits(one, left) and fits(other, right)) or (fits(one, right) and fits(other, left))

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import output, ports, uniter
-from .model import DYING, Hook, JujuError, Model, Relation, Scope, Status, Task, Unit
+from .model import DYING, Hook, JujuError, Model, Status, Task, Unit
+from .relation_tools import RelationTools
 from .secret_tools import SecretTools
 from .store import Store
 from .toolcall import Call, UsageError, parse
@@ -57,7 +58,7 @@ NAMES = [
 
 
 @dataclass
-class Context(SecretTools):
+class Context(RelationTools, SecretTools):
     """What one event or action may see and do, and what it wants committed."""
 
     store: Store
@@ -107,84 +108,6 @@ class Context(SecretTools):
     def app_name(self) -> str:
         """The unit's application."""
         return self.unit_name.partition("/")[0]
-
-    def _relation(self, call: Call) -> tuple[Relation, Scope]:
-        text = call.options.get("relation")
-        if text is None:
-            if self.hook is None or self.hook.relation is None:
-                raise UsageError("no relation id specified")
-            text = str(self.hook.relation)
-        key = text.rpartition(":")[2]
-        if key not in self.unit.scopes:
-            raise UsageError(f'invalid value "{text}" for option -r: relation not found')
-        return self.model.relations[key], self.unit.scopes[key]
-
-    # Relations.
-
-    def _relation_ids(self, call: Call) -> list[str]:
-        name = call.words[0] if call.words else self.hook.endpoint if self.hook else ""
-        if not name:
-            raise UsageError("no endpoint name specified")
-        keys = sorted(self.unit.scopes, key=int)
-        found = (self.model.relations[key] for key in keys)
-        return [f"{name}:{one.id}" for one in found if one.own(self.app_name).name == name]
-
-    def _relation_list(self, call: Call) -> Any:
-        relation, scope = self._relation(call)
-        if call.flag("app"):
-            return relation.remote(self.app_name).application
-        return sorted(scope.members)
-
-    def _relation_model_get(self, call: Call) -> dict[str, str]:
-        self._relation(call)
-        return {"uuid": self.model.uuid}
-
-    def _relation_get(self, call: Call) -> Any:
-        relation, scope = self._relation(call)
-        key, owner = ([*call.words, "", ""])[:2]
-        here = self.hook is not None and self.hook.relation == relation.id
-        if not owner and here and self.hook:
-            owner = self.hook.remote_app if call.flag("app") else self.hook.remote_unit
-        if not owner:
-            raise UsageError("no unit or application specified")
-        if call.flag("app"):
-            bag = self._app_bag(relation, owner.partition("/")[0])
-        else:
-            bag = self._unit_bag(relation, scope, owner)
-        return bag.get(key) if key not in ("", "-") else bag
-
-    def _app_bag(self, relation: Relation, app: str) -> dict[str, str]:
-        if app not in (self.app_name, relation.remote(self.app_name).application):
-            raise JujuError(f'getting application "{app}" not found')
-        if app == self.app_name:
-            return self._merged(relation, app)
-        # Read once a hook.
-        return self.app_reads.setdefault(f"{relation.id} {app}", dict(relation.bags.get(app, {})))
-
-    def _unit_bag(self, relation: Relation, scope: Scope, unit: str) -> dict[str, str]:
-        if unit == self.unit_name:
-            return self._merged(relation, unit)
-        if unit in scope.cached:
-            return scope.cached[unit]
-        if unit not in relation.bags:
-            raise JujuError("relation unit not found")
-        bag = dict(relation.bags[unit])
-        if unit in scope.members:
-            scope.cached[unit] = bag
-        return bag
-
-    def _merged(self, relation: Relation, owner: str) -> dict[str, str]:
-        pending = self.writes.get((str(relation.id), owner), {})
-        merged = {**relation.bags.get(owner, {}), **pending}
-        return {key: merged[key] for key in sorted(merged) if merged[key] != ""}
-
-    def _relation_set(self, call: Call) -> None:
-        relation, _ = self._relation(call)
-        owner = self.app_name if call.flag("app") else self.unit_name
-        changes = call.pairs()
-        if call.flag("app") and not self.model.is_leader(self.unit_name):
-            raise JujuError("cannot write relation settings")
-        self.writes.setdefault((str(relation.id), owner), {}).update(changes)
 
     # Configuration, leadership, statuses, versions, logs.
 
