@@ -2,7 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -63,7 +63,9 @@ def test_only_a_service_that_runs_is_stopped(systemctl: FakeSystemctl, state: st
 
 
 @pytest.mark.parametrize("verb", [systemd.start, systemd.restart, systemd.reload])
-def test_a_service_that_fails_says_what_systemctl_said(systemctl: FakeSystemctl, verb):
+def test_a_service_that_fails_says_what_systemctl_said(
+    systemctl: FakeSystemctl, verb: Callable[[str], None]
+):
     verb(UNIT)
     systemctl.fails = True
     with pytest.raises(systemd.SystemdError, match="Job failed"):
