@@ -30,6 +30,8 @@ CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 # What says where and how this host reaches package indexes.
 PASSED = ("PIP_", "UV_", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY")
 NOT_PASSED = ("CERT", "FIND_LINKS", "CACHE", "PYTHON", "FROZEN")
+# Another stage may be about to deploy one that was packed before.
+KEPT = 3
 SKIPPED = ("tests", "__pycache__", ".venv", "parts", "stage", "prime", "overlay")
 
 
@@ -165,7 +167,8 @@ def _pack(stage: Stage, files: list[str], charm: str, target: Path) -> None:
     if done.returncode != 0:
         raise StepError(f"charmcraft packed {charm} under another name than {packed}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    for old in target.parent.glob(f"{charm}-{'?' * 16}.charm"):
+    packed_before = target.parent.glob(f"{charm}-{'?' * 16}.charm")
+    for old in sorted(packed_before, key=lambda path: path.stat().st_mtime)[:-KEPT]:
         old.unlink()
     partial = target.with_suffix(".partial")
     partial.write_bytes(done.stdout)
