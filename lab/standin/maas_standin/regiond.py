@@ -108,8 +108,10 @@ class Workers:
     def ensure(self) -> bool:
         """Start the workers that do not run; tell whether any had to be started."""
         dead = [n for n in range(self._count) if self._is_dead(n)]
-        for number in dead:
-            self._ports[number] = self._start(number)
+        pipes = {number: self._start(number) for number in dead}
+        for number, pipe in pipes.items():
+            with os.fdopen(pipe, encoding="ascii") as stream:
+                self._ports[number] = int(stream.read() or 0)
         return bool(dead)
 
     def _is_dead(self, number: int) -> bool:
@@ -117,13 +119,14 @@ class Workers:
         return process is None or process.poll() is not None
 
     def _start(self, number: int) -> int:
-        """Start a worker and return the port that it listens on, 0 if it failed."""
+        """Start a worker; return where it tells its port, or nothing if it fails."""
         reader, writer = os.pipe()
         command = [sys.executable, "-B", "-m", "maas_standin.worker", str(number), str(writer)]
-        self._processes[number] = subprocess.Popen(command, pass_fds=[writer])
+        self._processes[number] = subprocess.Popen(
+            command, stdin=subprocess.PIPE, pass_fds=[writer]
+        )
         os.close(writer)
-        with os.fdopen(reader, encoding="ascii") as stream:
-            return int(stream.read() or 0)
+        return reader
 
     def endpoints(self) -> list[tuple[int, int]]:
         """Return (PID, port) of every worker that serves."""
@@ -133,10 +136,17 @@ class Workers:
             if port and not self._is_dead(number)
         ]
 
+    def open(self) -> None:
+        """Let the workers serve clients: the other regions know them now."""
+        for process in self._processes.values():
+            if process.stdin:
+                process.stdin.close()
+
     def stop(self) -> None:
         """Let the workers finish their requests and end."""
         for process in self._processes.values():
             process.terminate()
+        self.open()
         for process in self._processes.values():
             try:
                 process.wait(timeout=20)
@@ -199,6 +209,7 @@ def _serve(pool: database.Pool, node_id: int, workers: Workers) -> typing.NoRetu
         try:
             if started or now - beat >= HEARTBEAT_S:
                 pool.run(_heartbeat, node_id, workers.endpoints())
+                workers.open()
                 beat = now
             pool.run(_expire)
         except psycopg2.Error as error:

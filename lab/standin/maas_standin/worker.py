@@ -49,9 +49,6 @@ def main(number: int, ready: int) -> None:
     name = f"maas-regiond-{system_id}"
     pool = database.Pool(config, name, POOL_SIZE)
     pool.open_all()
-    application = web.Application(pool, api.ROUTES, api.PLAIN)
-    socket_path = str(host.VAR / f"maas-regiond-webapp.sock.{number}")
-    server = web.Server(socket_path, application, is_verbose=bool(config["debug_http"]))
     rack_server = _listen(pool, system_id)
     database.Listener(config, name, {"sys_rack_delete": rack_server.dismiss}).start()
     stopping = threading.Event()
@@ -61,12 +58,17 @@ def main(number: int, ready: int) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _run(
-        server.serve_forever, rack_server.serve_forever, lambda: _refresh_connections(rack_server)
-    )
+    _run(rack_server.serve_forever, lambda: _refresh_connections(rack_server))
     # A master that is told to stop meanwhile does not read this any more.
     with contextlib.suppress(BrokenPipeError), os.fdopen(ready, "w", encoding="ascii") as stream:
         stream.write(str(rack_server.server_address[1]))
+    sys.stdin.read()  # Ends when the master has made us known: until then nginx says 502.
+    if stopping.is_set():
+        return
+    application = web.Application(pool, api.ROUTES, api.PLAIN)
+    socket_path = str(host.VAR / f"maas-regiond-webapp.sock.{number}")
+    server = web.Server(socket_path, application, is_verbose=bool(config["debug_http"]))
+    _run(server.serve_forever)
     stopping.wait()
     pathlib.Path(socket_path).unlink(missing_ok=True)  # No new request, the others are finished.
     server.shutdown()
