@@ -110,11 +110,15 @@ class Actions(ops.Object):
         charm = self._charm
         app = charm.peers.app_data()
         view = charm.view(app)
-        if cluster.step(view) is not cluster.Step.LAST_MEMBER_GONE:
-            raise RefusedError("the cluster has members, or there never was one: nothing to adopt")
         spec = charm.spec(app)
         if not spec:
             raise RefusedError("this unit cannot read the application's secret yet")
+        step = cluster.step(view)
+        if step is cluster.Step.RUN and not view.members and member.is_stranded(spec):
+            member.adopt(spec, None, strict=charm.strict)
+            return {"adopted": "this unit's own data", "cluster-id": app.cluster_id}
+        if step is not cluster.Step.LAST_MEMBER_GONE:
+            raise RefusedError("the cluster has members, or there never was one: nothing to adopt")
         path = str(params.get("path") or "")
         if path and not PurePosixPath(path).is_absolute():
             raise RefusedError(f"path: {path!r} is not an absolute path")
@@ -128,7 +132,7 @@ class Actions(ops.Object):
         """Return the newest data that was set aside here, unless another unit has newer."""
         charm = self._charm
         copy = member.set_aside(cluster_id)
-        others = charm.peers.others(charm.living).items()
+        others = charm.others.items()
         found = {name: data.set_aside for name, data in others if data.set_aside}
         best = max(found, key=lambda name: found[name] or (0, 0), default="")
         if best and (not copy or (found[best] or (0, 0)) > (copy.timeline, copy.lsn)):

@@ -41,7 +41,7 @@ class PostgreSQLHACharm(ops.CharmBase):
         self.peers = peers.Peers(self, peers.PEERS)
         self.db = db.DatabaseProvider(self, DB)
         self._trouble = ""
-        self._living: set[str] = set()
+        self._goals: dict[str, bool] = {}
         self._content: dict[str, str] = {}
         for event in (
             *(self.on.install, self.on.start, self.on.config_changed, self.on.leader_elected),
@@ -90,12 +90,14 @@ class PostgreSQLHACharm(ops.CharmBase):
             # The dying unit's own relation-list is empty by now.
             known = member.last_peers()
             everyone = {unit.name: unit for unit in (*known, *spec.peers)}
-            others = tuple(
-                unit
-                for name, unit in everyone.items()
-                if name in self.living and name != self.unit.name
+            others = {name for name in everyone if name in self.goals} - {self.unit.name}
+            going = {name for name in others if not self.goals[name]} | spec.leaving
+            spec = dataclasses.replace(
+                spec,
+                peers=tuple(everyone[name] for name in sorted(others)),
+                leaving=frozenset(going),
             )
-            member.leave(dataclasses.replace(spec, peers=others))
+            member.leave(spec)
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
         member.clear(self.app.name)
@@ -110,17 +112,22 @@ class PostgreSQLHACharm(ops.CharmBase):
         return bool(self.config["synchronous-mode-strict"])
 
     @property
-    def living(self) -> set[str]:
-        """The names of the units that are neither gone nor on their way; asked for once."""
-        self._living = self._living or self.peers.living()
-        return self._living
+    def goals(self) -> dict[str, bool]:
+        """All units there are, and whether each is to stay; asked for once."""
+        self._goals = self._goals or self.peers.goals()
+        return self._goals
+
+    @property
+    def others(self) -> dict[str, peers.UnitData]:
+        """What the peers wrote that there still are."""
+        return self.peers.others(self.goals)
 
     def view(self, app: peers.AppData) -> cluster.View:
         """Return what this unit decides its step from."""
-        others = self.peers.others(self.living)
+        others = self.others
         return cluster.View(
             me=self.unit.name,
-            peers=tuple(self.living - {self.unit.name}),
+            peers=tuple(self.goals.keys() - {self.unit.name}),
             has_keys=bool(self.keys(app)) and bool(self.peers.address()),
             cluster_id=app.cluster_id,
             bootstrap_unit=app.bootstrap_unit,
@@ -128,9 +135,9 @@ class PostgreSQLHACharm(ops.CharmBase):
             members=tuple(
                 name
                 for name, data in others.items()
-                if data.cluster_id and data.cluster_id == app.cluster_id
+                if data.cluster_id == app.cluster_id and not data.leaving
             ),
-            unmet=tuple(self.living - self.peers.met()),
+            unmet=tuple(self.goals.keys() - self.peers.met()),
         )
 
     def spec(self, app: peers.AppData) -> cluster.Spec | None:
@@ -140,12 +147,14 @@ class PostgreSQLHACharm(ops.CharmBase):
         if not keys or not address:
             return None
         requests, _ = databases.accepted(self.db.requests())
+        others = self.others
         return cluster.Spec(
             me=cluster.Unit(self.unit.name, address),
-            peers=peers.units_of(self.peers.others(self.living)),
+            peers=peers.units_of(others),
             scope=self.app.name,
             keys=keys,
             clients=databases.clients(requests),
+            leaving=frozenset(name for name, data in others.items() if data.leaving),
         )
 
     def keys(self, app: peers.AppData) -> cluster.Keys | None:
@@ -157,7 +166,7 @@ class PostgreSQLHACharm(ops.CharmBase):
         return cluster.Keys(**values) if all(values.values()) else None
 
     def _is_leaving(self) -> bool:
-        return self.peers.own_data().leaving or self.unit.name not in self.living
+        return self.peers.own_data().leaving or not self.goals.get(self.unit.name, False)
 
     def _prepare(self) -> bool:
         """Have the packages, and the machine to ourselves; returns whether both are so."""
@@ -202,7 +211,7 @@ class PostgreSQLHACharm(ops.CharmBase):
     def _lead(self, spec: cluster.Spec) -> None:
         """Do what one unit does for all: record the cluster, keep etcd, serve databases."""
         app = self.peers.app_data()
-        units = {**self.peers.others(self.living), self.unit.name: self.peers.own_data()}
+        units = {**self.others, self.unit.name: self.peers.own_data()}
         if not app.cluster_id and app.bootstrap_unit in units:
             made = units[app.bootstrap_unit].cluster_id
             app = dataclasses.replace(app, cluster_id=made)
@@ -210,7 +219,7 @@ class PostgreSQLHACharm(ops.CharmBase):
         if not app.cluster_id or units[self.unit.name].cluster_id != app.cluster_id:
             return
         try:
-            listed = membership.ensure_etcd(spec, self.living)
+            listed = membership.ensure_etcd(spec, self.goals)
             self.peers.publish_app(dataclasses.replace(app, etcd_members=listed))
             membership.ensure_config(spec, len(spec.clients), strict=self.strict)
             requests, _ = databases.accepted(self.db.requests())
@@ -228,8 +237,7 @@ class PostgreSQLHACharm(ops.CharmBase):
         if not self.peers.relation or not self.peers.address():
             return [ops.WaitingStatus("for the peers relation")]
         app = self.peers.app_data()
-        others = self.peers.others(self.living)
-        waiting = status.before_running(self.view(app), others, self.peers.own_data())
+        waiting = status.before_running(self.view(app), self.others, self.peers.own_data())
         spec = self.spec(app)
         if waiting or not spec:
             return [waiting or ops.WaitingStatus("for the leader's secret")]

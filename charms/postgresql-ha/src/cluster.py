@@ -63,19 +63,28 @@ class Client:
 
 @dataclass(frozen=True)
 class Spec:
-    """What the model says about this unit: everything its daemons are configured from."""
+    """What the model says about this unit: everything its daemons are configured from.
+
+    leaving are the names of peers on their way out: still to be reached, no more to be relied on.
+    """
 
     me: Unit
     peers: tuple[Unit, ...]
     scope: str
     keys: Keys
     clients: tuple[Client, ...] = ()
+    leaving: frozenset[str] = frozenset()
 
     @property
     def units(self) -> tuple[Unit, ...]:
         """This unit and its peers, by unit number."""
         everyone = {unit.name: unit for unit in (self.me, *self.peers)}
         return tuple(everyone[name] for name in addresses.by_unit_number(everyone))
+
+    @property
+    def staying(self) -> tuple[Unit, ...]:
+        """The units that go on."""
+        return tuple(unit for unit in self.units if unit.name not in self.leaving)
 
 
 class Step(enum.Enum):

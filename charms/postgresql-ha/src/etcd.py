@@ -104,7 +104,7 @@ def hand_over(me: cluster.Unit, heir: cluster.Unit, timeout_s: float) -> bool:
         etcdctl.apply(cluster.Add(heir), [me])
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        if etcdctl.votes(heir, etcdctl.members([me])):
+        if etcdctl.votes(heir, etcdctl.members([heir, me])):
             return True
         time.sleep(1)
     return False

@@ -17,7 +17,7 @@ import rest
 
 logger = logging.getLogger(__name__)
 
-VOTE_TIMEOUT_S = 60.0
+VOTE_TIMEOUT_S = 90.0
 HEIR_TIMEOUT_S = 30.0
 
 
@@ -31,14 +31,14 @@ def hand_over(spec: cluster.Spec, api: rest.Client) -> list[str]:
             if is_primary and len(members) > 1:
                 api.patch_config({"pause": True})
             return []
-        _hand_over_vote(spec, next(one for one in spec.peers if one.member_name == heir.name))
+        _hand_over_vote(spec, next(one for one in spec.staying if one.member_name == heir.name))
         if is_primary:
             api.switchover(spec.me.member_name, heir.name)
     except (rest.RestError, etcdctl.EtcdError) as error:
         logger.warning("leaves without handing over: %s", error)
         return []
     names = [one.name for one in members if one.is_running]
-    return [unit.name for unit in spec.peers if unit.member_name in names]
+    return [unit.name for unit in spec.staying if unit.member_name in names]
 
 
 def _find_heir(
@@ -49,7 +49,7 @@ def _find_heir(
     Patroni lets no other take over; when the synchronous one has just left it takes a loop or two.
     """
     deadline = time.monotonic() + HEIR_TIMEOUT_S
-    staying = [unit.member_name for unit in spec.peers]
+    staying = [unit.member_name for unit in spec.staying]
     while True:
         members = api.members()
         primary = cluster.primary(members)

@@ -8,6 +8,7 @@ from working on the daemons at the same time.
 """
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import logging
@@ -35,6 +36,7 @@ TIMER = "postgresql-ha-reconcile.timer"
 TIMER_SERVICE = "postgresql-ha-reconcile.service"
 AGENTS = Path("/var/lib/juju/agents")
 START_TIMEOUT_S = 50.0
+RELOAD_TIMEOUT_S = 8.0
 
 
 class MemberError(Exception):
@@ -95,6 +97,9 @@ def run(spec: cluster.Spec, cluster_id: str, *, strict: bool) -> str:
         changed = patroni.ensure_config(text)
         if patroni.ensure_running(changed=changed or renewed):
             rest.wait(lambda: is_serving(spec), START_TIMEOUT_S)
+        elif changed:
+            # Patroni reads it in its next loop; who is woken after this hook must be let in.
+            rest.wait(lambda: patroni.is_in_force(spec, data), RELOAD_TIMEOUT_S)
         _ensure_timer()
         return part
 
@@ -133,10 +138,11 @@ def last_peers() -> list[cluster.Unit]:
 def leave(spec: cluster.Spec) -> None:
     """Leave the cluster: hand over what this member holds, set its data aside.
 
-    The spec's peers are those that stay. Where there is none, the cluster goes to rest with this
-    member's data as the last: nobody is promoted after it.
+    Where no unit stays, the cluster goes to rest with the primary's data as the last: nobody is
+    promoted after it.
     """
     with _locked():
+        spec = dataclasses.replace(spec, leaving=spec.leaving | {spec.me.name})
         data = pgdata.path(spec.scope)
         went_on: list[str] = []
         if patroni.is_running():
@@ -154,13 +160,21 @@ def clear(scope: str) -> None:
         _clear(scope, [])
 
 
-def adopt(spec: cluster.Spec, copy: pgdata.Copy, *, strict: bool) -> None:
-    """Form a cluster of one from data that was set aside; raises MemberError."""
+def is_stranded(spec: cluster.Spec) -> bool:
+    """Tell whether no member of etcd has a quorum."""
+    return not any(etcdctl.is_healthy(unit) for unit in spec.units)
+
+
+def adopt(spec: cluster.Spec, copy: pgdata.Copy | None, *, strict: bool) -> None:
+    """Form a cluster of one from data that was set aside, or from this unit's own without a copy.
+
+    Raises MemberError.
+    """
     with _locked():
         tls.ensure(spec.keys, spec.me)
-        patroni.stop()
+        _stop(pgdata.path(spec.scope))
         etcd.remove_data()
-        data = pgdata.put_back(copy, spec.scope)
+        data = pgdata.put_back(copy, spec.scope) if copy else pgdata.path(spec.scope)
         patroni.forget_pause(data)
         _write_state(spec)
         etcd.bootstrap(spec.me)

@@ -21,7 +21,8 @@ SETTLE_TIMEOUT_S = 8.0
 def ensure_etcd(spec: cluster.Spec, known: Collection[str]) -> tuple[str, ...]:
     """Make the changes of etcd's membership that are due, a few seconds at most.
 
-    known are the names of all units there are. Returns the names of the units that are listed.
+    known are the names of all units there are, also of those on their way out, which remove
+    their members themselves. Returns the names of the units that are listed.
     Raises etcdctl.EtcdError and rest.RestError.
     """
     deadline = time.monotonic() + SETTLE_TIMEOUT_S
@@ -45,7 +46,7 @@ def ensure_config(spec: cluster.Spec, clients: int, *, strict: bool) -> bool:
     found = api.config()
     parameters = (found.get("postgresql") or {}).get("parameters") or {}
     wanted = patroni.dynamic_config(
-        len(spec.units), clients, int(parameters.get("max_connections", 0)), strict=strict
+        len(spec.staying), clients, int(parameters.get("max_connections", 0)), strict=strict
     )
     changes = patroni.difference(wanted, found)
     if changes:
@@ -62,8 +63,8 @@ def _next(
     current = [one.name for one in listed if not one.is_learner]
     return cluster.plan(
         listed,
-        spec.units,
+        spec.staying,
         known=[name.replace("/", "-") for name in known],
-        wanted=cluster.voters(spec.units, current, primary),
+        wanted=cluster.voters(spec.staying, current, primary),
         healthy=etcdctl.healthy(listed, spec.units),
     )

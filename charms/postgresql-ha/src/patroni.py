@@ -116,6 +116,15 @@ def ensure_running(*, changed: bool) -> bool:
     return started
 
 
+def is_in_force(spec: cluster.Spec, data: Path) -> bool:
+    """Tell whether PostgreSQL was given the present rules of who may connect."""
+    try:
+        lines = (data / "pg_hba.conf").read_text().splitlines()
+    except OSError:
+        return False
+    return [line for line in lines if not line.startswith("#")] == pg_hba(spec)
+
+
 def is_running() -> bool:
     """Tell whether the daemon runs."""
     return systemd.is_active(SERVICE)

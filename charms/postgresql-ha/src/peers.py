@@ -11,6 +11,7 @@ Each unit writes its address, the system identifier of its data, its part in etc
 goes that was set aside on its machine, and that it is leaving.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -124,8 +125,8 @@ class Peers(Endpoint):
         if self.relation:
             self.write(self.relation, self.model.unit, data.to_databag())
 
-    def living(self) -> set[str]:
-        """Return the names of the units, this one too, that are neither gone nor on their way.
+    def goals(self) -> dict[str, bool]:
+        """Return all units there are, this one too, and whether each is to stay.
 
         Juju 4.0 tells the survivors nothing of a removed peer; only goal-state knows. One
         hook-tool call.
@@ -134,23 +135,26 @@ class Peers(Endpoint):
             goals = hookcmds.goal_state().units
         except FileNotFoundError:
             # Without a Juju agent, as in unit tests, there is nobody else to ask.
-            return self.met()
-        return {name for name, goal in goals.items() if goal.status not in ("dying", "dead")}
+            return dict.fromkeys(self.met(), True)
+        return {
+            name: goal.status != "dying" for name, goal in goals.items() if goal.status != "dead"
+        }
 
     def met(self) -> set[str]:
         """Return the names of the units whose databags can be read, this one's too."""
         seen = self.relation.units if self.relation else ()
         return {self.model.unit.name, *(unit.name for unit in seen)}
 
-    def others(self, living: set[str]) -> dict[str, UnitData]:
-        """Return what the living peers wrote, by unit number; without one that is leaving."""
+    def others(self, goals: Mapping[str, bool]) -> dict[str, UnitData]:
+        """Return what the peers wrote that there still are, by unit number."""
         units = {unit.name: unit for unit in (self.relation.units if self.relation else ())}
         found: dict[str, UnitData] = {}
         for name in addresses.by_unit_number(units):
-            if self.relation and name in living:
+            if self.relation and name in goals:
                 data = self.parse(self.relation, units[name], UnitData.from_databag)
-                if data and not data.leaving:
-                    found[name] = data
+                if data:
+                    leaving = data.leaving or not goals[name]
+                    found[name] = dataclasses.replace(data, leaving=leaving)
         return found
 
 

@@ -55,6 +55,11 @@ class Client:
             return {}
         return _object(text) if status in (200, 503) else {}
 
+    def dcs_age_s(self, unit: cluster.Unit) -> float:
+        """Return how long one member has not heard from etcd; 0 when it cannot be asked."""
+        seen = self.status(unit).get("dcs_last_seen")
+        return time.time() - seen if isinstance(seen, int) and seen else 0.0
+
     def is_primary(self, unit: cluster.Unit) -> bool:
         """Tell whether one member is a running primary with the leader lock."""
         try:

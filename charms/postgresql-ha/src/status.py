@@ -8,11 +8,11 @@ from collections.abc import Mapping
 import ops
 
 import cluster
-import etcdctl
 import member
 import peers
 import rest
 
+DCS_AGE_S = 30
 FEW = {
     1: "1 unit: no high availability, add two units",
     2: "2 units: no automatic failover, add a unit",
@@ -46,23 +46,24 @@ def before_running(
 
 def running(spec: cluster.Spec) -> ops.StatusBase:
     """Return what a member does, or lacks."""
+    api = member.client(spec)
     try:
-        members = member.client(spec).members()
+        members = api.members()
     except rest.RestError:
         return ops.MaintenanceStatus("Patroni does not answer yet")
+    if api.dcs_age_s(spec.me) > DCS_AGE_S and member.is_stranded(spec):
+        return ops.BlockedStatus(
+            "etcd has no quorum: start the other members' machines again, "
+            "or if they are gone for good run adopt-data"
+        )
     own = next((one for one in members if one.name == spec.me.member_name), None)
     if not cluster.primary(members):
-        if not any(etcdctl.is_healthy(unit) for unit in spec.units):
-            return ops.BlockedStatus(
-                "etcd has no quorum and the database no primary: "
-                "start the other members' machines again"
-            )
         return ops.WaitingStatus("for a primary")
     if not own or not own.is_running:
         state = f": {own.state}" if own else ""
         return ops.MaintenanceStatus(f"joining the cluster{state}")
     role = {"leader": "primary", "master": "primary", "sync_standby": "synchronous replica"}
-    few = FEW.get(len(spec.units))
+    few = FEW.get(len(spec.staying))
     return ops.ActiveStatus("; ".join(filter(None, (role.get(own.role, "replica"), few))))
 
 

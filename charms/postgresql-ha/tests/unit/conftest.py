@@ -61,6 +61,8 @@ def machine() -> Iterator[Machine]:
         create_autospec(rest.Client),
     )
     found.member.MemberError = member.MemberError
+    found.api.dcs_age_s.return_value = 0.0
+    found.member.is_stranded.return_value = False
     found.api.members.return_value = list(MEMBERS)
     found.member.client.return_value = found.api
     found.member.take_over.return_value = ""

@@ -115,6 +115,19 @@ def test_adopt_data_fails_with_a_sentence(ctx: Context, machine: Machine):
     assert "the cluster has members" in refusal(ctx, "adopt-data", gone())
 
 
+def test_a_member_that_was_left_without_a_quorum_goes_on_from_its_own_data(
+    ctx: Context, machine: Machine
+):
+    machine.cluster_id = ID
+    machine.member.is_stranded.return_value = True
+    ctx.run(ctx.on.action("adopt-data"), gone().state())
+    assert machine.member.adopt.call_args.args[1] is None
+    machine.member.adopt.reset_mock()
+    other = Model(app={"cluster-id": ID}, peers=JOINED)
+    assert "the cluster has members" in refusal(ctx, "adopt-data", other)
+    machine.member.adopt.assert_not_called()
+
+
 def test_bootstrap_wants_to_be_meant(ctx: Context, machine: Machine):
     assert f"give {ID}" in refusal(ctx, "bootstrap", gone(), confirm="yes")
     machine.cluster_id = ID

@@ -140,6 +140,24 @@ def test_patroni_that_does_not_answer_is_not_active(ctx: Context, machine: Machi
     assert state.unit_status == testing.MaintenanceStatus("Patroni does not answer yet")
 
 
+def test_a_member_without_a_quorum_says_so(ctx: Context, machine: Machine):
+    machine.cluster_id = ID
+    machine.api.dcs_age_s.return_value = 31.0
+    machine.member.is_stranded.return_value = True
+    state = ctx.run(ctx.on.update_status(), Model(app={"cluster-id": ID}, peers=JOINED).state())
+    assert isinstance(state.unit_status, BLOCKED)
+    assert "etcd has no quorum" in state.unit_status.message
+
+
+def test_a_leaving_peer_is_still_reached_and_no_more_relied_on(ctx: Context, machine: Machine):
+    machine.cluster_id = ID
+    peers = {1: JOINED[1], 2: {**JOINED[2], "leaving": "true"}}
+    ctx.run(ctx.on.update_status(), Model(app={"cluster-id": ID}, peers=peers).state())
+    spec = machine.member.run.call_args.args[0]
+    assert [unit.name for unit in spec.units] == [f"postgresql-ha/{n}" for n in range(3)]
+    assert [unit.name for unit in spec.staying] == ["postgresql-ha/0", "postgresql-ha/1"]
+
+
 def test_a_related_application_gets_a_database_and_only_its_units_are_admitted(
     ctx: Context, machine: Machine
 ):

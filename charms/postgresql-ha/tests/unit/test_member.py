@@ -98,7 +98,8 @@ def test_the_only_vote_is_handed_over_first(world: World):
 
 
 def test_the_last_to_leave_lets_nobody_take_over(world: World):
-    member.leave(ALONE)
+    going = frozenset({B.name, C.name})
+    member.leave(dataclasses.replace(SPEC, leaving=going))
     world.api.patch_config.assert_called_once_with({"pause": True})
     world.api.switchover.assert_not_called()
     assert world.calls.pgdata.set_aside.call_args.args[1] == []
@@ -109,7 +110,8 @@ def test_a_departing_replica_pauses_nothing(world: World):
         cluster.Member("postgresql-ha-0", A.address, 5432, "replica", "streaming"),
         cluster.Member("postgresql-ha-1", B.address, 5432, "leader", "running"),
     ]
-    member.leave(ALONE)
+    going = frozenset({B.name, C.name})
+    member.leave(dataclasses.replace(SPEC, leaving=going))
     world.api.patch_config.assert_not_called()
 
 
