@@ -15,7 +15,7 @@ UNITS = ("maas-http", "bind9")
 def ensure_config(workers: int) -> None:
     """Write nginx's configuration for this many workers; reload nginx if it changed."""
     servers = "\n".join(
-        f"    server unix:{host.VAR}/maas-regiond-webapp.sock.{number};"
+        f"    server unix:{host.VAR}/maas-regiond-webapp.sock.{number} max_fails=0;"
         for number in range(workers)
     )
     wanted = {
