@@ -44,9 +44,8 @@ def ensure_file(path: Path, text: str, *, mode: int = 0o644, owner: str = "root"
             stream.flush()
             os.fsync(stream.fileno())
         candidate.replace(path)
-    except BaseException:
+    finally:
         candidate.unlink(missing_ok=True)
-        raise
     return True
 
 

@@ -42,7 +42,7 @@ def connect():
     return connection
 
 
-def main(name, number):
+def main(name: str, number: int) -> None:
     """Insert for ever."""
     connection = None
     while True:

@@ -4,6 +4,7 @@
 import sys
 
 import pytest
+
 from charmed_maas import commands
 
 

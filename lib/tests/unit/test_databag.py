@@ -1,10 +1,13 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
+from typing import Any
+
 import pytest
-from charmed_maas import databag
 from hypothesis import given
 from hypothesis import strategies as st
+
+from charmed_maas import databag
 
 READERS = (
     databag.text,
@@ -20,7 +23,7 @@ READERS = (
 
 @pytest.mark.parametrize("reader", READERS)
 @given(value=st.text())
-def test_a_reader_returns_or_names_the_field(reader, value: str):
+def test_a_reader_returns_or_names_the_field(reader: Any, value: str):
     try:
         reader({"field": value}, "field")
     except databag.DatabagError as error:
@@ -28,7 +31,7 @@ def test_a_reader_returns_or_names_the_field(reader, value: str):
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_an_absent_field_is_the_empty_value(reader):
+def test_an_absent_field_is_the_empty_value(reader: Any):
     assert not reader({}, "field")
 
 
@@ -51,7 +54,7 @@ def test_an_absent_field_is_the_empty_value(reader):
         (databag.pem, "nonsense"),
     ],
 )
-def test_nonsense_is_refused(reader, value: str):
+def test_nonsense_is_refused(reader: Any, value: str):
     with pytest.raises(databag.DatabagError):
         reader({"field": value}, "field")
 

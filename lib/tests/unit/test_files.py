@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jinja2
 import pytest
+
 from charmed_maas import files
 
 ME = getpass.getuser()

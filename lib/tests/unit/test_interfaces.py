@@ -3,13 +3,16 @@
 
 """Each interface: what one side publishes, the other reads, and nonsense is only reported."""
 
+from typing import Any
+
 import ops
 import pytest
-from charmed_maas import databag
-from charmed_maas.interfaces import db, maas_api, maas_rpc
 from hypothesis import given
 from hypothesis import strategies as st
 from ops import testing
+
+from charmed_maas import databag
+from charmed_maas.interfaces import db, maas_api, maas_rpc
 
 DATABASE = db.ProviderAppData(
     primary=("10.0.0.1", 5432),
@@ -34,7 +37,7 @@ SIDES = (
 
 
 @pytest.mark.parametrize("side", SIDES, ids=lambda side: type(side).__qualname__)
-def test_what_is_written_is_read_back(side):
+def test_what_is_written_is_read_back(side: Any):
     bag: dict[str, str] = {}
     databag.write(bag, side.to_databag())
     assert type(side).from_databag(bag) == side
@@ -42,7 +45,7 @@ def test_what_is_written_is_read_back(side):
 
 
 @pytest.mark.parametrize("side", SIDES, ids=lambda side: type(side).__qualname__)
-def test_every_field_is_optional_and_unknown_ones_are_ignored(side):
+def test_every_field_is_optional_and_unknown_ones_are_ignored(side: Any):
     assert type(side).from_databag({}) == type(side)()
     assert type(side).from_databag({"from-a-later-version": "x"}) == type(side)()
 
@@ -51,7 +54,7 @@ def test_every_field_is_optional_and_unknown_ones_are_ignored(side):
 @given(
     value=st.one_of(st.text(), st.sampled_from(["null", "[null]", "[[]]", '[{"name": "a b"}]']))
 )
-def test_garbled_fields_are_refused_by_name_or_harmless(side, value: str):
+def test_garbled_fields_are_refused_by_name_or_harmless(side: Any, value: str):
     for key in side.to_databag():
         try:
             type(side).from_databag({key: value})

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from charmed_maas import peers
 from ops import hookcmds
+
+from charmed_maas import peers
 
 
 @dataclass(frozen=True)
