@@ -31,7 +31,11 @@ KEYS = (
 
 @command("version", flags="all")
 def _version(_: Session, line: Line) -> None:
-    show(line, VERSION, "text", text=f"{VERSION}\n")
+    if not line.flag("all"):
+        show(line, VERSION, "text", text=f"{VERSION}\n")
+        return
+    source = {"git-commit": "", "git-tree-state": "lab", "compiler": "python", "official": False}
+    show(line, {"version": VERSION, **source})
 
 
 @command("whoami")
@@ -151,7 +155,7 @@ def _show_model(session: Session, line: Line) -> None:
             user = {"display-name": "admin", "access": access[0], "last-connection": access[1]}
             about |= {
                 "users": {"admin": user},
-                "machines": {name: {} for name in one["machines"]},
+                "machines": {name: {"cores": 0} for name in one["machines"]},
                 "secret-backends": {
                     "internal": {"num-secrets": one["secrets"], "status": "active"}
                 },

@@ -7,17 +7,18 @@ import os
 import subprocess
 import sys
 import time
+from typing import Any
 
 HOOK = os.environ["JUJU_DISPATCH_PATH"]
 
 
-def tool(argv, stdin=None):
+def tool(argv: list[str], stdin: str | None = None) -> dict[str, Any]:
     done = subprocess.run(argv, input=stdin, capture_output=True, text=True)
     return {"rc": done.returncode, "out": done.stdout, "err": done.stderr.strip()}
 
 
 began = time.time()
-record = {"unit": os.environ["JUJU_UNIT_NAME"], "dispatch": HOOK, "env": dict(os.environ)}
+record: dict[str, Any] = {"unit": os.environ["JUJU_UNIT_NAME"], "dispatch": HOOK, "env": dict(os.environ)}
 code = 0
 if HOOK == "actions/call":
     asked = json.loads(tool(["action-get", "--format=json"])["out"])
