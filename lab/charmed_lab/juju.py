@@ -80,10 +80,10 @@ def models(stage: Stage) -> list[str]:
     return [model["short-name"] for model in json.loads(output)["models"]]
 
 
-def status(stage: Stage) -> dict[str, Any]:
-    """Return what `juju status` says of the current model."""
-    output = run(stage, "status", "--format", "json", otherwise="juju status failed")
-    return json.loads(output)
+def status(stage: Stage, model: str | None = None) -> dict[str, Any]:
+    """Return what `juju status` says of a model, or of the current one."""
+    arguments = ["status", "--format", "json", *(["-m", model] if model else [])]
+    return json.loads(run(stage, *arguments, otherwise="juju status failed"))
 
 
 def units(report: dict[str, Any]) -> dict[str, dict[str, Any]]:

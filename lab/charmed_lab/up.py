@@ -85,22 +85,24 @@ def deploy(stage: Stage, charms: dict[str, Path]) -> None:
     mark = stage.state / "deployed"
     before = dict(line.split() for line in mark.read_text().splitlines()) if mark.exists() else {}
     wanted = {charm: path.name for charm, path in charms.items()}
-    if before == wanted:
+    run = functools.partial(juju.run, stage, cwd=stage.bundle)
+    is_new = MODEL not in juju.models(stage)
+    deployed = {} if is_new else juju.status(stage, MODEL).get("applications") or {}
+    if deployed and before == wanted:
         return
     place(stage, charms)
-    run = functools.partial(juju.run, stage, cwd=stage.bundle)
-    if not before:
+    if is_new:
+        run("add-model", MODEL, otherwise="the model cannot be made")
+    if not deployed:
         with console.step("deploying bundle.yaml"):
-            if MODEL not in juju.models(stage):
-                run("add-model", MODEL, otherwise="the model cannot be made")
-            argv = ["deploy", "./bundle.yaml", "--overlay", "overlay.yaml"]
+            argv = ["deploy", "-m", MODEL, "./bundle.yaml", "--overlay", "overlay.yaml"]
             run(*argv, otherwise="the bundle cannot be deployed")
-    deployed = juju.status(stage).get("applications", {})
-    for charm in sorted(before):
-        if charm in deployed and before[charm] != wanted.get(charm):
+    for charm in sorted(set(charms) & set(deployed)):
+        if before.get(charm) != wanted[charm]:
             with console.step(f"refreshing {charm}"):
                 path = f"./charms/{charm}/{charm}{pack.SUFFIX}"
-                run("refresh", charm, "--path", path, otherwise=f"{charm} cannot be refreshed")
+                argv = ["refresh", "-m", MODEL, charm, "--path", path]
+                run(*argv, otherwise=f"{charm} cannot be refreshed")
     mark.write_text("".join(f"{charm} {name}\n" for charm, name in sorted(wanted.items())))
 
 
@@ -122,7 +124,7 @@ def wait_until_active(stage: Stage) -> None:
     erring_since: float | None = None
     said = ""
     while True:
-        report = juju.status(stage)
+        report = juju.status(stage, MODEL)
         units = juju.units(report)
         left = unsettled(report)
         line = f"{len(units) - len(left)} of {len(units)} units active"
@@ -170,7 +172,7 @@ def command() -> int:
     parser.parse_args()
     stage = Stage.current()
     bring_up(stage)
-    print(juju.run(stage, "status", otherwise="juju status failed"))
+    print(juju.run(stage, "status", "-m", MODEL, otherwise="juju status failed"))
     print(f"MAAS:            http://{stage.vip}/MAAS/ (the stand-in of MAAS, see lab/README.md)")
     print(f"the first admin: {ADMIN}")
     print("juju:            lab/bin/juju status; break things with lab/bin/fault")

@@ -1,6 +1,7 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,7 +43,7 @@ def test_overlay_sets_what_only_this_site_knows():
 
 
 def test_waiting_ends_with_the_units_that_did_not_come(monkeypatch: pytest.MonkeyPatch):
-    def report(_: Stage) -> dict[str, Any]:
+    def report(*_: object) -> dict[str, Any]:
         return status(u0=unit("active"), u1=unit("waiting", message="for the database"))
 
     monkeypatch.setattr(juju, "status", report)
@@ -53,7 +54,7 @@ def test_waiting_ends_with_the_units_that_did_not_come(monkeypatch: pytest.Monke
 
 
 def test_a_hook_that_keeps_failing_ends_the_waiting_early(monkeypatch: pytest.MonkeyPatch):
-    def report(_: Stage) -> dict[str, Any]:
+    def report(*_: object) -> dict[str, Any]:
         return status(u0=unit("error", message='hook failed: "install"'))
 
     monkeypatch.setattr(juju, "status", report)
@@ -65,7 +66,7 @@ def test_a_hook_that_keeps_failing_ends_the_waiting_early(monkeypatch: pytest.Mo
 
 def test_waiting_ends_when_all_are_active(monkeypatch: pytest.MonkeyPatch):
     reports = iter([{}, status(u0=unit("maintenance")), status(u0=unit("active"))])
-    monkeypatch.setattr(juju, "status", lambda _: next(reports))
+    monkeypatch.setattr(juju, "status", lambda *_: next(reports))
     monkeypatch.setattr(up, "POLL_S", 0.01)
     up.wait_until_active(Stage())
 
@@ -88,3 +89,64 @@ def test_everything_that_tests_import_is_pinned():
     pinned = {pin.partition("==")[0].lower() for pin in host.pins()}
     wanted = {name.partition("[")[0].lower() for name in host.test_requirements()}
     assert wanted <= pinned
+
+
+class FakeJuju:
+    """The lab's juju with one answer to status; it remembers what it was told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, applications: list[str] | None) -> None:
+        self.told: list[str] = []
+        report = {"applications": {name: {} for name in applications or ()}}
+        monkeypatch.setattr(juju, "models", lambda _: [] if applications is None else [up.MODEL])
+        monkeypatch.setattr(juju, "status", lambda *_: report)
+        monkeypatch.setattr(juju, "run", self.run)
+        monkeypatch.setattr(up, "place", lambda *_: self.told.append("place"))
+
+    def run(self, _: Stage, *arguments: str, **__: object) -> str:
+        named = [word for word in arguments[1:] if word in ("a", "b")]
+        self.told.append(" ".join([arguments[0], *named]))
+        return ""
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    monkeypatch.setattr("charmed_lab.stage.ROOT", tmp_path)
+    Stage().state.mkdir()
+    return Stage()
+
+
+CHARMS = {"a": Path("a-1.charm"), "b": Path("b-1.charm")}
+
+
+def test_a_new_stage_gets_model_and_bundle(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    fake = FakeJuju(monkeypatch, None)
+    up.deploy(stage, CHARMS)
+    assert fake.told == ["place", "add-model", "deploy"]
+
+
+def test_a_bundle_of_the_same_charms_is_left_as_it_is(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    FakeJuju(monkeypatch, None)
+    up.deploy(stage, CHARMS)
+    fake = FakeJuju(monkeypatch, ["a", "b"])
+    up.deploy(stage, CHARMS)
+    assert fake.told == []
+
+
+def test_only_a_changed_charm_is_refreshed(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    FakeJuju(monkeypatch, None)
+    up.deploy(stage, CHARMS)
+    fake = FakeJuju(monkeypatch, ["a", "b"])
+    up.deploy(stage, {**CHARMS, "b": Path("b-2.charm")})
+    assert fake.told == ["place", "refresh b"]
+
+
+def test_a_bundle_that_somebody_removed_is_deployed_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    FakeJuju(monkeypatch, None)
+    up.deploy(stage, CHARMS)
+    fake = FakeJuju(monkeypatch, [])
+    up.deploy(stage, CHARMS)
+    assert fake.told == ["place", "deploy"]
