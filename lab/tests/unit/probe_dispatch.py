@@ -1,4 +1,6 @@
 #!/usr/bin/python3 -SE
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
 """The test charm: records each event, and does what an option or action says."""
 
 import fcntl
@@ -18,7 +20,8 @@ def tool(argv: list[str], stdin: str | None = None) -> dict[str, Any]:
 
 
 began = time.time()
-record: dict[str, Any] = {"unit": os.environ["JUJU_UNIT_NAME"], "dispatch": HOOK, "env": dict(os.environ)}
+unit, env = os.environ["JUJU_UNIT_NAME"], dict(os.environ)
+record: dict[str, Any] = {"unit": unit, "dispatch": HOOK, "env": env}
 code = 0
 if HOOK == "actions/call":
     asked = json.loads(tool(["action-get", "--format=json"])["out"])
@@ -43,6 +46,7 @@ else:
         tool(["status-set", "maintenance", "--", "about to fail"])
         code = 1
     if text == f"sleep {name}":
+        open("RECORDS.asleep", "w").close()
         time.sleep(60)
     if text == "write" and name.endswith("-created"):
         rid = os.environ["JUJU_RELATION_ID"]

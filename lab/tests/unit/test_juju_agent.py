@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -374,8 +375,7 @@ def test_killed_daemon_runs_the_interrupted_event_again(tmp_path: Path) -> None:
     first = subprocess.Popen(
         [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": paths}
     )
-    saved = tmp_path / "state/juju/models.json"
-    again = start_later(saved, "install", first)
+    interrupted = _kill_asleep(tmp_path, first)
     lab = start(tmp_path, LocalMachines(tmp_path, boots={"0": 1}))
     try:
         lab.call("set_config", name="probe", values={"text": "hello"}, reset=[])
@@ -383,18 +383,16 @@ def test_killed_daemon_runs_the_interrupted_event_again(tmp_path: Path) -> None:
         records = lab.records()
         assert lab.hooks()[0] == "install"
         assert [one["dispatch"] for one in records].count("hooks/install") == 1
-        assert records[0]["env"]["JUJU_CONTEXT_ID"] != again
+        assert records[0]["env"]["JUJU_CONTEXT_ID"] != interrupted
     finally:
         lab.stop()
 
 
-def start_later(saved: Path, hook: str, process: "subprocess.Popen[bytes]") -> str:
-    """Wait until an event runs, kill the daemon, and return the event's context."""
-    while True:
-        if saved.exists() and f'"kind": "{hook}"' in saved.read_text():
-            unit = json.loads(saved.read_text())["models"]["m"]["units"]["probe/0"]
-            if unit["charm"]:
-                break
+def _kill_asleep(folder: Path, process: "subprocess.Popen[bytes]") -> str:
+    """Wait until the charm sleeps, kill the daemon, and return the event's context."""
+    while not (folder / "records.jsonl.asleep").exists():
+        time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    return unit["hook"]["context"]
+    model = json.loads((folder / "state/juju/models.json").read_text())["models"]["m"]
+    return model["units"]["probe/0"]["hook"]["context"]
