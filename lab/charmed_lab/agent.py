@@ -16,6 +16,7 @@ from . import actions, environment, machine_tools, uniter
 from .hooktools import NAMES, Context
 from .machines import Completed, MachineError
 from .model import Hook, JujuError, Model, Task, Unit
+from .stage import LabError
 from .store import Store
 
 logger = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ class UnitAgent(threading.Thread):
             try:
                 if not self._step():
                     return
-            except MachineError as error:
+            except LabError as error:
                 # The event stays the unit's; it is run again when the machine is back.
                 logger.info("%s: %s", self._unit_name, error)
                 self._runtime.stopping.wait(IDLE_S)
@@ -115,7 +116,7 @@ class UnitAgent(threading.Thread):
             if not found or not unit:
                 return False
             machine = found.machines[unit.machine]
-            if not machine.present or not self._has_work(found, unit):
+            if not machine.present or not self.has_work(found, unit):
                 self._store.changed.wait(IDLE_S)
                 return True
             slot = machine.slot
@@ -123,7 +124,7 @@ class UnitAgent(threading.Thread):
             self._run_next(slot)
         return True
 
-    def _has_work(self, model: Model, unit: Unit) -> bool:
+    def has_work(self, model: Model, unit: Unit) -> bool:
         """Tell whether the unit has anything to run or settle."""
         rng = random.Random(0)  # noqa: S311 - it shuffles, it keeps no secret
         return bool(
@@ -291,7 +292,7 @@ class UnitAgent(threading.Thread):
             else:
                 path = f"actions/{task.name}"
                 done = self._dispatch(slot, context, task.context, path, extra)
-        except MachineError as error:
+        except LabError as error:
             done = Completed(-1, b"", str(error).encode())
         self._end_task(context, task, done)
 

@@ -19,9 +19,9 @@ from typing import Any
 from . import machine_tools, uniter
 from .agent import MachinesAPI, Runtime, UnitAgent, machine_command
 from .api import API
-from .machines import MachineError, Machines
+from .machines import Machines
 from .model import ALIVE, DYING, Application, JujuError, Machine, Model, Status
-from .stage import Stage
+from .stage import LabError, Stage
 from .store import Store, World
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Daemon:
         self.runtime = Runtime(self.store, machines, stage.hooks, str(stage.gateway), rng)
         self.api = API(self.store, stage.hooks / "charms", rng)
         self._machines = machines
-        self._agents: dict[str, threading.Thread] = {}
+        self._agents: dict[str, UnitAgent] = {}
         self._workers: dict[str, threading.Thread] = {}
         self._provision_slots = threading.BoundedSemaphore(2)
 
@@ -173,7 +173,7 @@ class Daemon:
                 self._machines.create(slot)
             mac = self._ask(slot, "cat", "/sys/class/net/eth0/address")
             hostname = self._ask(slot, "hostname")
-        except MachineError as error:
+        except LabError as error:
             logger.warning("machine %s: %s", number, error)
             with self.store.change() as world:
                 machine = world.models[model].machines[number]
@@ -197,7 +197,7 @@ class Daemon:
     def _delete(self, model: str, number: str, slot: str) -> None:
         try:
             self._machines.delete(slot)
-        except MachineError as error:
+        except LabError as error:
             logger.warning("machine %s: %s", number, error)
             self.runtime.stopping.wait(PROVISION_RETRY_S)
             return
@@ -217,7 +217,7 @@ class Daemon:
             for name, text in (("stdout", done.stdout), ("stderr", done.stderr)):
                 if text:
                     results[name] = text.decode(errors="replace")
-        except MachineError as error:
+        except LabError as error:
             results = {"return-code": 1, "stderr": str(error)}
         with self.store.change() as world:
             task = world.models[model].tasks[task_id]
@@ -235,7 +235,11 @@ class Daemon:
                 if machine.address and machine.life == ALIVE
             ]
         for model, number, slot, address in known:
-            boot_id = self._machines.boot_id(slot)
+            try:
+                boot_id = self._machines.boot_id(slot)
+            except LabError as error:
+                logger.warning("machine %s: %s", number, error)
+                continue
             present = boot_id is not None and reachable(address)
             with self.store.change() as world:
                 found = world.models.get(model)

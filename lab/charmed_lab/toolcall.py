@@ -2,8 +2,10 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """The command line of a hook tool, taken apart as Juju does."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
@@ -28,7 +30,7 @@ class Call:
         """Return the key=value arguments, and those of --file."""
         found: dict[str, str] = {}
         if name := self.options.get("file"):
-            read = yaml.safe_load(self.files.get(name, "")) or {}
+            read = _load(self.files.get(name, ""))
             found = {str(key): "" if value is None else str(value) for key, value in read.items()}
         for word in self.words:
             key, equals, value = word.partition("=")
@@ -36,6 +38,14 @@ class Call:
                 raise UsageError(f'expected "key=value", got "{word}"')
             found[key] = value
         return found
+
+
+def _load(text: str) -> dict[str, Any]:
+    """Read JSON, which is what charms send, or else YAML."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return yaml.safe_load(text) or {}
 
 
 VALUES = [

@@ -176,7 +176,7 @@ class Lab:
             return all(
                 unit.started
                 and not unit.hook
-                and not self.daemon._agents[f"{model.uuid} {unit.name}"]._has_work(model, unit)
+                and not self.daemon._agents[f"{model.uuid} {unit.name}"].has_work(model, unit)
                 for unit in model.units.values()
                 if model.machines[unit.machine].present
             ) and all(one.instance_id != "pending" for one in model.machines.values())
