@@ -13,6 +13,8 @@ from .model import JujuError, Model, Relation, Scope, Secret
 from .store import Store
 from .toolcall import Call, UsageError
 
+# Removals are committed before updates (recording 30), grants after what they grant is there.
+ORDER = ("revoke", "remove", "add", "set", "track", "grant")
 ALPHABET = "0123456789abcdefghijklmnopqrstuv"
 
 
@@ -141,6 +143,7 @@ class SecretTools:
 
     def _secret_ids(self, call: Call) -> list[str] | None:
         found = [one.id for one in secrets.managed(self.model, self.unit_name)]
+        found += [secret_id for verb, secret_id, _ in self.secret_ops if verb == "add"]
         return found or None
 
     def _secret_info_get(self, call: Call) -> dict[str, Any]:
@@ -199,7 +202,7 @@ class SecretTools:
 
     def flush_secrets(self, now: float) -> None:
         """Apply what was buffered; ids that are not there any more are skipped."""
-        for verb, secret_id, changes in self.secret_ops:
+        for verb, secret_id, changes in sorted(self.secret_ops, key=lambda op: ORDER.index(op[0])):
             if verb == "add":
                 self._flush_add(secret_id, changes, now)
             elif secret := self.model.secrets.get(secret_id):
