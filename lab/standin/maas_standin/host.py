@@ -37,6 +37,14 @@ def hostname() -> str:
     return socket.gethostname().split(".")[0]
 
 
+def _is_own(info: dict[str, typing.Any]) -> bool:
+    """Tell the machine's own IPv4 address from a service's, such as a VIP.
+
+    A service's is a single address (/32) or a further one in a subnet where the machine has one.
+    """
+    return info["family"] == "inet" and info["prefixlen"] < 32 and not info.get("secondary")
+
+
 def interfaces() -> list[dict[str, typing.Any]]:
     """Return each network interface with its MAC and the subnets' addresses on it."""
     output = subprocess.run(
@@ -47,11 +55,10 @@ def interfaces() -> list[dict[str, typing.Any]]:
             "name": link["ifname"],
             "mac_address": link["address"],
             "enabled": "UP" in link["flags"],
-            # A single address (/32) is a service's, such as a VIP, not the machine's own.
             "addresses": [
                 f"{info['local']}/{info['prefixlen']}"
                 for info in link["addr_info"]
-                if info["family"] == "inet" and info["prefixlen"] < 32
+                if _is_own(info)
             ],
         }
         for link in json.loads(output)

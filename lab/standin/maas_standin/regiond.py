@@ -154,6 +154,21 @@ class Workers:
                 process.kill()
 
 
+def _own_addresses(cursor: database.Cursor, node_id: int) -> list[str]:
+    """Return where racks can reach this region and no other."""
+    addresses = host.addresses()
+    cursor.execute(
+        "SELECT host(a.ip) AS ip FROM maasserver_staticipaddress a"
+        " JOIN maasserver_interface i ON i.id = a.interface_id"
+        " JOIN maasserver_node n ON n.id = i.node_id"
+        " WHERE n.id <> %s AND n.node_type = ANY(%s) AND a.ip = ANY(%s::inet[])",
+        (node_id, [nodes.REGION, nodes.REGION_AND_RACK], addresses),
+    )
+    shared = {row["ip"] for row in cursor.fetchall()}
+    # A machine that was replaced may still be listed under the only address that we have.
+    return [address for address in addresses if address not in shared] or addresses
+
+
 def _heartbeat(cursor: database.Cursor, node_id: int, endpoints: list[tuple[int, int]]) -> None:
     """Tell the other regions which workers of this one are alive, and where."""
     pids = [pid for pid, _ in endpoints]
@@ -162,7 +177,7 @@ def _heartbeat(cursor: database.Cursor, node_id: int, endpoints: list[tuple[int,
         " AND NOT pid = ANY(%s)",
         (node_id, pids),
     )
-    addresses = host.addresses()
+    addresses = _own_addresses(cursor, node_id)
     for pid, port in endpoints:
         cursor.execute(
             "INSERT INTO maasserver_regioncontrollerprocess (region_id, pid) VALUES (%s, %s)"
