@@ -161,8 +161,9 @@ class Session:
             except OSError as error:
                 where = f"the lab's controller of stage {self.stage.name} does not run"
                 raise ClientError(f"{where}: sudo ./lab/up starts it ({error})") from error
-            link.sendall(json.dumps({"method": method, "params": params}).encode() + b"\n")
-            answer = json.loads(link.makefile("rb").readline() or "{}")
+            link.sendall(json.dumps({"method": method, "params": params}).encode())
+            link.shutdown(socket.SHUT_WR)
+            answer = json.loads(link.makefile("rb").read() or '{"error": "no answer"}')
         if "error" in answer:
             raise ClientError(answer["error"])
         return answer["result"]

@@ -79,13 +79,13 @@ class Daemon:
                         task.status, task.message = "failed", "action terminated"
                         task.completed = time.time()
 
-    def _listen(self, path: Path, answer: Callable[[dict[str, Any]], Any], *, mode: int) -> None:
-        """Answer one JSON line a connection on a unix socket."""
+    def _listen(self, path: Path, answer: Callable[[bytes], bytes], *, mode: int) -> None:
+        """Answer one question a connection on a unix socket."""
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
-                if line := self.rfile.readline():
-                    self.wfile.write(json.dumps(answer(json.loads(line))).encode() + b"\n")
+                if question := self.rfile.read():
+                    self.wfile.write(answer(question))
 
         class Server(socketserver.ThreadingUnixStreamServer):
             daemon_threads = True
@@ -106,21 +106,31 @@ class Daemon:
 
     # Answers.
 
-    def _answer_client(self, question: dict[str, Any]) -> dict[str, Any]:
-        method = question["method"]
-        call = getattr(self.api, method)
+    def ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Answer one call of the API."""
+        call = getattr(self.api, question["method"])
         try:
             with self.store.change():
                 return {"result": call(**question["params"])}
         except JujuError as error:
             return {"error": str(error)}
 
-    def _answer_tool(self, question: dict[str, Any]) -> list[Any]:
-        context = self.runtime.contexts.get(question["context"])
+    def _answer_client(self, question: bytes) -> bytes:
+        return json.dumps(self.ask(json.loads(question))).encode()
+
+    def _answer_tool(self, question: bytes) -> bytes:
+        """Run one hook tool for a process that knows its context."""
+        context_id, tool, count, *words = question.decode("utf-8", "surrogateescape").split("\0")
+        args, rest = words[: int(count)], words[int(count) :]
+        files = dict(zip(rest[::2], rest[1::2], strict=True))
+        context = self.runtime.contexts.get(context_id)
         if context is None:
-            return [1, "", "ERROR this tool runs only inside a hook or action\n"]
-        with self.store.look():
-            return list(context.call(question["tool"], question["args"], question["files"]))
+            code, out, err = 1, "", "ERROR this tool runs only inside a hook or action\n"
+        else:
+            with self.store.look():
+                code, out, err = context.call(tool, args, files)
+        said = out.encode("utf-8", "surrogateescape")
+        return f"{code} {len(said)}\n".encode() + said + err.encode("utf-8", "surrogateescape")
 
     # Agents, provisioning, removal.
 

@@ -5,38 +5,45 @@
 HOME = "/var/lib/juju"
 TOOL_SOCKET = "tools.sock"
 
-# Every hook tool is a link to this program; it asks the daemon over the mounted socket.
+# Every hook tool is a link to this program; it asks the daemon over the mounted socket. It
+# imports only what is built in: that makes a call take a third of the time, and there are many.
+# It sends its words with NUL between them; it gets an exit code, the output's length, both texts.
 JUJUC = """#!/usr/bin/python3 -SEs
-import json, os, socket, sys
-args, files = sys.argv[1:], {}
+import posix, sys
+from _socket import AF_UNIX, SHUT_WR, SOCK_STREAM, socket
+args, files = sys.argv[1:], []
 for at, word in enumerate(args):
     name, _, value = word.partition("=")
     if name == "--file":
         path = value or (args[at + 1] if at + 1 < len(args) else "")
-        key = path
     elif name.endswith("#file"):
-        key = path = value
+        path = value
     else:
         continue
     try:
-        files[key] = sys.stdin.read() if path == "-" else open(path).read()
+        files += [path, sys.stdin.read() if path == "-" else open(path).read()]
     except OSError as error:
         sys.exit("ERROR %s" % error)
-question = {
-    "context": os.environ.get("JUJU_CONTEXT_ID", ""),
-    "tool": os.path.basename(sys.argv[0]),
-    "args": args,
-    "files": files,
-}
-link = socket.socket(socket.AF_UNIX)
+context = posix.environ.get(b"JUJU_CONTEXT_ID", b"").decode()
+tool = sys.argv[0].rpartition("/")[2]
+words = [context, tool, str(len(args)), *args, *files]
+home = posix.readlink(sys.argv[0]).rpartition("/")[0]
+link = socket(AF_UNIX, SOCK_STREAM)
+answer = b""
 try:
-    link.connect(os.path.join(os.path.dirname(os.path.realpath(__file__)), "tools.sock"))
-    link.sendall(json.dumps(question).encode() + b"\\n")
-    code, out, err = json.loads(link.makefile("rb").readline())
-except (OSError, ValueError) as error:
+    link.connect(home + "/tools.sock")
+    link.sendall("\\0".join(words).encode("utf-8", "surrogateescape"))
+    link.shutdown(SHUT_WR)
+    while part := link.recv(65536):
+        answer += part
+except OSError as error:
     sys.exit("ERROR connection to the agent: %s" % error)
-sys.stdout.write(out)
-sys.stderr.write(err)
+head, _, rest = answer.partition(b"\\n")
+if not head:
+    sys.exit("ERROR the agent did not answer")
+code, length = map(int, head.split())
+sys.stdout.buffer.write(rest[:length])
+sys.stderr.buffer.write(rest[length:])
 sys.stdout.flush()
 sys.exit(code)
 """

@@ -118,14 +118,14 @@ class Lab:
     daemon: daemon.Daemon
 
     def call(self, method: str, **params: Any) -> Any:
-        answer = self.daemon._answer_client({"method": method, "params": {"model": "m", **params}})
+        answer = self.daemon.ask({"method": method, "params": {"model": "m", **params}})
         if "error" in answer:
             raise AssertionError(answer["error"])
         return answer["result"]
 
     def refused(self, method: str, **params: Any) -> str:
         question = {"method": method, "params": {"model": "m", **params}}
-        return self.daemon._answer_client(question)["error"]
+        return self.daemon.ask(question)["error"]
 
     def deploy(self, name: str = "probe", count: int = 1, **more: Any) -> None:
         charm = self.call("upload", path=str(pack(self.folder, **more.pop("charm", {}))))

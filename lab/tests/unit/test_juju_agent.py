@@ -28,7 +28,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     monkeypatch.setattr(daemon, "POLL_S", 0.05)
     monkeypatch.setattr(uniter, "RETRY_FIRST_S", 0.2)
     made = start(tmp_path)
-    made.daemon._answer_client({"method": "add_model", "params": {"name": "m", "config": {}}})
+    made.daemon.ask({"method": "add_model", "params": {"name": "m", "config": {}}})
     yield made
     made.stop()
 
@@ -366,7 +366,7 @@ def test_killed_daemon_runs_the_interrupted_event_again(tmp_path: Path) -> None:
         from local import start
         lab = start(Path({str(tmp_path)!r}))
         model = {{"name": "m", "config": {{}}}}
-        lab.daemon._answer_client({{"method": "add_model", "params": model}})
+        lab.daemon.ask({{"method": "add_model", "params": model}})
         lab.deploy(config={{"text": "sleep install"}})
         time.sleep(60)
         """
