@@ -19,7 +19,7 @@ from .stage import Stage, StageError
 
 CONTROLLER = "lab"
 VERSION = "4.0.15-ubuntu-amd64"
-FORMATS = ("json", "yaml", "tabular", "plain", "smart", "short", "oneline", "summary", "text")
+FORMATS = ("json", "yaml", "tabular", "plain", "smart")
 
 
 class ClientError(Exception):
@@ -65,6 +65,7 @@ class Command:
     least: int
     missing: str
     rest: bool
+    formats: tuple[str, ...]
 
 
 COMMANDS: dict[str, Command] = {}
@@ -79,12 +80,15 @@ def command(
     least: int = 0,
     missing: str = "",
     rest: bool = False,
+    formats: tuple[str, ...] = (),
 ) -> Callable[[Callable[["Session", Line], None]], Callable[["Session", Line], None]]:
     """Register the function that runs a command."""
 
     def register(run: Callable[["Session", Line], None]) -> Callable[["Session", Line], None]:
         takes = frozenset(f"model format output {values}".split())
-        made = Command(run, takes, frozenset(flags.split()), least, missing, rest)
+        made = Command(
+            run, takes, frozenset(flags.split()), least, missing, rest, FORMATS + formats
+        )
         COMMANDS.update(dict.fromkeys(names.split(), made))
         return run
 
@@ -115,7 +119,7 @@ def parse(made: Command, args: list[str]) -> Line:
                 raise usage(f"option needs an argument: {word}")
             value = left.pop(0) if name in made.values else "true"
         line.options.setdefault(name, []).append(value)
-    if (style := line.get("format")) and style not in FORMATS:
+    if (style := line.get("format")) and style not in made.formats:
         text = f'invalid value "{style}" for option --format: unknown format "{style}"'
         raise usage(text)
     if len(line.words) < made.least:

@@ -274,7 +274,12 @@ def _resolved(session: Session, line: Line) -> None:
 # Looking.
 
 
-@command("status", "", "relations color no-color utc integrations storage")
+@command(
+    "status",
+    "",
+    "relations color no-color utc integrations",
+    formats=("oneline", "short"),
+)
 def _status(session: Session, line: Line) -> None:
     model = session.model(line)
     answer = session.call("status", model=model)
@@ -286,7 +291,9 @@ def _status(session: Session, line: Line) -> None:
     if line.get("format") == "yaml":
         for machine in found["machines"].values():
             machine.pop("modification-status")
-    show(line, found, "tabular", text=status.tabular(found, rows))
+    brief = line.get("format") in ("oneline", "short")
+    text = status.oneline(found) if brief else status.tabular(found, rows)
+    show(line, found, "tabular", text=text)
     if not found["machines"] and not found["applications"]:
         empty = (
             "Nothing matched specified filter."

@@ -177,6 +177,17 @@ def tabular(found: dict[str, Any], relations: list[list[str]] | None) -> str:
     return text
 
 
+def oneline(found: dict[str, Any]) -> str:
+    """Return what `juju status --format oneline` prints: a line a unit."""
+    text = ""
+    for app in found["applications"].values():
+        for name, unit in app.get("units", {}).items():
+            agent, workload = unit["juju-status"]["current"], unit["workload-status"]["current"]
+            places = f"{unit.get('public-address', '')} (agent:{agent}, workload:{workload})"
+            text += f"- {name}: {places} {', '.join(unit.get('open-ports', []))}".rstrip() + "\n"
+    return text
+
+
 def _app_row(name: str, app: dict[str, Any]) -> list[str]:
     units = list(app.get("units", {}).values())
     ready = sum(unit["juju-status"]["current"] in ("idle", "executing", "lost") for unit in units)
