@@ -97,7 +97,8 @@ def write_atomically(path: str, text: str, mode: int = 0o640) -> None:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(text)
         os.chmod(temporary, old.st_mode & 0o7777 if old else mode)
-        if old and (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
+        new = os.stat(temporary)  # Its group may be the directory's.
+        if old and (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
             os.chown(temporary, old.st_uid, old.st_gid)
         os.replace(temporary, target)
     except BaseException:

@@ -16,7 +16,8 @@ import pytest
 from recordings import Recording, differences, replayed, substitute
 from world import World
 
-# Help and usage speak of things that happen to be called as somebody in the other model.
+# Help and usage are the same text in every model, and speak of things that happen to be called
+# as somebody in the other one.
 PROSE = re.compile(r"help|unknown|without-value|bad-tftp|non-root|no-url")
 # Of Python's tracebacks the last line is what a caller sees and can act on.
 FAILURE = re.compile(r"^[\w.]*(?:Error|Invalid): .*", re.MULTILINE | re.DOTALL)
@@ -28,6 +29,7 @@ CASES = [
     for name in ("recorded", "other")
     for recording in replayed()
     if not recording.name.startswith(PAIR)
+    and not (name == "other" and recording.name.startswith("cli") and PROSE.search(recording.name))
 ]
 
 
@@ -37,8 +39,6 @@ def test_answer_is_that_of_maas(
 ) -> None:
     world = worlds(name)
     world.advance(recording.started)
-    if name == "other" and recording.name.startswith("cli") and PROSE.search(recording.name):
-        pytest.skip("the same text in every model")
     found = _ask(world, recording) if recording.is_http else _command(world, recording)
     assert not found, "\n".join(found)
 

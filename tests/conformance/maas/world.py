@@ -13,6 +13,7 @@ import time
 import urllib.parse
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 from charmed_lab.machines import Machines
@@ -51,7 +52,7 @@ RECORDED = Cast(
 )
 OTHER = Cast(
     hosts={"r1": "south", "r2": "north-2", "k1": "east", "k2": "west"},
-    machines={"r1": "31", "r2": "32", "k1": "14", "k2": "13"},
+    machines={"r1": "34", "r2": "33", "k1": "16", "k2": "15"},
     database="othermaas",
     password="Another1",
     admin="operator",
@@ -67,6 +68,8 @@ class World:
         self.machines = machines
         self.cast = cast
         self.observed: dict[str, Any] = {}
+        # What waits for the region that was killed to be gone.
+        self.loss: Future[None] = Future()
         self._ids: dict[str, str] = {}
         self._keys: list[tuple[str, ...]] = []
         self._events = iter(_story(self))
