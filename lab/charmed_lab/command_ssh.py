@@ -22,7 +22,10 @@ def _reach(session: Session, line: Line, target: str) -> list[str]:
     slot = session.call("machine_of", model=model, target=host if at else target)
     prefix = Machines(session.stage).shell_argv(slot)
     login = user or "ubuntu"
-    known = subprocess.run([*prefix, "id", "-u", login], capture_output=True, check=False)
+    # Without a standard input of its own it would eat what is meant for the command.
+    known = subprocess.run(
+        [*prefix, "id", "-u", login], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
     login = login if known.returncode == 0 else "root"
     return [*prefix, "su", "-l", login]
 
