@@ -3,7 +3,10 @@
 
 """Writers on every region's machine, whose acknowledged rows are logged outside the machines."""
 
+import contextlib
 import itertools
+import os
+import signal
 import subprocess
 import threading
 import time
@@ -51,7 +54,9 @@ class Writers:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         for process in self._processes.values():
-            process.terminate()
+            # With its children: one that lives on would keep the pipe open.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
         for thread in self._threads:
             thread.join(timeout=30)
 
@@ -77,15 +82,16 @@ class Writers:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 text=True,
+                start_new_session=True,
             ) as process,
         ):
             self._processes[writer.unit] = process
             assert process.stdout
             for line in process.stdout:
+                if self._stopping.is_set():
+                    break
                 if line.strip().isdigit():
                     writer.acknowledged.append((time.time(), int(line)))
-                if self._stopping.is_set():
-                    process.terminate()
 
     @property
     def acknowledged(self) -> set[tuple[str, int]]:
