@@ -18,6 +18,8 @@ VENV = host.VENV.with_name("venv-test")
 PARTS = (*checks.CHECKS, "pack", "lab", "lab-long")
 DEPLOY = "tests/integration/test_deploy.py"
 REST = ("tests/integration", f"--ignore={DEPLOY}")
+# Stories marked `long` are told by the part lab-long only.
+SHORT = ("-m", "not long")
 CONFORMANCE = "tests/conformance"
 
 
@@ -66,11 +68,12 @@ def run_part(part: str) -> Count:
             up.prepare(Stage(STAGE))
             return Count(len(pack.charm_names()), 0)
         if part == "lab":
-            told = [(CONFORMANCE,), (DEPLOY,), REST]
+            told = [(CONFORMANCE,), (DEPLOY,), (*REST, *SHORT)]
             there = [story for story in told if (REPOSITORY / story[0]).exists()]
             return run_lab(Stage(STAGE), there)
         if part == "lab-long":
-            return run_lab(Stage(STAGE, LONG_BASE), [(DEPLOY,)])
+            count = run_lab(Stage(STAGE), [(DEPLOY,), REST])
+            return count + run_lab(Stage(STAGE, LONG_BASE), [(DEPLOY,)])
     except LabError as error:
         print(f"ERROR: {error}", flush=True)
         return Count(0, 1)

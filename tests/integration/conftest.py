@@ -55,6 +55,8 @@ def maas(juju: jubilant.Juju) -> MAAS:
     if not juju.status().apps:
         overlay = os.environ.get("OVERLAY")
         juju.deploy(BUNDLE, overlays=[overlay] if overlay else [])
+    # A unit whose daemon came up after its last hook says so at the next update-status.
+    juju.model_config({"update-status-hook-interval": "1m"})
     maas = MAAS(juju)
     maas.wait_settled(timeout_s=DEPLOY_TIMEOUT_S)
     return maas

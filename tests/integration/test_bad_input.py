@@ -10,6 +10,8 @@ import pytest
 import requests
 from maas import MAAS
 
+pytestmark = pytest.mark.long
+
 CASES = [
     ("haproxy-vip", {"vip": "not-an-address"}, "vip"),
     ("haproxy-vip", {"vip": "192.0.2.10"}, "192.0.2.10"),

@@ -11,6 +11,8 @@ import pytest
 from maas import MAAS, charm_of, eventually, eventually_some
 from writers import Writers
 
+pytestmark = pytest.mark.long
+
 Power = Callable[[str, str], None]
 
 

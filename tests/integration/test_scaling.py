@@ -12,7 +12,11 @@ from prober import Prober
 from writers import Writers
 
 Watch = Callable[[], tuple[Prober, Writers]]
-APPS = ("maas-region", "postgresql-ha", "haproxy-vip", "maas-rack")
+APPS = (
+    "maas-region",
+    *(pytest.param(app, marks=pytest.mark.long) for app in ("postgresql-ha", "haproxy-vip")),
+    pytest.param("maas-rack", marks=pytest.mark.long),
+)
 
 
 def _check_whole(maas: MAAS) -> None:
