@@ -105,6 +105,7 @@ class UnitAgent(threading.Thread):
                 logger.info("%s: %s", self._unit_name, error)
                 self._runtime.stopping.wait(IDLE_S)
             except Exception:
+                # A defect of the lab's own must not end an agent: it is logged, then tried again.
                 logger.exception("agent of %s", self._unit_name)
                 self._runtime.stopping.wait(IDLE_S)
 

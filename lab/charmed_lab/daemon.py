@@ -101,6 +101,7 @@ class Daemon:
             try:
                 loop()
             except Exception:
+                # A defect of one loop must not end it, nor the daemon: logged, then tried again.
                 logger.exception("in %s", loop.__name__)
                 self.runtime.stopping.wait(POLL_S)
 

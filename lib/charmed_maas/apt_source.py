@@ -89,11 +89,6 @@ def install(packages: Sequence[str]) -> bool:
     return True
 
 
-def is_installed(package: str) -> bool:
-    """Tell whether a package is installed and configured."""
-    return bool(version(package))
-
-
 def version(package: str) -> str:
     """Return an installed package's version, "" when it is not installed."""
     return _installed([package]).get(package, "")
