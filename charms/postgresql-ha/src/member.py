@@ -95,9 +95,11 @@ def run(spec: cluster.Spec, cluster_id: str, *, strict: bool) -> str:
         pgdata.ensure_parent(data)
         text = patroni.render_config(spec, data, bootstrap=False, strict=strict)
         changed = patroni.ensure_config(text)
-        if patroni.ensure_running(changed=changed or renewed):
-            rest.wait(lambda: is_serving(spec), START_TIMEOUT_S)
-        elif changed:
+        started = patroni.ensure_running(changed=changed or renewed)
+        # At boot systemd has started it before the hook; a member that had its time keeps
+        # no other hook waiting.
+        rest.wait(lambda: is_serving(spec), START_TIMEOUT_S - patroni.age_s())
+        if changed and not started:
             # Patroni reads it in its next loop; who is woken after this hook must be let in.
             rest.wait(lambda: patroni.is_in_force(spec, data), RELOAD_TIMEOUT_S)
         _ensure_timer()

@@ -130,6 +130,11 @@ def is_running() -> bool:
     return systemd.is_active(SERVICE)
 
 
+def age_s() -> float:
+    """Return for how long the daemon has been running."""
+    return systemd.age_s(SERVICE)
+
+
 def stop() -> None:
     """Stop the daemon, and with it PostgreSQL, now and at boot."""
     systemd.ensure_stopped(SERVICE)

@@ -4,6 +4,7 @@
 """The units of systemd that keep the database running with no Juju around."""
 
 import sys
+import time
 from pathlib import Path
 
 from charmed_maas import commands, files
@@ -68,6 +69,12 @@ def mask(names: tuple[str, ...]) -> None:
 def is_active(name: str) -> bool:
     """Tell whether a unit runs, or is about to."""
     return _systemctl("is-active", name, check=False) in ("active", "activating", "reloading")
+
+
+def age_s(name: str) -> float:
+    """Return for how long a unit has been active; 0 when it is not."""
+    since_us = int(_systemctl("show", "--value", "-p", "ActiveEnterTimestampMonotonic", name) or 0)
+    return time.monotonic() - since_us / 1e6 if since_us and is_active(name) else 0.0
 
 
 def reload(name: str) -> None:

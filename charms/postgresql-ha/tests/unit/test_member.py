@@ -61,6 +61,7 @@ class World:
         self.calls.pgdata.path.return_value = tmp_path / "data"
         self.calls.pgdata.cluster_id.return_value = "7"
         self.calls.patroni.is_running.return_value = True
+        self.calls.patroni.age_s.return_value = 600.0
         self.calls.etcdctl.members.return_value = [VOTER]
         self.api.members.return_value = [LEADER, SYNC, REPLICA]
         self.api.is_primary.return_value = True
@@ -176,6 +177,21 @@ def test_nothing_is_stopped_where_nothing_changed(world: World):
     world.calls.patroni.ensure_running.assert_called_once_with(changed=False)
     world.calls.patroni.stop.assert_not_called()
     world.calls.pgdata.set_aside.assert_not_called()
+
+
+@pytest.mark.parametrize(("age_s", "asked"), [(5.0, 3), (600.0, 1)])
+def test_a_daemon_that_boot_started_is_waited_for_until_it_had_its_time(
+    world: World, age_s: float, asked: int
+):
+    world.calls.tls.ensure.return_value = False
+    world.calls.patroni.ensure_config.return_value = False
+    world.calls.patroni.ensure_running.return_value = False
+    world.calls.patroni.age_s.return_value = age_s
+    starting = {"state": "starting", "role": "replica"}
+    world.api.status.side_effect = [starting, starting, {"state": "running", "role": "primary"}]
+    with patch.object(rest.time, "sleep"):
+        member.run(SPEC, "7", strict=False)
+    assert world.api.status.call_count == asked
 
 
 def test_what_a_dead_unit_left_is_cleared_and_a_living_ones_is_not(world: World, tmp_path: Path):
