@@ -10,8 +10,6 @@ import pytest
 import requests
 from maas import MAAS
 
-pytestmark = pytest.mark.long
-
 CASES = [
     ("haproxy-vip", {"vip": "not-an-address"}, "vip"),
     ("haproxy-vip", {"vip": "192.0.2.10"}, "192.0.2.10"),
@@ -19,6 +17,14 @@ CASES = [
     ("maas-region", {"source": "deb http://127.0.0.1:1/ nowhere main"}, "source"),
     ("maas-rack", {"source": "nonsense"}, "source"),
 ]
+ACTIONS = [
+    ("postgresql-ha", "switchover", {"to": "nobody/7"}, "'nobody/7' is not a unit"),
+    ("postgresql-ha", "adopt-data", {"path": "elsewhere"}, "nothing to adopt"),
+    ("postgresql-ha", "bootstrap", {"confirm": "7"}, "nothing to start anew"),
+    ("maas-region", "create-admin", {"username": "a b", "email": "a@example.com"}, "username"),
+    ("maas-region", "get-api-key", {"username": "nobody"}, "nobody"),
+]
+SQUATTER_PORT = 8099
 
 
 @pytest.mark.parametrize(("app", "config", "named"), CASES, ids=lambda value: str(value)[:40])
@@ -34,11 +40,15 @@ def test_a_bad_option_blocks_and_services_go_on(
         )
         for unit in status.apps[app].units.values():
             assert named in unit.workload_status.message
-        answer = requests.get(f"http://{vip}/MAAS/api/2.0/version/", timeout=10)
-        assert answer.status_code == 200
+        _assert_answers(vip)
     finally:
         maas.juju.config(app, good)
     maas.wait_settled()
+
+
+def _assert_answers(vip: str) -> None:
+    answer = requests.get(f"http://{vip}/MAAS/api/2.0/version/", timeout=10)
+    assert answer.status_code == 200
 
 
 def test_a_vip_that_is_a_units_own_address_is_refused(maas: MAAS):
@@ -52,3 +62,73 @@ def test_a_vip_that_is_a_units_own_address_is_refused(maas: MAAS):
     finally:
         maas.juju.config("haproxy-vip", {"vip": good})
     maas.wait_settled()
+
+
+def test_a_port_that_another_process_holds_is_named_and_the_process_goes_on(maas: MAAS):
+    good = maas.juju.config("haproxy-vip")["port"]
+    unit = maas.leader("haproxy-vip")
+    serve = f"python3 -m http.server {SQUATTER_PORT}"
+    maas.on_machine(unit, f"systemd-run --unit squatter {serve}")
+    maas.juju.config("haproxy-vip", {"port": SQUATTER_PORT})
+    try:
+        status = maas.juju.wait(
+            lambda status: (
+                status.apps["haproxy-vip"].units[unit].is_blocked
+                and jubilant.all_agents_idle(status)
+            ),
+            error=jubilant.any_error,
+        )
+        message = status.apps["haproxy-vip"].units[unit].workload_status.message
+        assert str(SQUATTER_PORT) in message
+        assert "python3" in message
+        assert maas.on_machine(unit, "systemctl is-active squatter").strip() == "active"
+    finally:
+        maas.juju.config("haproxy-vip", {"port": good})
+        maas.on_machine(unit, "systemctl stop squatter")
+    maas.wait_settled()
+    _assert_answers(maas.vip)
+
+
+def test_a_garbled_databag_is_named_and_services_go_on(maas: MAAS):
+    region = maas.leader("maas-region")
+    relation_id = maas.juju.exec("relation-ids api", unit=region).stdout.strip()
+    garble = f"relation-set -r {relation_id} address=nonsense"
+    maas.juju.exec(garble, unit=region)
+    maas.juju.wait(lambda status: jubilant.all_blocked(status, "haproxy-vip"))
+    message = next(iter(maas.units("haproxy-vip").values())).workload_status.message
+    assert "address" in message
+    assert region in message
+    _assert_answers(maas.vip)
+    # The region writes what is right again in its next hook.
+    maas.wait_settled()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "lacking"),
+    [
+        ("maas-region:api", "haproxy-vip:api", "haproxy-vip"),
+        ("maas-region:rpc", "maas-rack:rpc", "maas-rack"),
+    ],
+)
+def test_a_missing_relation_is_asked_for(maas: MAAS, one: str, other: str, lacking: str):
+    endpoint = one.partition(":")[2]
+    maas.juju.remove_relation(one, other)
+    status = maas.juju.wait(
+        lambda status: jubilant.all_blocked(status, lacking) and jubilant.all_agents_idle(status),
+        error=jubilant.any_error,
+    )
+    for unit in status.apps[lacking].units.values():
+        assert f"integrate {endpoint}" in unit.workload_status.message
+    assert jubilant.all_active(status, "maas-region", "postgresql-ha")
+    maas.juju.integrate(one, other)
+    maas.wait_settled()
+    _assert_answers(maas.vip)
+
+
+@pytest.mark.parametrize(("app", "action", "params", "named"), ACTIONS)
+def test_an_action_with_bad_parameters_fails_with_a_sentence(
+    maas: MAAS, app: str, action: str, params: dict[str, str], named: str
+):
+    with pytest.raises(jubilant.TaskError) as failure:
+        maas.juju.run(maas.leader(app), action, params)
+    assert named in failure.value.task.message

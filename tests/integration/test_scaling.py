@@ -12,11 +12,7 @@ from prober import Prober
 from writers import Writers
 
 Watch = Callable[[], tuple[Prober, Writers]]
-APPS = (
-    "maas-region",
-    *(pytest.param(app, marks=pytest.mark.long) for app in ("postgresql-ha", "haproxy-vip")),
-    pytest.param("maas-rack", marks=pytest.mark.long),
-)
+APPS = ("maas-region", "postgresql-ha", "haproxy-vip", "maas-rack")
 
 
 def _check_whole(maas: MAAS) -> None:
@@ -62,5 +58,13 @@ def test_a_unit_joins_and_the_leader_leaves(maas: MAAS, watch: Watch, app: str):
     prober, _ = watch()
     _grow(maas, app)
     _shrink(maas, maas.leader(app))
+    _check_whole(maas)
+    prober.report.assert_no_failed_read()
+
+
+def test_a_member_joins_and_the_primary_leaves(maas: MAAS, watch: Watch):
+    prober, _ = watch()
+    _grow(maas, "postgresql-ha")
+    _shrink(maas, maas.primary())
     _check_whole(maas)
     prober.report.assert_no_failed_read()

@@ -13,6 +13,8 @@ import time
 import cluster
 import etcd
 import etcdctl
+import gate
+import patroni
 import rest
 
 logger = logging.getLogger(__name__)
@@ -33,6 +35,7 @@ def hand_over(spec: cluster.Spec, api: rest.Client) -> list[str]:
             return []
         _hand_over_vote(spec, next(one for one in spec.staying if one.member_name == heir.name))
         if is_primary:
+            gate.shut(patroni.PORT)
             api.switchover(spec.me.member_name, heir.name)
     except (rest.RestError, etcdctl.EtcdError) as error:
         logger.warning("leaves without handing over: %s", error)

@@ -20,6 +20,7 @@ from typing import Any
 import cluster
 import etcd
 import etcdctl
+import gate
 import handover
 import paths
 import patroni
@@ -239,6 +240,7 @@ def _clear(scope: str, went_on: Sequence[str]) -> None:
             shutil.rmtree(data, ignore_errors=True)
             files.ensure_absent(pgdata.BOOTSTRAPPING)
         pgdata.set_aside(data, went_on)
+    gate.open_again()
     etcd.remove_data()
     systemd.ensure_absent(patroni.SERVICE)
     systemd.ensure_absent(etcd.SERVICE)

@@ -26,7 +26,7 @@ import pgdata
 import systemd
 from charmed_maas import apt_source, commands, files
 
-PACKAGES = ("postgresql", "patroni", "python3-etcd", "etcd-server", "etcd-client")
+PACKAGES = ("postgresql", "patroni", "python3-etcd", "etcd-server", "etcd-client", "nftables")
 NO_CLUSTER = Path("/etc/postgresql-common/createcluster.d/postgresql-ha.conf")
 DISTRIBUTION_UNITS = ("etcd.service", "patroni.service")
 DATABASE = re.compile(r"[a-z_][a-z0-9_-]{0,47}")

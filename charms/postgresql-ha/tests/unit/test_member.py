@@ -15,6 +15,7 @@ import pytest
 import cluster
 import etcd
 import etcdctl
+import gate
 import handover
 import member
 import patroni
@@ -40,7 +41,7 @@ class World:
 
     def __init__(self, stack: ExitStack, tmp_path: Path) -> None:
         self.calls = MagicMock()
-        for module in (etcd, etcdctl, patroni, pgdata, postgresql, systemd, tls):
+        for module in (etcd, etcdctl, gate, patroni, pgdata, postgresql, systemd, tls):
             mock = create_autospec(module)
             for name in dir(module):
                 kind = getattr(module, name)
@@ -89,6 +90,21 @@ def test_a_departing_primary_hands_over_before_it_stops(world: World):
     assert world.order(*steps)[:3] == ["api.switchover", "patroni.stop", "etcdctl.remove_member"]
     assert world.calls.pgdata.set_aside.call_args.args[1] == [B.name, C.name]
     world.calls.etcd.hand_over.assert_not_called()
+
+
+def test_clients_are_refused_from_before_the_switchover_until_all_has_stopped(world: World):
+    member.leave(SPEC)
+    steps = ("gate.shut", "api.switchover", "patroni.stop", "gate.open_again")
+    assert [*dict.fromkeys(world.order(*steps))] == list(steps)
+
+
+def test_a_departing_replica_refuses_nobody(world: World):
+    world.api.members.return_value = [
+        dataclasses.replace(LEADER, name=SYNC.name),
+        dataclasses.replace(SYNC, name=LEADER.name),
+    ]
+    member.leave(SPEC)
+    world.calls.gate.shut.assert_not_called()
 
 
 def test_the_only_vote_is_handed_over_first(world: World):
