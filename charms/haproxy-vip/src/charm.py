@@ -65,6 +65,9 @@ class HAProxyVIPCharm(ops.CharmBase):
             self._statuses = list(self._converge(event))
         except REFUSALS as refusal:
             logger.warning("nothing was changed: %s", refusal)
+            if not keepalived.is_running():
+                # The others must not wait for a unit that does not take part.
+                peers.publish(self.model, "", ())
             self._statuses = [ops.BlockedStatus(str(refusal))]
 
     def _on_departed(self, event: ops.RelationDepartedEvent) -> None:
@@ -197,7 +200,9 @@ class HAProxyVIPCharm(ops.CharmBase):
         services = self.api.services()
         found = routes.build(services, backends, vip=cfg.vip, port=cfg.port)
         held = network.held_ports(
-            cfg.vip, [route.port for route in found], own_unit=haproxy.SERVICE
+            cfg.vip,
+            [route.port for route in found],
+            own_unit=haproxy.SERVICE if haproxy.is_managed() else "",
         )
         found = routes.bindable(found, held, backends=backends, here=here)
         unclear = self.api.problems or (self.api.relations and not services)

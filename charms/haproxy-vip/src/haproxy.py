@@ -50,11 +50,12 @@ class ServerState:
 
 def install() -> bool:
     """Install HAProxy, idle until it is configured; returns whether it was missing."""
-    if not apt_source.install(["haproxy", "curl", "iproute2"]):
-        return False
-    if not is_managed():
+    was_there = bool(version())
+    installed = apt_source.install(["haproxy", "curl", "iproute2"])
+    if installed and not was_there and not is_managed():
+        # The package starts it; one that was there before us is somebody's.
         stop()
-    return True
+    return installed
 
 
 def version() -> str:

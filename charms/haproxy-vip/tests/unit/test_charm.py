@@ -49,10 +49,11 @@ class Machine:
             '{"local":"10.0.0.11","prefixlen":24,"scope":"global"}]}]'
         )
         self.held: dict[int, str] = {}
+        self.asked_own_unit = ""
         self.alive: set[str] = {"10.0.0.12", "10.0.0.13"}
         for name, fake in (
             ("interfaces", lambda: self.links),
-            ("held_ports", lambda *_, **__: self.held),
+            ("held_ports", self.held_ports),
             ("answers", lambda address, _: address in self.alive),
         ):
             stack.append(mock.patch.object(network, name, side_effect=fake, autospec=True))
@@ -70,6 +71,10 @@ class Machine:
                 stack.append(mock.patch.object(module, name, autospec=True))
                 setattr(fakes, name, stack[-1].start())
         return fakes
+
+    def held_ports(self, *_: object, own_unit: str) -> dict[int, str]:
+        self.asked_own_unit = own_unit
+        return self.held
 
     def set_flag(self, flag: Any, *, on: bool) -> bool:
         (self.flags.add if on else self.flags.discard)(flag.name)
@@ -215,6 +220,25 @@ def test_a_port_in_use_is_named_with_its_owner(ctx: Any, machine: Machine):
     assert refused(ctx, machine, state()) == (
         "port 80 is held by nginx (nginx.service): set port to a free one"
     )
+
+
+@pytest.mark.parametrize(("runs", "told"), [(False, None), (True, "10.0.0.11")])
+def test_a_refusing_unit_that_takes_no_part_keeps_nobody_waiting(
+    ctx: Any, machine: Machine, runs: bool, told: str | None
+):
+    machine.held = {80: "nginx (nginx.service)"}
+    machine.keepalived.is_running.return_value = runs
+    own = testing.PeerRelation("peers", local_unit_data={"address": "10.0.0.11"})
+    after = run(ctx, state(api(), own))
+    assert after.get_relation(own.id).local_unit_data.get("address") == told
+
+
+def test_somebody_elses_haproxy_holds_its_port(ctx: Any, machine: Machine):
+    run(ctx, state())
+    assert machine.asked_own_unit == ""
+    machine.haproxy.is_managed.return_value = True
+    run(ctx, state())
+    assert machine.asked_own_unit == haproxy.SERVICE
 
 
 def test_packages_that_cannot_be_had_block(ctx: Any, machine: Machine):

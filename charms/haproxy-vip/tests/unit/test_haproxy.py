@@ -200,3 +200,18 @@ def test_the_port_is_read_from_what_is_served(daemon: Daemon):
     assert haproxy.configured_port() == 0
     haproxy.ensure_config(render(0))
     assert haproxy.configured_port() == 80
+
+
+@pytest.mark.parametrize(("was_there", "stopped"), [("", True), ("2.8.16-0ubuntu1", False)])
+def test_only_a_haproxy_that_we_installed_is_stopped(
+    machine: Path,
+    systemd: Systemd,
+    monkeypatch: pytest.MonkeyPatch,
+    was_there: str,
+    stopped: bool,
+):
+    monkeypatch.setattr(haproxy.apt_source, "version", lambda _: was_there)
+    monkeypatch.setattr(haproxy.apt_source, "install", lambda _: True)
+    systemd.running.add(haproxy.SERVICE)
+    assert haproxy.install()
+    assert (haproxy.SERVICE not in systemd.running) == stopped
