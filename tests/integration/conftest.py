@@ -70,6 +70,7 @@ def watch(maas: MAAS, tmp_path: Path) -> Iterator[Callable[[], tuple[Prober, Wri
         Writers(maas.juju, maas.units("maas-region")) as writers,
     ):
         yield lambda: (prober, writers)
+        writers.wait_for_a_row_from_each(maas.units("maas-region"))
     print(f"\n  {prober.report}\n  {writers}")
     lost = writers.lost(maas.rows())
     assert not lost, f"{len(lost)} acknowledged rows are lost, as {sorted(lost)[:3]}"

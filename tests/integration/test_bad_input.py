@@ -52,13 +52,17 @@ def _assert_answers(vip: str) -> None:
 
 
 def test_a_vip_that_is_a_units_own_address_is_refused(maas: MAAS):
-    good = maas.juju.config("haproxy-vip")["vip"]
+    good = str(maas.juju.config("haproxy-vip")["vip"])
     own = next(iter(maas.units("haproxy-vip").values())).public_address
     maas.juju.config("haproxy-vip", {"vip": own})
     try:
-        maas.juju.wait(
+        status = maas.juju.wait(
             lambda status: jubilant.all_blocked(status, "haproxy-vip"), error=jubilant.any_error
         )
+        for unit in status.apps["haproxy-vip"].units.values():
+            assert own in unit.workload_status.message
+            assert "own address" in unit.workload_status.message
+        _assert_answers(good.partition("/")[0])
     finally:
         maas.juju.config("haproxy-vip", {"vip": good})
     maas.wait_settled()

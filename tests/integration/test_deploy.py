@@ -40,14 +40,16 @@ def test_exactly_one_unit_holds_the_vip(maas: MAAS):
     assert maas.vip_holder() == holders[0]
 
 
-def test_postgresql_admits_nobody_else(maas: MAAS):
+def test_postgresql_admits_members_and_each_region_to_its_own_database_alone(maas: MAAS):
     regions = {f"{unit.public_address}/32" for unit in maas.units("maas-region").values()}
-    rules = maas.on_machine(maas.primary(), "cat /var/lib/postgresql/*/*/pg_hba.conf")
-    wide = [rule for rule in rules.splitlines() if "0.0.0.0" in rule or "::/0" in rule]
-    assert not wide
-    hosts = {
-        rule.split()[3]
-        for rule in rules.splitlines()
-        if rule.startswith(("host", "hostssl")) and rule.split()[1] not in ("replication", "all")
-    }
-    assert regions <= hosts
+    members = {f"{unit.public_address}/32" for unit in maas.units("postgresql-ha").values()}
+    text = maas.on_machine(maas.primary(), "cat /var/lib/postgresql/*/*/pg_hba.conf")
+    rules = [line.split() for line in text.splitlines() if line.startswith("host")]
+    assert all(rule[-1] == "scram-sha-256" for rule in rules)
+    clients = [rule for rule in rules if rule[0] == "host"]
+    assert {rule[3] for rule in clients} == regions
+    assert {(rule[1], rule[2]) for rule in clients} == {('"maasdb"', '"maasdb"')}
+    own = {"replicator", "rewinder", "postgres"}
+    others = [rule for rule in rules if rule not in clients]
+    assert {(rule[0], rule[3]) for rule in others} == {("hostssl", host) for host in members}
+    assert {rule[2] for rule in others} == own

@@ -13,7 +13,8 @@ from writers import Writers
 Watch = Callable[[], tuple[Prober, Writers]]
 Power = Callable[[str, str], None]
 UNTOUCHED = (
-    "systemctl show -p ActiveEnterTimestampMonotonic,NRestarts maas-regiond maas-http;"
+    "systemctl show -p ActiveEnterTimestampMonotonic,NRestarts"
+    " maas-regiond maas-http maas-apiserver maas-temporal maas-temporal-worker;"
     " stat -c %Y.%i /etc/maas/regiond.conf"
 )
 

@@ -45,10 +45,7 @@ class Writers:
             thread = threading.Thread(target=self._keep_writing, args=(writer,), daemon=True)
             thread.start()
             self._threads.append(thread)
-        deadline = time.monotonic() + 60
-        while not all(writer.acknowledged for writer in self._writers):
-            assert time.monotonic() < deadline, f"no row from {self._silent()} in 60 s"
-            time.sleep(0.2)
+        self.wait_for_a_row_from_each([writer.unit for writer in self._writers])
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -60,8 +57,15 @@ class Writers:
         for thread in self._threads:
             thread.join(timeout=30)
 
-    def _silent(self) -> list[str]:
-        return [writer.unit for writer in self._writers if not writer.acknowledged]
+    def wait_for_a_row_from_each(self, units: Iterable[str]) -> None:
+        """Wait until every writer whose unit is among these had another row acknowledged."""
+        before = {one.unit: len(one.acknowledged) for one in self._writers if one.unit in units}
+        deadline = time.monotonic() + 60
+        while silent := [
+            one.unit for one in self._writers if len(one.acknowledged) == before.get(one.unit)
+        ]:
+            assert time.monotonic() < deadline, f"no row from {silent} in 60 s"
+            time.sleep(0.2)
 
     def _keep_writing(self, writer: Writer) -> None:
         number = 0
