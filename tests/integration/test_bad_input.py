@@ -22,7 +22,7 @@ ACTIONS = [
     ("postgresql-ha", "adopt-data", {"path": "elsewhere"}, "nothing to adopt"),
     ("postgresql-ha", "bootstrap", {"confirm": "7"}, "nothing to start anew"),
     ("maas-region", "create-admin", {"username": "a b", "email": "a@example.com"}, "username"),
-    ("maas-region", "get-api-key", {"username": "nobody"}, "nobody"),
+    ("maas-region", "get-api-key", {"username": "nobody"}, "does not exist"),
 ]
 SQUATTER_PORT = 8099
 

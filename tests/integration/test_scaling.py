@@ -62,6 +62,7 @@ def test_a_unit_joins_and_the_leader_leaves(maas: MAAS, watch: Watch, app: str):
     prober.report.assert_no_failed_read()
 
 
+@pytest.mark.long  # The leader that leaves above is the primary too, unless it moved before.
 def test_a_member_joins_and_the_primary_leaves(maas: MAAS, watch: Watch):
     prober, _ = watch()
     _grow(maas, "postgresql-ha")
