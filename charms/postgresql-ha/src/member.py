@@ -196,12 +196,17 @@ def adopt(spec: cluster.Spec, copy: pgdata.Copy | None, *, strict: bool) -> None
 
 
 def reinitialise(spec: cluster.Spec) -> str:
-    """Rebuild this replica from the primary; returns where its data was set aside."""
+    """Rebuild this replica from the primary; returns where its data was set aside.
+
+    Raises pgdata.PgdataError, with the replica running as before.
+    """
     with _locked():
         data = pgdata.path(spec.scope)
         _stop(data)
-        moved = pgdata.set_aside(data, ["the primary"])
-        patroni.ensure_running(changed=False)
+        try:
+            moved = pgdata.set_aside(data, ["the primary"])
+        finally:
+            patroni.ensure_running(changed=False)
         if not rest.wait(lambda: is_serving(spec), START_TIMEOUT_S):
             logger.info("the copy from the primary takes longer")
         return str(moved or "")

@@ -10,7 +10,7 @@ from charm import PostgreSQLHACharm
 
 Context = testing.Context[PostgreSQLHACharm]
 JOINED = {n: {"address": f"10.0.0.{n + 1}", "cluster-id": ID} for n in (1, 2)}
-ASIDE = pgdata.Copy(2, 900, "/var/lib/postgresql-ha/removed/x/17", ID)
+ASIDE = pgdata.Copy(2, 900, "/var/lib/postgresql/removed/x/17", ID)
 
 
 def gone(**other: str) -> Model:

@@ -220,3 +220,13 @@ def test_adopted_data_that_does_not_start_fails_the_action(world: World):
         pytest.raises(member.MemberError, match="did not start"),
     ):
         member.adopt(ALONE, MagicMock(), strict=False)
+
+
+def test_a_replica_whose_data_cannot_be_set_aside_runs_on(world: World):
+    world.calls.pgdata.set_aside.side_effect = pgdata.PgdataError("no space")
+    with pytest.raises(pgdata.PgdataError, match="no space"):
+        member.reinitialise(SPEC)
+    assert world.order("pgdata.set_aside", "patroni.ensure_running") == [
+        "pgdata.set_aside",
+        "patroni.ensure_running",
+    ]
