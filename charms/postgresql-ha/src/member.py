@@ -150,9 +150,8 @@ def leave(spec: cluster.Spec) -> None:
         if patroni.is_running():
             went_on = handover.hand_over(spec, client(spec))
         _stop(data)
-        with contextlib.suppress(etcdctl.EtcdError):
-            if etcd.is_initialised() and not etcdctl.remove_member(spec.me, spec.peers):
-                logger.warning("etcd keeps %s listed: a survivor removes it", spec.me.member_name)
+        if etcd.is_initialised() and not handover.leave_etcd(spec):
+            logger.warning("etcd keeps %s listed: a survivor removes it", spec.me.member_name)
         _clear(spec.scope, went_on)
 
 

@@ -131,6 +131,40 @@ def test_a_failed_switchover_does_not_keep_a_unit_from_leaving(world: World):
     assert world.calls.pgdata.set_aside.called
 
 
+def test_a_leaver_asks_etcd_again_until_it_is_off_the_list(world: World):
+    """etcd refuses while it settles from the change before; a survivor may have no quorum."""
+    no = etcdctl.EtcdError("context deadline exceeded")
+    world.calls.etcdctl.remove_member.side_effect = [False, no, True]
+    with patch.object(handover.time, "sleep") as sleep:
+        member.leave(cluster.Spec(A, (B,), "postgresql-ha", KEYS))
+    assert world.calls.etcdctl.remove_member.call_count == 3
+    assert sleep.call_count == 2
+    assert world.order("etcdctl.remove_member", "etcd.remove_data")[-1] == "etcd.remove_data"
+
+
+def test_a_leaver_gives_up_on_etcd_after_a_while(world: World):
+    world.calls.etcdctl.remove_member.return_value = False
+    clock = iter(range(0, 1000, 5))
+    with patch.object(handover, "time") as time:
+        time.monotonic.side_effect = lambda: next(clock)
+        member.leave(cluster.Spec(A, (B,), "postgresql-ha", KEYS))
+    assert 2 <= world.calls.etcdctl.remove_member.call_count <= 5
+    assert world.calls.pgdata.set_aside.called
+
+
+def test_a_leaver_asks_those_that_stay_first(world: World):
+    world.calls.etcdctl.remove_member.side_effect = [False, True]
+    member.leave(dataclasses.replace(SPEC, leaving=frozenset({B.name})))
+    asked = [call.args for call in world.calls.etcdctl.remove_member.call_args_list]
+    assert asked == [(A, (C,)), (A, (B,))]
+
+
+def test_nobody_stays_and_nobody_is_waited_for(world: World):
+    world.calls.etcdctl.remove_member.return_value = False
+    member.leave(dataclasses.replace(SPEC, leaving=frozenset({B.name, C.name})))
+    world.calls.etcdctl.remove_member.assert_called_once_with(A, (B, C))
+
+
 def test_a_bootstrap_that_was_cut_short_starts_over(world: World):
     world.calls.pgdata.BOOTSTRAPPING.touch()
     data = world.calls.pgdata.path.return_value
