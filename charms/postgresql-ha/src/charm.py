@@ -17,6 +17,7 @@ import member
 import membership
 import peers
 import postgresql
+import remembered
 import rest
 import status
 import tls
@@ -88,7 +89,7 @@ class PostgreSQLHACharm(ops.CharmBase):
         app = self.peers.app_data()
         if spec := self.spec(app):
             # The dying unit's own relation-list is empty by now.
-            known = member.last_peers()
+            known = remembered.peers()
             everyone = {unit.name: unit for unit in (*known, *spec.peers)}
             others = {name for name in everyone if name in self.goals} - {self.unit.name}
             going = {name for name in others if not self.goals[name]} | spec.leaving

@@ -230,7 +230,7 @@ def test_a_dying_unit_neither_reconciles_nor_takes_logins(machine: Machine):
 
 def test_stop_leaves_to_the_peers_that_were_known_last(ctx: Context, machine: Machine):
     machine.cluster_id = ID
-    machine.member.last_peers.return_value = [
+    machine.remembered.peers.return_value = [
         cluster.Unit("postgresql-ha/1", "10.0.0.2"),
         cluster.Unit("postgresql-ha/9", "10.0.0.9"),
     ]

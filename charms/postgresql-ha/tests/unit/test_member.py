@@ -5,6 +5,8 @@
 
 import dataclasses
 import json
+import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -154,6 +156,7 @@ def test_a_leaver_gives_up_on_etcd_after_a_while(world: World):
 
 def test_a_leaver_asks_those_that_stay_first(world: World):
     world.calls.etcdctl.remove_member.side_effect = [False, True]
+    world.api.members.return_value = [LEADER, HEIR]
     member.leave(dataclasses.replace(SPEC, leaving=frozenset({B.name})))
     asked = [call.args for call in world.calls.etcdctl.remove_member.call_args_list]
     assert asked == [(A, (C,)), (A, (B,))]
@@ -165,10 +168,26 @@ def test_nobody_stays_and_nobody_is_waited_for(world: World):
     world.calls.etcdctl.remove_member.assert_called_once_with(A, (B, C))
 
 
-def test_a_bootstrap_that_was_cut_short_starts_over(world: World):
-    world.calls.pgdata.BOOTSTRAPPING.touch()
-    data = world.calls.pgdata.path.return_value
+def begun(world: World, age_s: float) -> Path:
+    """A bootstrap that began so long ago; returns where its data is."""
+    mark: Path = world.calls.pgdata.BOOTSTRAPPING
+    mark.touch()
+    os.utime(mark, (time.time() - age_s, time.time() - age_s))
+    data: Path = world.calls.pgdata.path.return_value
     data.mkdir()
+    return data
+
+
+@pytest.mark.parametrize(
+    ("is_running", "age_s", "patroni_age_s"), [(False, 60, 0), (True, 60, 5), (True, 900, 899)]
+)
+def test_a_bootstrap_that_was_cut_short_starts_over(
+    world: World, is_running: bool, age_s: float, patroni_age_s: float
+):
+    data = begun(world, age_s)
+    world.calls.patroni.is_running.return_value = is_running
+    world.calls.patroni.age_s.return_value = patroni_age_s
+    world.api.is_primary.side_effect = [False, True] if is_running else [True]
     assert member.bootstrap(ALONE, strict=False) == "7"
     assert not data.exists()
     assert world.order("etcd.remove_data", "etcd.bootstrap") == [
@@ -176,6 +195,26 @@ def test_a_bootstrap_that_was_cut_short_starts_over(world: World):
         "etcd.bootstrap",
     ]
     assert not world.calls.pgdata.BOOTSTRAPPING.exists()
+
+
+@pytest.mark.parametrize(("is_primary", "patroni_age_s"), [(True, 5), (False, 58)])
+def test_a_slow_bootstrap_is_let_finish(world: World, is_primary: bool, patroni_age_s: float):
+    data = begun(world, 60)
+    world.calls.patroni.age_s.return_value = patroni_age_s
+    world.api.is_primary.side_effect = [is_primary, True]
+    assert member.bootstrap(ALONE, strict=False) == "7"
+    assert data.exists()
+    world.calls.etcd.remove_data.assert_not_called()
+    world.calls.patroni.stop.assert_not_called()
+    assert not world.calls.pgdata.BOOTSTRAPPING.exists()
+
+
+def test_the_time_of_a_bootstrap_begins_anew_when_it_does(world: World):
+    begun(world, 900)
+    world.calls.patroni.is_running.return_value = False
+    with patch.object(member.rest, "wait", return_value=False):
+        member.bootstrap(ALONE, strict=False)
+    assert world.calls.pgdata.BOOTSTRAPPING.stat().st_mtime > time.time() - 60
 
 
 def test_a_bootstrap_that_finished_is_gone_on_with(world: World):
