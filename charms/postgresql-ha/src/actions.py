@@ -14,6 +14,7 @@ import etcdctl
 import member
 import pgdata
 import rest
+import status
 
 if TYPE_CHECKING:
     from charm import PostgreSQLHACharm
@@ -118,7 +119,7 @@ class Actions(ops.Object):
             member.adopt(spec, None, strict=charm.strict)
             return {"adopted": "this unit's own data", "cluster-id": app.cluster_id}
         if step is not cluster.Step.LAST_MEMBER_GONE:
-            raise RefusedError("the cluster has members, or there never was one: nothing to adopt")
+            raise RefusedError(_why_not_adopt(view))
         path = str(params.get("path") or "")
         if path and not PurePosixPath(path).is_absolute():
             raise RefusedError(f"path: {path!r} is not an absolute path")
@@ -174,3 +175,16 @@ class Actions(ops.Object):
         if not spec or cluster.step(charm.view(app)) is not cluster.Step.RUN:
             raise RefusedError("this unit is not a member of a cluster yet")
         return spec
+
+
+def _why_not_adopt(view: cluster.View) -> str:
+    step = cluster.step(view)
+    if step is cluster.Step.WAIT_PEERS:
+        unmet = ", ".join(sorted(view.unmet))
+        return f"{unmet} may have the cluster: wait for them; {status.way_out(view.unmet)}"
+    if step is not cluster.Step.RUN:
+        return "there never was a cluster: nothing to adopt"
+    if not view.members:
+        return "the cluster has members, this unit, and a quorum: nothing to adopt"
+    names = ", ".join(view.members)
+    return f"the cluster has members, {names}: see their machines; {status.way_out(view.members)}"

@@ -147,6 +147,8 @@ def test_a_member_without_a_quorum_says_so(ctx: Context, machine: Machine):
     state = ctx.run(ctx.on.update_status(), Model(app={"cluster-id": ID}, peers=JOINED).state())
     assert isinstance(state.unit_status, BLOCKED)
     assert "etcd has no quorum" in state.unit_status.message
+    step = "juju remove-unit --force postgresql-ha/1 postgresql-ha/2, then run adopt-data"
+    assert step in state.unit_status.message
 
 
 def test_a_leaving_peer_is_still_reached_and_no_more_relied_on(ctx: Context, machine: Machine):
