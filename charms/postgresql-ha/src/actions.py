@@ -12,6 +12,7 @@ import ops
 import cluster
 import etcdctl
 import member
+import peers
 import pgdata
 import rest
 import status
@@ -109,7 +110,7 @@ class Actions(ops.Object):
 
     def _adopt_data(self, params: dict[str, object]) -> dict[str, str]:
         charm = self._charm
-        app = charm.peers.app_data()
+        app = self._app()
         view = charm.view(app)
         spec = charm.spec(app)
         if not spec:
@@ -154,7 +155,7 @@ class Actions(ops.Object):
         charm = self._charm
         if not charm.unit.is_leader():
             raise RefusedError("run it on the leader")
-        app = charm.peers.app_data()
+        app = self._app()
         step = cluster.step(charm.view(app))
         if step is cluster.Step.LAST_MEMBER_GONE:
             wanted = app.cluster_id
@@ -168,9 +169,16 @@ class Actions(ops.Object):
         charm.peers.publish_app(dataclasses.replace(nominated, etcd_members=()))
         return {"bootstrap-unit": charm.unit.name}
 
+    def _app(self) -> peers.AppData:
+        charm_peers = self._charm.peers
+        app = charm_peers.app_data()
+        if not app:
+            raise RefusedError(status.unreadable(charm_peers.problems))
+        return app
+
     def _member(self) -> cluster.Spec:
         charm = self._charm
-        app = charm.peers.app_data()
+        app = self._app()
         spec = charm.spec(app)
         if not spec or cluster.step(charm.view(app)) is not cluster.Step.RUN:
             raise RefusedError("this unit is not a member of a cluster yet")

@@ -13,6 +13,7 @@ import actions
 import cluster
 import databases
 import etcdctl
+import keys
 import member
 import membership
 import peers
@@ -20,14 +21,12 @@ import postgresql
 import remembered
 import rest
 import status
-import tls
 from charmed_maas import apt_source, secrets
 from charmed_maas.interfaces import db
 
 logger = logging.getLogger(__name__)
 
 DB = "db"
-KEYS_LABEL = "members"
 
 
 class PostgreSQLHACharm(ops.CharmBase):
@@ -70,8 +69,8 @@ class PostgreSQLHACharm(ops.CharmBase):
         if self._is_leaving() or not self._prepare():
             return
         app = self.peers.app_data()
-        if self.unit.is_leader():
-            self._nominate(app)
+        if not app or (self.unit.is_leader() and not self._nominate(app)):
+            return
         view = self.view(app)
         spec = self.spec(app)
         part = ""
@@ -87,7 +86,7 @@ class PostgreSQLHACharm(ops.CharmBase):
     def _on_stop(self, _: ops.StopEvent) -> None:
         """Hand over and set the data aside."""
         app = self.peers.app_data()
-        if spec := self.spec(app):
+        if app and (spec := self.spec(app)):
             # The dying unit's own relation-list is empty by now.
             known = remembered.peers()
             everyone = {unit.name: unit for unit in (*known, *spec.peers)}
@@ -138,7 +137,7 @@ class PostgreSQLHACharm(ops.CharmBase):
                 for name, data in others.items()
                 if data.cluster_id == app.cluster_id and not data.leaving
             ),
-            unmet=tuple(self.goals.keys() - self.peers.met()),
+            unmet=tuple((self.goals.keys() - self.peers.met()) | self.peers.garbled(self.goals)),
         )
 
     def spec(self, app: peers.AppData) -> cluster.Spec | None:
@@ -149,22 +148,24 @@ class PostgreSQLHACharm(ops.CharmBase):
             return None
         requests, _ = databases.accepted(self.db.requests())
         others = self.others
+        # What a peer wrote may be nonsense: its daemons are still where they were.
+        garbled = self.peers.garbled(self.goals)
+        silent = (unit for unit in remembered.peers() if unit.name in garbled)
+        going = {name for name in self.goals if not self.goals[name]} - {self.unit.name}
         return cluster.Spec(
             me=cluster.Unit(self.unit.name, address),
-            peers=peers.units_of(others),
+            peers=(*peers.units_of(others), *silent),
             scope=self.app.name,
             keys=keys,
             clients=databases.clients(requests),
-            leaving=frozenset(name for name, data in others.items() if data.leaving),
+            leaving=frozenset(going | {name for name, data in others.items() if data.leaving}),
         )
 
     def keys(self, app: peers.AppData) -> cluster.Keys | None:
         """Return the content of the application's secret, None before it can be read."""
         if app.secret_id and not self._content:
             self._content = secrets.read(self.model, app.secret_id) or {}
-        fields = [field.name for field in dataclasses.fields(cluster.Keys)]
-        values = {name: self._content.get(name.replace("_", "-"), "") for name in fields}
-        return cluster.Keys(**values) if all(values.values()) else None
+        return keys.parse(self._content)
 
     def _is_leaving(self) -> bool:
         return self.peers.own_data().leaving or not self.goals.get(self.unit.name, False)
@@ -181,22 +182,23 @@ class PostgreSQLHACharm(ops.CharmBase):
         self.unit.set_ports(ops.Port("tcp", 5432))
         return not self._trouble and bool(self.peers.relation)
 
-    def _nominate(self, app: peers.AppData) -> None:
+    def _nominate(self, app: peers.AppData) -> bool:
         """As the leader, make the secret and name the unit that may bootstrap.
 
         It takes effect in a later hook only, once it is committed: a leader that dies between
-        bootstrapping and its hook's end is then known to have been the one.
+        bootstrapping and its hook's end is then known to have been the one. False when a unit
+        has a cluster that the databag does not know: that one is not to be doubled.
         """
+        holders = [name for name, data in self.others.items() if data.cluster_id]
+        if holders and not app.cluster_id and not app.bootstrap_unit:
+            self._trouble = f"the peers databag lost cluster-id, and {holders[0]} has a cluster"
+            return False
         if not app.secret_id:
-            cert, key = tls.new_ca(self.app.name)
-            passwords = ("superuser", "replication", "rewind", "rest")
-            content = {"ca-cert": cert, "ca-key": key}
-            content |= {name: secrets.new_password() for name in passwords}
-            secret = self.app.add_secret(content, label=KEYS_LABEL)
-            app = dataclasses.replace(app, secret_id=secret.id or "")
+            app = dataclasses.replace(app, secret_id=keys.ensure(self.model))
         if not app.cluster_id and not app.bootstrap_unit:
             app = dataclasses.replace(app, bootstrap_unit=self.unit.name)
         self.peers.publish_app(app)
+        return True
 
     def _publish(self, app: peers.AppData, part: str) -> None:
         own = member.own_cluster_id(self.app.name)
@@ -213,11 +215,11 @@ class PostgreSQLHACharm(ops.CharmBase):
         """Do what one unit does for all: record the cluster, keep etcd, serve databases."""
         app = self.peers.app_data()
         units = {**self.others, self.unit.name: self.peers.own_data()}
-        if not app.cluster_id and app.bootstrap_unit in units:
+        if app and not app.cluster_id and app.bootstrap_unit in units:
             made = units[app.bootstrap_unit].cluster_id
             app = dataclasses.replace(app, cluster_id=made)
             self.peers.publish_app(app)
-        if not app.cluster_id or units[self.unit.name].cluster_id != app.cluster_id:
+        if not app or not app.cluster_id or units[self.unit.name].cluster_id != app.cluster_id:
             return
         try:
             listed = membership.ensure_etcd(spec, self.goals)
@@ -238,13 +240,15 @@ class PostgreSQLHACharm(ops.CharmBase):
         if not self.peers.relation or not self.peers.address():
             return [ops.WaitingStatus("for the peers relation")]
         app = self.peers.app_data()
-        waiting = status.before_running(self.view(app), self.others, self.peers.own_data())
+        if not app:
+            return [ops.BlockedStatus(status.unreadable(self.peers.problems))]
+        found = status.before_running(self.view(app), self.others, self.peers.own_data())
         spec = self.spec(app)
-        if waiting or not spec:
-            return [waiting or ops.WaitingStatus("for the leader's secret")]
+        if not found:
+            found = status.running(spec) if spec else ops.WaitingStatus("for the leader's secret")
         _, problems = databases.accepted(self.db.requests())
         problems = [*self.db.problems, *self.peers.problems, *problems]
-        return [*map(ops.BlockedStatus, problems), status.running(spec)]
+        return [*map(ops.BlockedStatus, problems), found]
 
 
 if __name__ == "__main__":  # pragma: nocover

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import ops
 
 import cluster
+import keys
 import patroni
 import postgresql
 import rest
@@ -60,7 +61,7 @@ def serve(
             password = secret.get_content(refresh=True)["password"]
             postgresql.ensure_database(connection, request.database, password)
             data = _data(request.database, members, primary, spec)
-            full = dataclasses.replace(data, secret_user=_short_id(secret))
+            full = dataclasses.replace(data, secret_user=keys.short_id(secret))
             provider.publish(request.relation, full)
 
 
@@ -105,12 +106,6 @@ def _credentials(model: ops.Model, request: db.DatabaseRequest) -> ops.Secret:
 
 def _label(relation: ops.Relation) -> str:
     return f"db-{relation.id}"
-
-
-def _short_id(secret: ops.Secret) -> str:
-    """Return the secret's ID in the one form that does not depend on how it was found."""
-    found = secret.id or secret.get_info().id
-    return f"secret:{found.rpartition('/')[2].rpartition(':')[2]}"
 
 
 def _owner(database: str, requests: Sequence[db.DatabaseRequest]) -> str:

@@ -103,11 +103,15 @@ class Peers(Endpoint):
         except ValueError:
             return ""
 
-    def app_data(self) -> AppData:
-        """Return what the leader wrote, including what this hook wrote."""
+    def app_data(self) -> AppData | None:
+        """Return what the leader wrote, including what this hook wrote.
+
+        None when it is nonsense: whether there is a cluster cannot be told then, and nothing may
+        be decided.
+        """
         if not self.relation:
             return AppData()
-        return self.parse(self.relation, self.model.app, AppData.from_databag) or AppData()
+        return self.parse(self.relation, self.model.app, AppData.from_databag)
 
     def own_data(self) -> UnitData:
         """Return what this unit wrote."""
@@ -156,6 +160,10 @@ class Peers(Endpoint):
                     leaving = data.leaving or not goals[name]
                     found[name] = dataclasses.replace(data, leaving=leaving)
         return found
+
+    def garbled(self, goals: Mapping[str, bool]) -> set[str]:
+        """Return the names of the peers that there are and whose databags are nonsense."""
+        return (self.met() & goals.keys()) - self.others(goals).keys() - {self.model.unit.name}
 
 
 def units_of(others: Mapping[str, UnitData]) -> tuple[cluster.Unit, ...]:

@@ -3,7 +3,7 @@
 
 """The words of the unit status."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import ops
 
@@ -66,6 +66,14 @@ def running(spec: cluster.Spec) -> ops.StatusBase:
     role = {"leader": "primary", "master": "primary", "sync_standby": "synchronous replica"}
     few = FEW.get(len(spec.staying))
     return ops.ActiveStatus("; ".join(filter(None, (role.get(own.role, "replica"), few))))
+
+
+def unreadable(problems: Sequence[str]) -> str:
+    """Return what it means that the application's own databag is nonsense."""
+    return (
+        f"{'; '.join(problems)}: the daemons run on and nothing is changed "
+        "until relation-set --app on the leader's unit repairs it"
+    )
 
 
 def way_out(units: Collection[str]) -> str:

@@ -254,6 +254,76 @@ def test_garbled_databags_are_told_and_not_obeyed(ctx: Context, machine: Machine
     machine.postgresql.ensure_database.assert_not_called()
 
 
+@pytest.mark.parametrize(
+    "field", [{"etcd-members": "{"}, {"cluster-id": "7\x00"}, {"bootstrap-unit": "\x07"}]
+)
+def test_a_garbled_application_databag_is_no_new_cluster(
+    ctx: Context, machine: Machine, field: dict[str, str]
+):
+    machine.cluster_id = ID
+    app = {"cluster-id": ID, "bootstrap-unit": "postgresql-ha/0", **field}
+    model = Model(app=app, peers=JOINED, leader=True, db=region())
+    before = model.state()
+    state = ctx.run(ctx.on.update_status(), before)
+    assert machine.names() == []
+    machine.membership.ensure_etcd.assert_not_called()
+    machine.postgresql.revoke.assert_not_called()
+    assert peer_data(state)[0] == peer_data(before)[0]
+    assert [secret.label for secret in state.secrets] == ["members"]
+    assert isinstance(state.unit_status, BLOCKED)
+    assert next(iter(field)) in state.unit_status.message
+
+
+def test_a_garbled_application_databag_is_no_new_cluster_to_an_action_either(
+    ctx: Context, machine: Machine
+):
+    model = Model(app={"cluster-id": "7\x00"}, leader=True)
+    with pytest.raises(testing.ActionFailed, match="cluster-id"):
+        ctx.run(ctx.on.action("bootstrap", params={"confirm": ID}), model.state())
+    assert machine.names() == []
+
+
+def test_a_databag_that_lost_the_cluster_makes_no_second_one(ctx: Context, machine: Machine):
+    model = Model(app={"etcd-members": "[]"}, peers=JOINED, leader=True)
+    state = ctx.run(ctx.on.update_status(), model.state())
+    assert machine.names() == []
+    assert "bootstrap-unit" not in peer_data(state)[0]
+    assert isinstance(state.unit_status, BLOCKED)
+    assert "postgresql-ha/1 has a cluster" in state.unit_status.message
+
+
+def test_the_secret_is_made_once(ctx: Context, machine: Machine):
+    machine.cluster_id = ID
+    relation = testing.PeerRelation("peers")
+    secret = testing.Secret(CONTENT, label="members", owner="app")
+    state = testing.State(leader=True, relations=[relation], secrets=[secret])
+    state = ctx.run(ctx.on.update_status(), state)
+    assert peer_data(state)[0]["secret-id"].endswith(secret.id.rpartition(":")[2])
+
+
+def test_a_peer_that_sends_nonsense_stays_where_it_was(ctx: Context, machine: Machine):
+    machine.cluster_id = ID
+    machine.remembered.peers.return_value = [cluster.Unit("postgresql-ha/2", "10.0.0.3")]
+    garbled = {1: JOINED[1], 2: {**JOINED[2], "set-aside": "x"}}
+    model = Model(app={"cluster-id": ID}, peers=garbled, leader=True)
+    state = ctx.run(ctx.on.update_status(), model.state())
+    spec = machine.member.run.call_args.args[0]
+    assert [unit.address for unit in spec.staying] == ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+    assert isinstance(state.unit_status, BLOCKED)
+    assert "postgresql-ha/2 sent set-aside" in state.unit_status.message
+
+
+def test_a_peer_that_sends_nonsense_may_have_the_cluster(ctx: Context, machine: Machine):
+    garbled = {1: {**JOINED[1], "set-aside": "x"}}
+    model = Model(app={"cluster-id": ID}, peers=garbled, leader=True)
+    state = ctx.run(ctx.on.update_status(), model.state())
+    assert machine.names() == []
+    assert isinstance(state.unit_status, BLOCKED)
+    assert "postgresql-ha/1 sent set-aside" in state.unit_status.message
+    with pytest.raises(testing.ActionFailed):
+        ctx.run(ctx.on.action("bootstrap", params={"confirm": ID}), model.state())
+
+
 @pytest.mark.parametrize("name", ["postgres", "Drop", "a b"])
 def test_a_database_name_that_cannot_be_used_blocks(ctx: Context, machine: Machine, name: str):
     machine.cluster_id = ID

@@ -279,6 +279,11 @@ def test_what_a_dead_unit_left_is_cleared_and_a_living_ones_is_not(world: World,
     world.calls.pgdata.set_aside.assert_called_once()
 
 
+def test_data_that_did_not_leave_in_order_is_not_taken_for_the_last(world: World):
+    member.clear("postgresql-ha")
+    assert world.calls.pgdata.set_aside.call_args.args[1] == ["unknown"]
+
+
 def test_adopted_data_gets_the_secrets_passwords(world: World):
     copy = MagicMock()
     member.adopt(ALONE, copy, strict=False)
