@@ -22,7 +22,6 @@ import remembered
 import rest
 import status
 from charmed_maas import apt_source, secrets
-from charmed_maas.interfaces import db
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +38,7 @@ class PostgreSQLHACharm(ops.CharmBase):
             framework.observe(self.on[name].relation_departed, self._on_departed)
         framework.observe(self.on[DB].relation_broken, self._on_db_broken)
         self.peers = peers.Peers(self, peers.PEERS)
-        self.db = db.DatabaseProvider(self, DB)
+        self.db = databases.Databases(self, DB, self.peers)
         self._trouble = ""
         self._goals: dict[str, bool] = {}
         self._content: dict[str, str] = {}
@@ -87,16 +86,7 @@ class PostgreSQLHACharm(ops.CharmBase):
         """Hand over and set the data aside."""
         app = self.peers.app_data()
         if app and (spec := self.spec(app)):
-            # The dying unit's own relation-list is empty by now.
-            known = remembered.peers()
-            everyone = {unit.name: unit for unit in (*known, *spec.peers)}
-            others = {name for name in everyone if name in self.goals} - {self.unit.name}
-            going = {name for name in others if not self.goals[name]} | spec.leaving
-            spec = dataclasses.replace(
-                spec,
-                peers=tuple(everyone[name] for name in sorted(others)),
-                leaving=frozenset(going),
-            )
+            spec = peers.as_known_last(spec, remembered.peers(), self.goals)
             member.leave(spec)
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
@@ -146,19 +136,17 @@ class PostgreSQLHACharm(ops.CharmBase):
         address = self.peers.address()
         if not keys or not address:
             return None
-        requests, _ = databases.accepted(self.db.requests())
         others = self.others
-        # What a peer wrote may be nonsense: its daemons are still where they were.
-        garbled = self.peers.garbled(self.goals)
-        silent = (unit for unit in remembered.peers() if unit.name in garbled)
-        going = {name for name in self.goals if not self.goals[name]} - {self.unit.name}
+        silent = self.peers.garbled(self.goals)
         return cluster.Spec(
             me=cluster.Unit(self.unit.name, address),
-            peers=(*peers.units_of(others), *silent),
+            peers=peers.units_of(
+                others, [one for one in remembered.peers() if one.name in silent]
+            ),
             scope=self.app.name,
             keys=keys,
-            clients=databases.clients(requests),
-            leaving=frozenset(going | {name for name, data in others.items() if data.leaving}),
+            clients=databases.clients(self.db.requests()),
+            leaving=peers.leaving(others, self.goals) - {self.unit.name},
         )
 
     def keys(self, app: peers.AppData) -> cluster.Keys | None:
@@ -223,10 +211,13 @@ class PostgreSQLHACharm(ops.CharmBase):
             return
         try:
             listed = membership.ensure_etcd(spec, self.goals)
-            self.peers.publish_app(dataclasses.replace(app, etcd_members=listed))
+            app = dataclasses.replace(app, etcd_members=listed)
+            self.peers.publish_app(app)
             membership.ensure_config(spec, len(spec.clients), strict=self.strict)
-            requests, _ = databases.accepted(self.db.requests())
-            databases.serve(self.db, requests, member.client(spec).members(), spec)
+            requests = self.db.requests()
+            if databases.serve(self.db, requests, member.client(spec).members(), spec):
+                served = tuple((one.relation.id, one.database) for one in requests)
+                self.peers.publish_app(dataclasses.replace(app, databases=served))
         except (etcdctl.EtcdError, rest.RestError, postgresql.PostgresqlError) as error:
             # A failover in progress, or no quorum: the status tells, and the next event repeats.
             logger.warning("the cluster cannot be led now: %s", error)
@@ -246,8 +237,7 @@ class PostgreSQLHACharm(ops.CharmBase):
         spec = self.spec(app)
         if not found:
             found = status.running(spec) if spec else ops.WaitingStatus("for the leader's secret")
-        _, problems = databases.accepted(self.db.requests())
-        problems = [*self.db.problems, *self.peers.problems, *problems]
+        problems = [*self.db.problems, *self.peers.problems]
         return [*map(ops.BlockedStatus, problems), found]
 
 

@@ -1,6 +1,7 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
+import dataclasses
 import json
 
 import pytest
@@ -254,8 +255,92 @@ def test_garbled_databags_are_told_and_not_obeyed(ctx: Context, machine: Machine
     machine.postgresql.ensure_database.assert_not_called()
 
 
+def served(ctx: Context, *relations: testing.Relation) -> testing.State:
+    """A cluster of three whose related applications have their databases."""
+    state = Model(app={"cluster-id": ID}, peers=JOINED, leader=True).state()
+    state = dataclasses.replace(state, relations=[*state.relations, *relations])
+    return ctx.run(ctx.on.update_status(), state)
+
+
+def changed(state: testing.State, relation: testing.Relation, **changes: object) -> testing.State:
+    """The state with the other side's databags changed."""
+    now = dataclasses.replace(state.get_relation(relation.id), **changes)
+    others = [one for one in state.relations if one.id != relation.id]
+    return dataclasses.replace(state, relations=[*others, now])
+
+
+@pytest.mark.parametrize("leader", [True, False])
 @pytest.mark.parametrize(
-    "field", [{"etcd-members": "{"}, {"cluster-id": "7\x00"}, {"bootstrap-unit": "\x07"}]
+    "nonsense", [{"database": "a\x00b"}, {}, {"database": "postgres"}, {"database": "A b"}]
+)
+def test_nonsense_takes_nothing_from_a_relation_that_was_served(
+    ctx: Context, machine: Machine, nonsense: dict[str, str], leader: bool
+):
+    machine.cluster_id = ID
+    relation = region()
+    state = changed(served(ctx, relation), relation, remote_app_data=nonsense)
+    machine.postgresql.revoke.reset_mock()
+    state = ctx.run(ctx.on.update_status(), dataclasses.replace(state, leader=leader))
+    clients = machine.member.run.call_args.args[0].clients
+    assert [(one.database, one.address) for one in clients] == [
+        ("maasdb", "10.0.0.7"),
+        ("maasdb", "10.0.0.8"),
+    ]
+    if leader:
+        assert machine.postgresql.revoke.call_args.args[1] == ["maasdb"]
+        assert state.get_relation(relation.id).local_app_data["database"] == "maasdb"
+        assert peer_data(state)[0]["databases"] == json.dumps([f"{relation.id}:maasdb"])
+    assert isinstance(state.unit_status, BLOCKED)
+    assert "maas-region" in state.unit_status.message
+    gone = ctx.run(ctx.on.relation_broken(state.get_relation(relation.id)), state)
+    assert machine.member.run.call_args.args[0].clients == ()
+    if leader:
+        assert machine.postgresql.revoke.call_args.args[1] == []
+        assert "databases" not in peer_data(gone)[0]
+
+
+def test_a_garbled_unit_takes_nothing_from_the_others(ctx: Context, machine: Machine):
+    machine.cluster_id = ID
+    relation = region()
+    units = {0: {"ingress-address": "10.0.0.7"}, 1: {"ingress-address": "everywhere"}}
+    state = changed(served(ctx, relation), relation, remote_units_data=units)
+    state = ctx.run(ctx.on.update_status(), state)
+    clients = machine.member.run.call_args.args[0].clients
+    assert [(one.database, one.address) for one in clients] == [("maasdb", "10.0.0.7")]
+    assert machine.postgresql.revoke.call_args.args[1] == ["maasdb"]
+    assert isinstance(state.unit_status, BLOCKED)
+    assert "maas-region/1 sent ingress-address" in state.unit_status.message
+
+
+def test_nobody_gets_the_database_of_another_that_was_served(ctx: Context, machine: Machine):
+    machine.cluster_id = ID
+    first = testing.Relation("db", remote_app_name="first", remote_app_data={"database": "one"})
+    second = testing.Relation("db", remote_app_name="second", remote_app_data={"database": "two"})
+    state = served(ctx, first, second)
+    state = changed(state, first, remote_app_data={"database": "two"})
+    state = ctx.run(ctx.on.update_status(), state)
+    assert machine.postgresql.revoke.call_args.args[1] == ["one", "two"]
+    assert state.get_relation(second.id).local_app_data["database"] == "two"
+    assert isinstance(state.unit_status, BLOCKED)
+    assert "first: two is the database of second" in state.unit_status.message
+
+
+def test_a_relation_that_asks_for_another_database_gets_it(ctx: Context, machine: Machine):
+    machine.cluster_id = ID
+    relation = region()
+    state = changed(served(ctx, relation), relation, remote_app_data={"database": "other"})
+    ctx.run(ctx.on.update_status(), state)
+    assert machine.postgresql.revoke.call_args.args[1] == ["other"]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"etcd-members": "{"},
+        {"cluster-id": "7\x00"},
+        {"bootstrap-unit": "\x07"},
+        {"databases": '["x"]'},
+    ],
 )
 def test_a_garbled_application_databag_is_no_new_cluster(
     ctx: Context, machine: Machine, field: dict[str, str]
