@@ -120,7 +120,7 @@ class Actions(ops.Object):
             member.adopt(spec, None, strict=charm.strict)
             return {"adopted": "this unit's own data", "cluster-id": app.cluster_id}
         if step is not cluster.Step.LAST_MEMBER_GONE:
-            raise RefusedError(_why_not_adopt(view))
+            raise RefusedError(_why_not_adopt(view, stranded=member.is_stranded(spec)))
         path = str(params.get("path") or "")
         if path and not PurePosixPath(path).is_absolute():
             raise RefusedError(f"path: {path!r} is not an absolute path")
@@ -185,14 +185,16 @@ class Actions(ops.Object):
         return spec
 
 
-def _why_not_adopt(view: cluster.View) -> str:
+def _why_not_adopt(view: cluster.View, *, stranded: bool) -> str:
     step = cluster.step(view)
     if step is cluster.Step.WAIT_PEERS:
         unmet = ", ".join(sorted(view.unmet))
         return f"{unmet} may have the cluster: wait for them; {status.way_out(view.unmet)}"
     if step is not cluster.Step.RUN:
         return "there never was a cluster: nothing to adopt"
-    if not view.members:
-        return "the cluster has members, this unit, and a quorum: nothing to adopt"
+    if not stranded:
+        return "the cluster has members and a quorum: nothing to adopt"
     names = ", ".join(view.members)
-    return f"the cluster has members, {names}: see their machines; {status.way_out(view.members)}"
+    return (
+        f"the cluster has members, {names}: start their machines; {status.way_out(view.members)}"
+    )

@@ -133,6 +133,11 @@ def test_a_member_that_was_left_without_a_quorum_goes_on_from_its_own_data(
     machine.member.adopt.assert_not_called()
 
 
+def test_nobody_is_told_to_remove_units_that_work(ctx: Context, model: Model):
+    message = refusal(ctx, "adopt-data", model)
+    assert message == "the cluster has members and a quorum: nothing to adopt"
+
+
 def test_a_member_goes_on_alone_once_the_lost_units_were_removed(ctx: Context, machine: Machine):
     machine.cluster_id = ID
     machine.member.is_stranded.return_value = True
