@@ -12,8 +12,10 @@ import ops
 import cluster
 import etcdctl
 import member
+import peers
 import pgdata
 import rest
+import status
 
 if TYPE_CHECKING:
     from charm import PostgreSQLHACharm
@@ -108,7 +110,7 @@ class Actions(ops.Object):
 
     def _adopt_data(self, params: dict[str, object]) -> dict[str, str]:
         charm = self._charm
-        app = charm.peers.app_data()
+        app = self._app()
         view = charm.view(app)
         spec = charm.spec(app)
         if not spec:
@@ -118,7 +120,7 @@ class Actions(ops.Object):
             member.adopt(spec, None, strict=charm.strict)
             return {"adopted": "this unit's own data", "cluster-id": app.cluster_id}
         if step is not cluster.Step.LAST_MEMBER_GONE:
-            raise RefusedError("the cluster has members, or there never was one: nothing to adopt")
+            raise RefusedError(_why_not_adopt(view, stranded=member.is_stranded(spec)))
         path = str(params.get("path") or "")
         if path and not PurePosixPath(path).is_absolute():
             raise RefusedError(f"path: {path!r} is not an absolute path")
@@ -153,7 +155,7 @@ class Actions(ops.Object):
         charm = self._charm
         if not charm.unit.is_leader():
             raise RefusedError("run it on the leader")
-        app = charm.peers.app_data()
+        app = self._app()
         step = cluster.step(charm.view(app))
         if step is cluster.Step.LAST_MEMBER_GONE:
             wanted = app.cluster_id
@@ -167,10 +169,32 @@ class Actions(ops.Object):
         charm.peers.publish_app(dataclasses.replace(nominated, etcd_members=()))
         return {"bootstrap-unit": charm.unit.name}
 
+    def _app(self) -> peers.AppData:
+        charm_peers = self._charm.peers
+        app = charm_peers.app_data()
+        if not app:
+            raise RefusedError(status.unreadable(charm_peers.problems))
+        return app
+
     def _member(self) -> cluster.Spec:
         charm = self._charm
-        app = charm.peers.app_data()
+        app = self._app()
         spec = charm.spec(app)
         if not spec or cluster.step(charm.view(app)) is not cluster.Step.RUN:
             raise RefusedError("this unit is not a member of a cluster yet")
         return spec
+
+
+def _why_not_adopt(view: cluster.View, *, stranded: bool) -> str:
+    step = cluster.step(view)
+    if step is cluster.Step.WAIT_PEERS:
+        unmet = ", ".join(sorted(view.unmet))
+        return f"{unmet} may have the cluster: wait for them; {status.way_out(view.unmet)}"
+    if step is not cluster.Step.RUN:
+        return "there never was a cluster: nothing to adopt"
+    if not stranded:
+        return "the cluster has members and a quorum: nothing to adopt"
+    names = ", ".join(view.members)
+    return (
+        f"the cluster has members, {names}: start their machines; {status.way_out(view.members)}"
+    )

@@ -13,20 +13,19 @@ import actions
 import cluster
 import databases
 import etcdctl
+import keys
 import member
 import membership
 import peers
 import postgresql
+import remembered
 import rest
 import status
-import tls
 from charmed_maas import apt_source, secrets
-from charmed_maas.interfaces import db
 
 logger = logging.getLogger(__name__)
 
 DB = "db"
-KEYS_LABEL = "members"
 
 
 class PostgreSQLHACharm(ops.CharmBase):
@@ -39,7 +38,7 @@ class PostgreSQLHACharm(ops.CharmBase):
             framework.observe(self.on[name].relation_departed, self._on_departed)
         framework.observe(self.on[DB].relation_broken, self._on_db_broken)
         self.peers = peers.Peers(self, peers.PEERS)
-        self.db = db.DatabaseProvider(self, DB)
+        self.db = databases.Databases(self, DB, self.peers)
         self._trouble = ""
         self._goals: dict[str, bool] = {}
         self._content: dict[str, str] = {}
@@ -69,8 +68,8 @@ class PostgreSQLHACharm(ops.CharmBase):
         if self._is_leaving() or not self._prepare():
             return
         app = self.peers.app_data()
-        if self.unit.is_leader():
-            self._nominate(app)
+        if not app or (self.unit.is_leader() and not self._nominate(app)):
+            return
         view = self.view(app)
         spec = self.spec(app)
         part = ""
@@ -86,17 +85,8 @@ class PostgreSQLHACharm(ops.CharmBase):
     def _on_stop(self, _: ops.StopEvent) -> None:
         """Hand over and set the data aside."""
         app = self.peers.app_data()
-        if spec := self.spec(app):
-            # The dying unit's own relation-list is empty by now.
-            known = member.last_peers()
-            everyone = {unit.name: unit for unit in (*known, *spec.peers)}
-            others = {name for name in everyone if name in self.goals} - {self.unit.name}
-            going = {name for name in others if not self.goals[name]} | spec.leaving
-            spec = dataclasses.replace(
-                spec,
-                peers=tuple(everyone[name] for name in sorted(others)),
-                leaving=frozenset(going),
-            )
+        if app and (spec := self.spec(app)):
+            spec = peers.as_known_last(spec, remembered.peers(), self.goals)
             member.leave(spec)
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
@@ -137,7 +127,7 @@ class PostgreSQLHACharm(ops.CharmBase):
                 for name, data in others.items()
                 if data.cluster_id == app.cluster_id and not data.leaving
             ),
-            unmet=tuple(self.goals.keys() - self.peers.met()),
+            unmet=tuple((self.goals.keys() - self.peers.met()) | self.peers.garbled(self.goals)),
         )
 
     def spec(self, app: peers.AppData) -> cluster.Spec | None:
@@ -146,24 +136,24 @@ class PostgreSQLHACharm(ops.CharmBase):
         address = self.peers.address()
         if not keys or not address:
             return None
-        requests, _ = databases.accepted(self.db.requests())
         others = self.others
+        silent = self.peers.garbled(self.goals)
         return cluster.Spec(
             me=cluster.Unit(self.unit.name, address),
-            peers=peers.units_of(others),
+            peers=peers.units_of(
+                others, [one for one in remembered.peers() if one.name in silent]
+            ),
             scope=self.app.name,
             keys=keys,
-            clients=databases.clients(requests),
-            leaving=frozenset(name for name, data in others.items() if data.leaving),
+            clients=databases.clients(self.db.requests()),
+            leaving=peers.leaving(others, self.goals) - {self.unit.name},
         )
 
     def keys(self, app: peers.AppData) -> cluster.Keys | None:
         """Return the content of the application's secret, None before it can be read."""
         if app.secret_id and not self._content:
             self._content = secrets.read(self.model, app.secret_id) or {}
-        fields = [field.name for field in dataclasses.fields(cluster.Keys)]
-        values = {name: self._content.get(name.replace("_", "-"), "") for name in fields}
-        return cluster.Keys(**values) if all(values.values()) else None
+        return keys.parse(self._content)
 
     def _is_leaving(self) -> bool:
         return self.peers.own_data().leaving or not self.goals.get(self.unit.name, False)
@@ -180,22 +170,23 @@ class PostgreSQLHACharm(ops.CharmBase):
         self.unit.set_ports(ops.Port("tcp", 5432))
         return not self._trouble and bool(self.peers.relation)
 
-    def _nominate(self, app: peers.AppData) -> None:
+    def _nominate(self, app: peers.AppData) -> bool:
         """As the leader, make the secret and name the unit that may bootstrap.
 
         It takes effect in a later hook only, once it is committed: a leader that dies between
-        bootstrapping and its hook's end is then known to have been the one.
+        bootstrapping and its hook's end is then known to have been the one. False when a unit
+        has a cluster that the databag does not know: that one is not to be doubled.
         """
+        holders = [name for name, data in self.others.items() if data.cluster_id]
+        if holders and not app.cluster_id and not app.bootstrap_unit:
+            self._trouble = f"the peers databag lost cluster-id, and {holders[0]} has a cluster"
+            return False
         if not app.secret_id:
-            cert, key = tls.new_ca(self.app.name)
-            passwords = ("superuser", "replication", "rewind", "rest")
-            content = {"ca-cert": cert, "ca-key": key}
-            content |= {name: secrets.new_password() for name in passwords}
-            secret = self.app.add_secret(content, label=KEYS_LABEL)
-            app = dataclasses.replace(app, secret_id=secret.id or "")
+            app = dataclasses.replace(app, secret_id=keys.ensure(self.model))
         if not app.cluster_id and not app.bootstrap_unit:
             app = dataclasses.replace(app, bootstrap_unit=self.unit.name)
         self.peers.publish_app(app)
+        return True
 
     def _publish(self, app: peers.AppData, part: str) -> None:
         own = member.own_cluster_id(self.app.name)
@@ -212,18 +203,21 @@ class PostgreSQLHACharm(ops.CharmBase):
         """Do what one unit does for all: record the cluster, keep etcd, serve databases."""
         app = self.peers.app_data()
         units = {**self.others, self.unit.name: self.peers.own_data()}
-        if not app.cluster_id and app.bootstrap_unit in units:
+        if app and not app.cluster_id and app.bootstrap_unit in units:
             made = units[app.bootstrap_unit].cluster_id
             app = dataclasses.replace(app, cluster_id=made)
             self.peers.publish_app(app)
-        if not app.cluster_id or units[self.unit.name].cluster_id != app.cluster_id:
+        if not app or not app.cluster_id or units[self.unit.name].cluster_id != app.cluster_id:
             return
         try:
             listed = membership.ensure_etcd(spec, self.goals)
-            self.peers.publish_app(dataclasses.replace(app, etcd_members=listed))
+            app = dataclasses.replace(app, etcd_members=listed)
+            self.peers.publish_app(app)
             membership.ensure_config(spec, len(spec.clients), strict=self.strict)
-            requests, _ = databases.accepted(self.db.requests())
-            databases.serve(self.db, requests, member.client(spec).members(), spec)
+            requests = self.db.requests()
+            if databases.serve(self.db, requests, member.client(spec).members(), spec):
+                served = tuple((one.relation.id, one.database) for one in requests)
+                self.peers.publish_app(dataclasses.replace(app, databases=served))
         except (etcdctl.EtcdError, rest.RestError, postgresql.PostgresqlError) as error:
             # A failover in progress, or no quorum: the status tells, and the next event repeats.
             logger.warning("the cluster cannot be led now: %s", error)
@@ -237,13 +231,14 @@ class PostgreSQLHACharm(ops.CharmBase):
         if not self.peers.relation or not self.peers.address():
             return [ops.WaitingStatus("for the peers relation")]
         app = self.peers.app_data()
-        waiting = status.before_running(self.view(app), self.others, self.peers.own_data())
+        if not app:
+            return [ops.BlockedStatus(status.unreadable(self.peers.problems))]
+        found = status.before_running(self.view(app), self.others, self.peers.own_data())
         spec = self.spec(app)
-        if waiting or not spec:
-            return [waiting or ops.WaitingStatus("for the leader's secret")]
-        _, problems = databases.accepted(self.db.requests())
-        problems = [*self.db.problems, *self.peers.problems, *problems]
-        return [*map(ops.BlockedStatus, problems), status.running(spec)]
+        if not found:
+            found = status.running(spec) if spec else ops.WaitingStatus("for the leader's secret")
+        problems = [*self.db.problems, *self.peers.problems]
+        return [*map(ops.BlockedStatus, problems), found]
 
 
 if __name__ == "__main__":  # pragma: nocover

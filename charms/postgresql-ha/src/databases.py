@@ -9,26 +9,50 @@ from collections.abc import Sequence
 import ops
 
 import cluster
+import keys
 import patroni
+import peers
 import postgresql
 import rest
 from charmed_maas import secrets
 from charmed_maas.interfaces import db
 
 
-def accepted(requests: Sequence[db.DatabaseRequest]) -> tuple[list[db.DatabaseRequest], list[str]]:
-    """Return the requests that can be served, and what is wrong with the others."""
-    good: list[db.DatabaseRequest] = []
-    problems: list[str] = []
-    for request in requests:
-        problem = postgresql.check_database(request.database)
-        if not problem and (first := _owner(request.database, good)):
-            problem = f"{request.database} is the database of {first}: ask for another name"
-        if problem:
-            problems.append(f"{request.app}: {problem}")
-        else:
-            good.append(request)
-    return good, problems
+class Databases(db.DatabaseProvider):
+    """The endpoint, with what each relation was served last.
+
+    A relation keeps its database as long as it is there: what its application asks for may become
+    nonsense, and is told, but takes nothing away from clients that are at work.
+    """
+
+    def __init__(self, charm: ops.CharmBase, relation_name: str, own: peers.Peers) -> None:
+        super().__init__(charm, relation_name)
+        self._peers = own
+
+    def requests(self) -> list[db.DatabaseRequest]:
+        """Return what each relation is to have, by relation ID."""
+        app = self._peers.app_data() or peers.AppData()
+        living = {one.id: one for one in self.relations if one.app}
+        kept = {id_: name for id_, name in app.databases if id_ in living}
+        owners = {name: id_ for id_, name in kept.items()}
+        asked = {one.relation.id: one.database for one in super().requests()}
+        found: list[db.DatabaseRequest] = []
+        for id_, relation in living.items():
+            name, last = asked.get(id_, ""), kept.get(id_, "")
+            taker = living[owners.get(name, id_)]
+            problem = _problem(name, last, "" if taker is relation else taker.app.name)
+            if problem:
+                self._tell(f"{relation.app.name}: {problem}")
+                name = last
+            if name:
+                owners.setdefault(name, id_)
+                hosts = self._unit_addresses(relation)
+                found.append(db.DatabaseRequest(relation, relation.app.name, name, hosts))
+        return found
+
+    def _tell(self, problem: str) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
 
 
 def clients(requests: Sequence[db.DatabaseRequest]) -> tuple[cluster.Client, ...]:
@@ -45,14 +69,14 @@ def serve(
     requests: Sequence[db.DatabaseRequest],
     members: Sequence[cluster.Member],
     spec: cluster.Spec,
-) -> None:
+) -> bool:
     """Have every database that is asked for, end the logins of those that no more are.
 
-    Raises postgresql.PostgresqlError.
+    Returns whether there was a primary to do it on. Raises postgresql.PostgresqlError.
     """
     primary = cluster.primary(members)
     if not primary or not primary.is_running:
-        return
+        return False
     with postgresql.connect(primary.host, spec.keys.superuser) as connection:
         postgresql.revoke(connection, [request.database for request in requests])
         for request in requests:
@@ -60,8 +84,9 @@ def serve(
             password = secret.get_content(refresh=True)["password"]
             postgresql.ensure_database(connection, request.database, password)
             data = _data(request.database, members, primary, spec)
-            full = dataclasses.replace(data, secret_user=_short_id(secret))
+            full = dataclasses.replace(data, secret_user=keys.short_id(secret))
             provider.publish(request.relation, full)
+    return True
 
 
 def forget(model: ops.Model, relation: ops.Relation) -> None:
@@ -107,11 +132,12 @@ def _label(relation: ops.Relation) -> str:
     return f"db-{relation.id}"
 
 
-def _short_id(secret: ops.Secret) -> str:
-    """Return the secret's ID in the one form that does not depend on how it was found."""
-    found = secret.id or secret.get_info().id
-    return f"secret:{found.rpartition('/')[2].rpartition(':')[2]}"
-
-
-def _owner(database: str, requests: Sequence[db.DatabaseRequest]) -> str:
-    return next((one.app for one in requests if one.database == database), "")
+def _problem(name: str, last: str, taker: str) -> str:
+    """Return why a relation cannot have the database that it asks for, "" when it can."""
+    if name:
+        problem = postgresql.check_database(name)
+        if taker:
+            problem = f"{name} is the database of {taker}: ask for another name"
+    else:
+        problem = "asks for no database" if last else ""
+    return f"{problem}; it keeps {last} while it is related" if problem and last else problem

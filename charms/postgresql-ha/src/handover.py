@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 VOTE_TIMEOUT_S = 90.0
 HEIR_TIMEOUT_S = 30.0
+# etcd refuses a change for about 5 seconds after the one before, of another leaver's.
+LIST_TIMEOUT_S = 15.0
 
 
 def hand_over(spec: cluster.Spec, api: rest.Client) -> list[str]:
@@ -42,6 +44,31 @@ def hand_over(spec: cluster.Spec, api: rest.Client) -> list[str]:
         return []
     names = [one.name for one in members if one.is_running]
     return [unit.name for unit in spec.staying if unit.member_name in names]
+
+
+def leave_etcd(spec: cluster.Spec) -> bool:
+    """Take this unit's member off etcd's list before its daemon stops for good.
+
+    A vote that stays listed counts against the survivors: with two listed one alone is no quorum.
+    Those that leave too may stop while they are asked, and are asked last.
+    """
+    going = tuple(unit for unit in spec.peers if unit.name in spec.leaving)
+    staying = tuple(unit for unit in spec.peers if unit.name not in spec.leaving)
+    deadline = time.monotonic() + LIST_TIMEOUT_S
+    while True:
+        if any(_is_removed(spec.me, units) for units in (staying, going) if units):
+            return True
+        if not staying or time.monotonic() > deadline:
+            return not spec.peers
+        time.sleep(1)
+
+
+def _is_removed(me: cluster.Unit, units: tuple[cluster.Unit, ...]) -> bool:
+    try:
+        return etcdctl.remove_member(me, units)
+    except etcdctl.EtcdError as error:
+        logger.info("etcd keeps %s for now: %s", me.member_name, error)
+        return False
 
 
 def _find_heir(

@@ -10,12 +10,11 @@ from working on the daemons at the same time.
 import contextlib
 import dataclasses
 import fcntl
-import json
 import logging
 import shutil
+import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any
 
 import cluster
 import etcd
@@ -26,6 +25,7 @@ import paths
 import patroni
 import pgdata
 import postgresql
+import remembered
 import rest
 import systemd
 import tls
@@ -37,6 +37,9 @@ TIMER = "postgresql-ha-reconcile.timer"
 TIMER_SERVICE = "postgresql-ha-reconcile.service"
 AGENTS = Path("/var/lib/juju/agents")
 START_TIMEOUT_S = 50.0
+# A bootstrap that takes longer than this on a slow machine is taken for one that was cut short.
+BOOTSTRAP_TIMEOUT_S = 300.0
+RESTARTED_S = 30.0
 RELOAD_TIMEOUT_S = 8.0
 
 
@@ -54,7 +57,7 @@ def take_over(unit: str) -> str:
 
     Returns what stands in the way: another unit whose agent is still there.
     """
-    found = _read_state()
+    found = remembered.read()
     if not found or found["unit"] == unit:
         return ""
     if (AGENTS / f"unit-{found['unit'].replace('/', '-')}").is_dir():
@@ -69,11 +72,15 @@ def bootstrap(spec: cluster.Spec, *, strict: bool) -> str:
     with _locked():
         tls.ensure(spec.keys, spec.me)
         data = pgdata.path(spec.scope)
-        if pgdata.BOOTSTRAPPING.exists() or not pgdata.cluster_id(data):
+        unfinished = pgdata.BOOTSTRAPPING.exists()
+        anew = not (_is_at_work(spec) if unfinished else pgdata.cluster_id(data))
+        if anew:
             _start_over(data)
         pgdata.ensure_parent(data)
-        _write_state(spec)
+        remembered.write(spec)
         etcd.bootstrap(spec.me)
+        if anew:
+            _mark_begin()
         text = patroni.render_config(spec, data, bootstrap=True, strict=strict)
         patroni.ensure_running(changed=patroni.ensure_config(text))
         if not rest.wait(lambda: client(spec).is_primary(spec.me), START_TIMEOUT_S):
@@ -86,7 +93,7 @@ def run(spec: cluster.Spec, cluster_id: str, *, strict: bool) -> str:
     """Be a member of the cluster that exists; returns this unit's part in etcd."""
     with _locked():
         renewed = tls.ensure(spec.keys, spec.me)
-        _write_state(spec)
+        remembered.write(spec)
         part = _converge(spec)
         data = pgdata.path(spec.scope)
         if pgdata.cluster_id(data) not in ("", cluster_id):
@@ -133,11 +140,6 @@ def copy_at(path: str, cluster_id: str) -> pgdata.Copy:
     return pgdata.inspect(Path(path), cluster_id)
 
 
-def last_peers() -> list[cluster.Unit]:
-    """Return the peers that the last reconcile knew, for a unit that forgets them as it dies."""
-    return [cluster.Unit(name, address) for name, address in _read_state().get("peers", [])]
-
-
 def leave(spec: cluster.Spec) -> None:
     """Leave the cluster: hand over what this member holds, set its data aside.
 
@@ -151,16 +153,16 @@ def leave(spec: cluster.Spec) -> None:
         if patroni.is_running():
             went_on = handover.hand_over(spec, client(spec))
         _stop(data)
-        with contextlib.suppress(etcdctl.EtcdError):
-            if etcd.is_initialised() and not etcdctl.remove_member(spec.me, spec.peers):
-                logger.warning("etcd keeps %s listed: a survivor removes it", spec.me.member_name)
+        if etcd.is_initialised() and not handover.leave_etcd(spec):
+            logger.warning("etcd keeps %s listed: a survivor removes it", spec.me.member_name)
         _clear(spec.scope, went_on)
 
 
 def clear(scope: str) -> None:
     """Stop everything and set the data aside; nothing to do after leave."""
     with _locked():
-        _clear(scope, [])
+        # Data that is still here did not leave in order: who went on after it nobody saw.
+        _clear(scope, ["unknown"])
 
 
 def is_stranded(spec: cluster.Spec) -> bool:
@@ -179,7 +181,7 @@ def adopt(spec: cluster.Spec, copy: pgdata.Copy | None, *, strict: bool) -> None
         etcd.remove_data()
         data = pgdata.put_back(copy, spec.scope) if copy else pgdata.path(spec.scope)
         patroni.forget_pause(data)
-        _write_state(spec)
+        remembered.write(spec)
         etcd.bootstrap(spec.me)
         text = patroni.render_config(spec, data, bootstrap=False, strict=strict)
         patroni.ensure_running(changed=patroni.ensure_config(text))
@@ -197,12 +199,17 @@ def adopt(spec: cluster.Spec, copy: pgdata.Copy | None, *, strict: bool) -> None
 
 
 def reinitialise(spec: cluster.Spec) -> str:
-    """Rebuild this replica from the primary; returns where its data was set aside."""
+    """Rebuild this replica from the primary; returns where its data was set aside.
+
+    Raises pgdata.PgdataError, with the replica running as before.
+    """
     with _locked():
         data = pgdata.path(spec.scope)
         _stop(data)
-        moved = pgdata.set_aside(data, ["the primary"])
-        patroni.ensure_running(changed=False)
+        try:
+            moved = pgdata.set_aside(data, ["the primary"])
+        finally:
+            patroni.ensure_running(changed=False)
         if not rest.wait(lambda: is_serving(spec), START_TIMEOUT_S):
             logger.info("the copy from the primary takes longer")
         return str(moved or "")
@@ -217,12 +224,30 @@ def _converge(spec: cluster.Spec) -> str:
         return ""
 
 
+def _is_at_work(spec: cluster.Spec) -> bool:
+    """Tell whether Patroni has made the cluster since the last hook, or may still be at it.
+
+    A Patroni that is younger than the attempt was started again in its midst, by a reboot say, and
+    may wait for ever on half of a cluster.
+    """
+    if not patroni.is_running():
+        return False
+    if client(spec).is_primary(spec.me):
+        return True
+    age_s = time.time() - pgdata.BOOTSTRAPPING.stat().st_mtime
+    return age_s < BOOTSTRAP_TIMEOUT_S and age_s - patroni.age_s() < RESTARTED_S
+
+
 def _start_over(data: Path) -> None:
     """Throw a bootstrap away that was cut short: nobody was ever let in."""
-    files.ensure_file(pgdata.BOOTSTRAPPING, "")
+    _mark_begin()
     _stop(data)
     etcd.remove_data()
     shutil.rmtree(data, ignore_errors=True)
+
+
+def _mark_begin() -> None:
+    files.ensure_file(pgdata.BOOTSTRAPPING, f"{time.time_ns()}\n")
 
 
 def _stop(data: Path) -> None:
@@ -250,24 +275,6 @@ def _clear(scope: str, went_on: Sequence[str]) -> None:
 
 def _ensure_timer() -> None:
     systemd.ensure_timer(TIMER_SERVICE, TIMER)
-
-
-def _write_state(spec: cluster.Spec) -> None:
-    state = {
-        "unit": spec.me.name,
-        "address": spec.me.address,
-        "scope": spec.scope,
-        "peers": [[unit.name, unit.address] for unit in spec.peers],
-        "rest": spec.keys.rest,
-    }
-    files.ensure_file(paths.MEMBER, json.dumps(state, indent=1) + "\n", mode=0o600)
-
-
-def _read_state() -> dict[str, Any]:
-    try:
-        return json.loads(paths.MEMBER.read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
 
 
 @contextlib.contextmanager

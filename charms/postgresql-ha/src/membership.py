@@ -5,7 +5,7 @@
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Mapping
 
 import cluster
 import etcdctl
@@ -18,11 +18,11 @@ logger = logging.getLogger(__name__)
 SETTLE_TIMEOUT_S = 8.0
 
 
-def ensure_etcd(spec: cluster.Spec, known: Collection[str]) -> tuple[str, ...]:
+def ensure_etcd(spec: cluster.Spec, known: Mapping[str, bool]) -> tuple[str, ...]:
     """Make the changes of etcd's membership that are due, a few seconds at most.
 
-    known are the names of all units there are, also of those on their way out, which remove
-    their members themselves. Returns the names of the units that are listed.
+    known are the names of all units there are, and whether each is to stay: those on their way out
+    remove their members themselves. Returns the names of the units that are listed.
     Raises etcdctl.EtcdError and rest.RestError.
     """
     deadline = time.monotonic() + SETTLE_TIMEOUT_S
@@ -57,14 +57,18 @@ def ensure_config(spec: cluster.Spec, clients: int, *, strict: bool) -> bool:
 def _next(
     spec: cluster.Spec,
     listed: list[cluster.EtcdMember],
-    known: Collection[str],
+    known: Mapping[str, bool],
     primary: str | None,
 ) -> cluster.Change | None:
     current = [one.name for one in listed if not one.is_learner]
+    # A voter that this unit cannot read of counts, lest a healthy one is taken for surplus.
+    unread = known.keys() - {unit.name for unit in spec.units}
+    silent = [cluster.Unit(name, "") for name in unread if known[name]]
+    counted = [*spec.staying, *(unit for unit in silent if unit.member_name in current)]
     return cluster.plan(
         listed,
         spec.staying,
         known=[name.replace("/", "-") for name in known],
-        wanted=cluster.voters(spec.staying, current, primary),
+        wanted=cluster.voters(counted, current, primary),
         healthy=etcdctl.healthy(listed, spec.units),
     )

@@ -12,7 +12,7 @@ goes that was set aside on its machine, and that it is leaving.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import ops
@@ -27,12 +27,13 @@ PEERS = "peers"
 
 @dataclass(frozen=True)
 class AppData:
-    """What the leader writes."""
+    """What the leader writes; databases are relation IDs with the names of their databases."""
 
     secret_id: str = ""
     bootstrap_unit: str = ""
     cluster_id: str = ""
     etcd_members: tuple[str, ...] = ()
+    databases: tuple[tuple[int, str], ...] = ()
 
     @classmethod
     def from_databag(cls, data: Mapping[str, str]) -> "AppData":
@@ -42,15 +43,18 @@ class AppData:
             bootstrap_unit=databag.text(data, "bootstrap-unit"),
             cluster_id=databag.text(data, "cluster-id"),
             etcd_members=databag.strings(data, "etcd-members"),
+            databases=tuple(_database(one) for one in databag.strings(data, "databases")),
         )
 
     def to_databag(self) -> dict[str, str]:
         """Return every field, "" for one that is to be absent."""
+        databases = [f"{id_}:{name}" for id_, name in sorted(self.databases)]
         return {
             "secret-id": self.secret_id,
             "bootstrap-unit": self.bootstrap_unit,
             "cluster-id": self.cluster_id,
             "etcd-members": databag.dump(sorted(self.etcd_members)) if self.etcd_members else "",
+            "databases": databag.dump(databases) if databases else "",
         }
 
 
@@ -103,11 +107,15 @@ class Peers(Endpoint):
         except ValueError:
             return ""
 
-    def app_data(self) -> AppData:
-        """Return what the leader wrote, including what this hook wrote."""
+    def app_data(self) -> AppData | None:
+        """Return what the leader wrote, including what this hook wrote.
+
+        None when it is nonsense: whether there is a cluster cannot be told then, and nothing may
+        be decided.
+        """
         if not self.relation:
             return AppData()
-        return self.parse(self.relation, self.model.app, AppData.from_databag) or AppData()
+        return self.parse(self.relation, self.model.app, AppData.from_databag)
 
     def own_data(self) -> UnitData:
         """Return what this unit wrote."""
@@ -157,10 +165,46 @@ class Peers(Endpoint):
                     found[name] = dataclasses.replace(data, leaving=leaving)
         return found
 
+    def garbled(self, goals: Mapping[str, bool]) -> set[str]:
+        """Return the names of the peers that there are and whose databags are nonsense."""
+        return (self.met() & goals.keys()) - self.others(goals).keys() - {self.model.unit.name}
 
-def units_of(others: Mapping[str, UnitData]) -> tuple[cluster.Unit, ...]:
-    """Return those of the peers that have an address, and thus their packages."""
-    return tuple(cluster.Unit(name, data.address) for name, data in others.items() if data.address)
+
+def units_of(
+    others: Mapping[str, UnitData], silent: Sequence[cluster.Unit]
+) -> tuple[cluster.Unit, ...]:
+    """Return those of the peers that have an address, and thus their packages.
+
+    silent are those whose databag is nonsense: their daemons are still where they were.
+    """
+    found = (cluster.Unit(name, data.address) for name, data in others.items() if data.address)
+    return (*found, *silent)
+
+
+def leaving(others: Mapping[str, UnitData], goals: Mapping[str, bool]) -> frozenset[str]:
+    """Return the names of the units on their way out, as they or the controller say."""
+    going = {name for name, stays in goals.items() if not stays}
+    return frozenset(going | {name for name, data in others.items() if data.leaving})
+
+
+def as_known_last(
+    spec: cluster.Spec, known: Sequence[cluster.Unit], goals: Mapping[str, bool]
+) -> cluster.Spec:
+    """Return a dying unit's spec with the peers it knew: its own relation-list is empty by now."""
+    everyone = {unit.name: unit for unit in (*known, *spec.peers)}
+    others = {name for name in everyone if name in goals} - {spec.me.name}
+    return dataclasses.replace(
+        spec,
+        peers=tuple(everyone[name] for name in sorted(others)),
+        leaving=frozenset(name for name in others if not goals[name]) | spec.leaving,
+    )
+
+
+def _database(text: str) -> tuple[int, str]:
+    id_, _, name = text.partition(":")
+    if not (id_.isascii() and id_.isdigit() and name):
+        raise databag.DatabagError(f"databases: {text[:60]!r} is not a relation's ID and a name")
+    return int(id_), name
 
 
 def _position(text: str) -> tuple[int, int] | None:

@@ -4,15 +4,17 @@
 """PGDATA on this machine: where it is, what it holds, and how it is set aside and put back.
 
 Data is never deleted: what a unit leaves behind stands under ASIDE, named by the cluster's
-system identifier, beside a note on whether other members went on after it.
+system identifier, beside a note on whether other members went on after it. That is on the file
+system of the data, which may be a disk of its own: to move must never mean to copy.
 """
 
+import contextlib
 import json
 import pwd
 import re
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from charmed_maas import commands, files
 
 POSTGRESQL = Path("/usr/lib/postgresql")
 ROOT = Path("/var/lib/postgresql")
-ASIDE = paths.STATE / "removed"
+ASIDE = ROOT / "removed"
 NOTE = "about.json"
 FIELDS = ("timeline", "lsn", "path", "cluster_id", "went_on")
 # Exists from before initdb until Patroni reports a whole primary: what is there may be half.
@@ -84,19 +86,17 @@ def ensure_parent(data: Path) -> None:
 def set_aside(data: Path, went_on: Sequence[str]) -> Path | None:
     """Move the data aside, with a note of the members that went on without it.
 
-    Returns where it is now, None when there was none.
+    Returns where it is now, None when there was none. Raises PgdataError.
     """
     identifier = cluster_id(data)
     if not identifier:
         return None
     timeline, lsn = position(data)
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-    target = ASIDE / f"{identifier}-{stamp}" / data.parent.name
-    ensure_directory(ASIDE, mode=0o755, owner="root")
-    ensure_directory(target.parent, mode=0o755, owner="root")
-    about = Copy(timeline, lsn, str(target), identifier, tuple(sorted(went_on)))
-    files.ensure_file(target.parent / NOTE, json.dumps(asdict(about), indent=1) + "\n")
-    shutil.move(data, target)
+    with _told(f"{data} cannot be set aside"):
+        target = _place_for(identifier, data)
+        about = Copy(timeline, lsn, str(target), identifier, tuple(sorted(went_on)))
+        files.ensure_file(target.parent / NOTE, json.dumps(asdict(about), indent=1) + "\n")
+        data.rename(target)
     return target
 
 
@@ -126,19 +126,24 @@ def inspect(source: Path, identifier: str) -> Copy:
 
 
 def put_back(copy: Copy, scope: str) -> Path:
-    """Make a copy the unit's data again and return where it is; one set aside moves back."""
+    """Make a copy the unit's data again and return where it is; one set aside moves back.
+
+    Raises PgdataError.
+    """
     source = Path(copy.path)
     major = (source / "PG_VERSION").read_text().strip()
     target = ROOT / major / scope
     if cluster_id(target):
         raise PgdataError(f"{target} has data already")
-    ensure_parent(target)
-    if target.is_dir():
-        target.rmdir()
-    if source.is_relative_to(ASIDE):
-        source.rename(target)
-    else:
-        _copy(source, target)
+    with _told(f"{source} cannot be put to {target}"):
+        ensure_parent(target)
+        if target.is_dir():
+            # Half a copy of another member's, say: of no cluster, but not ours to delete.
+            target.rename(_place_for("unknown", target))
+        if source.is_relative_to(ASIDE):
+            source.rename(target)
+        else:
+            _copy(source, target)
     return target
 
 
@@ -151,6 +156,26 @@ def ensure_directory(directory: Path, *, mode: int, owner: str) -> None:
         directory.chmod(mode)
     if (stat.st_uid, stat.st_gid) != (account.pw_uid, account.pw_gid):
         shutil.chown(directory, account.pw_uid, account.pw_gid)
+
+
+def _place_for(identifier: str, data: Path) -> Path:
+    """Return where data is set aside to; what is above it is there."""
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    place = ASIDE / f"{identifier}-{stamp}"
+    for directory in (ASIDE, place):
+        ensure_directory(directory, mode=0o755, owner="root")
+    return place / data.parent.name
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Generator[None]:
+    """Raise what the system or a tool refuses as PgdataError."""
+    try:
+        yield
+    except OSError as error:
+        raise PgdataError(f"{what}: {error.strerror or error}") from error
+    except commands.CommandError as error:
+        raise PgdataError(f"{what}: {error}") from error
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -3,7 +3,7 @@
 
 """The words of the unit status."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import ops
 
@@ -11,6 +11,7 @@ import cluster
 import member
 import peers
 import rest
+from charmed_maas import addresses
 
 DCS_AGE_S = 30
 FEW = {
@@ -27,7 +28,7 @@ def before_running(
     if step in (cluster.Step.WAIT_KEYS, cluster.Step.WAIT_NOMINATION):
         return ops.WaitingStatus("for the leader to prepare the cluster")
     if step is cluster.Step.WAIT_PEERS:
-        return ops.WaitingStatus(f"to meet {', '.join(sorted(view.unmet))}")
+        return ops.WaitingStatus(f"to meet {', '.join(sorted(view.unmet))}; {way_out(view.unmet)}")
     if step is cluster.Step.WAIT_BOOTSTRAP:
         return ops.WaitingStatus(f"for {view.bootstrap_unit} to bootstrap the cluster")
     if step is cluster.Step.BOOTSTRAP_UNIT_GONE:
@@ -53,8 +54,8 @@ def running(spec: cluster.Spec) -> ops.StatusBase:
         return ops.MaintenanceStatus("Patroni does not answer yet")
     if api.dcs_age_s(spec.me) > DCS_AGE_S and member.is_stranded(spec):
         return ops.BlockedStatus(
-            "etcd has no quorum: start the other members' machines again, "
-            "or if they are gone for good run adopt-data"
+            "etcd has no quorum: start the other members' machines again; "
+            + way_out([unit.name for unit in spec.peers])
         )
     own = next((one for one in members if one.name == spec.me.member_name), None)
     if not cluster.primary(members):
@@ -65,6 +66,25 @@ def running(spec: cluster.Spec) -> ops.StatusBase:
     role = {"leader": "primary", "master": "primary", "sync_standby": "synchronous replica"}
     few = FEW.get(len(spec.staying))
     return ops.ActiveStatus("; ".join(filter(None, (role.get(own.role, "replica"), few))))
+
+
+def unreadable(problems: Sequence[str]) -> str:
+    """Return what it means that the application's own databag is nonsense."""
+    return (
+        f"{'; '.join(problems)}: the daemons run on and nothing is changed "
+        "until relation-set --app on the leader's unit repairs it"
+    )
+
+
+def way_out(units: Collection[str]) -> str:
+    """Return what to do about units whose machines are lost: adopt-data waits for their removal.
+
+    All of them, for a member that is left out of the new cluster could go on with the old one.
+    """
+    if not units:
+        return "if that cannot be, run adopt-data"
+    names = " ".join(addresses.by_unit_number(units))
+    return f"if they never return: juju remove-unit --force {names}, then run adopt-data"
 
 
 def _newest(me: str, others: Mapping[str, peers.UnitData], own: peers.UnitData) -> str:

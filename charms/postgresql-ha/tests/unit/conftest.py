@@ -15,6 +15,7 @@ import member
 import membership
 import pgdata
 import postgresql
+import remembered
 import rest
 
 ID = "7711148789758909984"
@@ -40,6 +41,7 @@ class Machine:
 
     member: Any
     membership: Any
+    remembered: Any
     postgresql: Any
     api: Any
     cluster_id: str = ""
@@ -57,6 +59,7 @@ def machine() -> Iterator[Machine]:
     found = Machine(
         create_autospec(member),
         create_autospec(membership),
+        create_autospec(remembered),
         MagicMock(),
         create_autospec(rest.Client),
     )
@@ -68,7 +71,7 @@ def machine() -> Iterator[Machine]:
     found.member.take_over.return_value = ""
     found.member.own_cluster_id.side_effect = lambda _scope: found.cluster_id
     found.member.set_aside.side_effect = lambda _id: found.aside
-    found.member.last_peers.return_value = []
+    found.remembered.peers.return_value = []
     found.member.run.return_value = "voter"
     found.membership.ensure_etcd.return_value = ("postgresql-ha/0",)
     names = ("install", "connect", "ensure_database", "revoke")
@@ -81,6 +84,7 @@ def machine() -> Iterator[Machine]:
         patch.object(charm.actions, "member", found.member),
         patch.object(charm.status, "member", found.member),
         patch.object(charm, "membership", found.membership),
+        patch.object(charm, "remembered", found.remembered),
     ):
         yield found
 

@@ -1,16 +1,19 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
+from unittest.mock import patch
+
 import pytest
 from conftest import ID, Machine, Model, peer_data
 from ops import testing
 
+import peers
 import pgdata
 from charm import PostgreSQLHACharm
 
 Context = testing.Context[PostgreSQLHACharm]
 JOINED = {n: {"address": f"10.0.0.{n + 1}", "cluster-id": ID} for n in (1, 2)}
-ASIDE = pgdata.Copy(2, 900, "/var/lib/postgresql-ha/removed/x/17", ID)
+ASIDE = pgdata.Copy(2, 900, "/var/lib/postgresql/removed/x/17", ID)
 
 
 def gone(**other: str) -> Model:
@@ -124,8 +127,42 @@ def test_a_member_that_was_left_without_a_quorum_goes_on_from_its_own_data(
     assert machine.member.adopt.call_args.args[1] is None
     machine.member.adopt.reset_mock()
     other = Model(app={"cluster-id": ID}, peers=JOINED)
-    assert "the cluster has members" in refusal(ctx, "adopt-data", other)
+    message = refusal(ctx, "adopt-data", other)
+    assert "the cluster has members" in message
+    assert "juju remove-unit --force postgresql-ha/1 postgresql-ha/2, then run adopt" in message
     machine.member.adopt.assert_not_called()
+
+
+def test_nobody_is_told_to_remove_units_that_work(ctx: Context, model: Model):
+    message = refusal(ctx, "adopt-data", model)
+    assert message == "the cluster has members and a quorum: nothing to adopt"
+
+
+def test_a_member_goes_on_alone_once_the_lost_units_were_removed(ctx: Context, machine: Machine):
+    machine.cluster_id = ID
+    machine.member.is_stranded.return_value = True
+    left = Model(app={"cluster-id": ID}, peers=JOINED).state()
+    goals = {"postgresql-ha/0": True, "postgresql-ha/1": False}
+    with patch.object(peers.Peers, "goals", return_value=goals):
+        ctx.run(ctx.on.action("adopt-data"), left)
+    assert machine.member.adopt.call_args.args[1] is None
+
+
+def test_adopt_data_names_the_units_that_may_have_the_cluster(ctx: Context, machine: Machine):
+    goals = {"postgresql-ha/0": True, "postgresql-ha/1": True}
+    with patch.object(peers.Peers, "goals", return_value=goals):
+        message = refusal(ctx, "adopt-data", gone())
+        state = ctx.run(ctx.on.update_status(), gone().state())
+    words = "if they never return: juju remove-unit --force postgresql-ha/1, then run adopt-data"
+    assert words in message
+    assert words in state.unit_status.message
+    machine.member.adopt.assert_not_called()
+
+
+@pytest.mark.usefixtures("machine")
+def test_adopt_data_has_nothing_to_adopt_before_there_was_a_cluster(ctx: Context):
+    message = refusal(ctx, "adopt-data", Model(app={"bootstrap-unit": "postgresql-ha/0"}))
+    assert "there never was a cluster" in message
 
 
 def test_bootstrap_wants_to_be_meant(ctx: Context, machine: Machine):

@@ -1,6 +1,7 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
+import dataclasses
 import json
 
 import pytest
@@ -147,6 +148,8 @@ def test_a_member_without_a_quorum_says_so(ctx: Context, machine: Machine):
     state = ctx.run(ctx.on.update_status(), Model(app={"cluster-id": ID}, peers=JOINED).state())
     assert isinstance(state.unit_status, BLOCKED)
     assert "etcd has no quorum" in state.unit_status.message
+    step = "juju remove-unit --force postgresql-ha/1 postgresql-ha/2, then run adopt-data"
+    assert step in state.unit_status.message
 
 
 def test_a_leaving_peer_is_still_reached_and_no_more_relied_on(ctx: Context, machine: Machine):
@@ -230,7 +233,7 @@ def test_a_dying_unit_neither_reconciles_nor_takes_logins(machine: Machine):
 
 def test_stop_leaves_to_the_peers_that_were_known_last(ctx: Context, machine: Machine):
     machine.cluster_id = ID
-    machine.member.last_peers.return_value = [
+    machine.remembered.peers.return_value = [
         cluster.Unit("postgresql-ha/1", "10.0.0.2"),
         cluster.Unit("postgresql-ha/9", "10.0.0.9"),
     ]
@@ -250,6 +253,160 @@ def test_garbled_databags_are_told_and_not_obeyed(ctx: Context, machine: Machine
     assert isinstance(state.unit_status, BLOCKED)
     assert "maas-region sent database" in state.unit_status.message
     machine.postgresql.ensure_database.assert_not_called()
+
+
+def served(ctx: Context, *relations: testing.Relation) -> testing.State:
+    """A cluster of three whose related applications have their databases."""
+    state = Model(app={"cluster-id": ID}, peers=JOINED, leader=True).state()
+    state = dataclasses.replace(state, relations=[*state.relations, *relations])
+    return ctx.run(ctx.on.update_status(), state)
+
+
+def changed(state: testing.State, relation: testing.Relation, **changes: object) -> testing.State:
+    """The state with the other side's databags changed."""
+    now = dataclasses.replace(state.get_relation(relation.id), **changes)
+    others = [one for one in state.relations if one.id != relation.id]
+    return dataclasses.replace(state, relations=[*others, now])
+
+
+@pytest.mark.parametrize("leader", [True, False])
+@pytest.mark.parametrize(
+    "nonsense", [{"database": "a\x00b"}, {}, {"database": "postgres"}, {"database": "A b"}]
+)
+def test_nonsense_takes_nothing_from_a_relation_that_was_served(
+    ctx: Context, machine: Machine, nonsense: dict[str, str], leader: bool
+):
+    machine.cluster_id = ID
+    relation = region()
+    state = changed(served(ctx, relation), relation, remote_app_data=nonsense)
+    machine.postgresql.revoke.reset_mock()
+    state = ctx.run(ctx.on.update_status(), dataclasses.replace(state, leader=leader))
+    clients = machine.member.run.call_args.args[0].clients
+    assert [(one.database, one.address) for one in clients] == [
+        ("maasdb", "10.0.0.7"),
+        ("maasdb", "10.0.0.8"),
+    ]
+    if leader:
+        assert machine.postgresql.revoke.call_args.args[1] == ["maasdb"]
+        assert state.get_relation(relation.id).local_app_data["database"] == "maasdb"
+        assert peer_data(state)[0]["databases"] == json.dumps([f"{relation.id}:maasdb"])
+    assert isinstance(state.unit_status, BLOCKED)
+    assert "maas-region" in state.unit_status.message
+    gone = ctx.run(ctx.on.relation_broken(state.get_relation(relation.id)), state)
+    assert machine.member.run.call_args.args[0].clients == ()
+    if leader:
+        assert machine.postgresql.revoke.call_args.args[1] == []
+        assert "databases" not in peer_data(gone)[0]
+
+
+def test_a_garbled_unit_takes_nothing_from_the_others(ctx: Context, machine: Machine):
+    machine.cluster_id = ID
+    relation = region()
+    units = {0: {"ingress-address": "10.0.0.7"}, 1: {"ingress-address": "everywhere"}}
+    state = changed(served(ctx, relation), relation, remote_units_data=units)
+    state = ctx.run(ctx.on.update_status(), state)
+    clients = machine.member.run.call_args.args[0].clients
+    assert [(one.database, one.address) for one in clients] == [("maasdb", "10.0.0.7")]
+    assert machine.postgresql.revoke.call_args.args[1] == ["maasdb"]
+    assert isinstance(state.unit_status, BLOCKED)
+    assert "maas-region/1 sent ingress-address" in state.unit_status.message
+
+
+def test_nobody_gets_the_database_of_another_that_was_served(ctx: Context, machine: Machine):
+    machine.cluster_id = ID
+    first = testing.Relation("db", remote_app_name="first", remote_app_data={"database": "one"})
+    second = testing.Relation("db", remote_app_name="second", remote_app_data={"database": "two"})
+    state = served(ctx, first, second)
+    state = changed(state, first, remote_app_data={"database": "two"})
+    state = ctx.run(ctx.on.update_status(), state)
+    assert machine.postgresql.revoke.call_args.args[1] == ["one", "two"]
+    assert state.get_relation(second.id).local_app_data["database"] == "two"
+    assert isinstance(state.unit_status, BLOCKED)
+    assert "first: two is the database of second" in state.unit_status.message
+
+
+def test_a_relation_that_asks_for_another_database_gets_it(ctx: Context, machine: Machine):
+    machine.cluster_id = ID
+    relation = region()
+    state = changed(served(ctx, relation), relation, remote_app_data={"database": "other"})
+    ctx.run(ctx.on.update_status(), state)
+    assert machine.postgresql.revoke.call_args.args[1] == ["other"]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"etcd-members": "{"},
+        {"cluster-id": "7\x00"},
+        {"bootstrap-unit": "\x07"},
+        {"databases": '["x"]'},
+    ],
+)
+def test_a_garbled_application_databag_is_no_new_cluster(
+    ctx: Context, machine: Machine, field: dict[str, str]
+):
+    machine.cluster_id = ID
+    app = {"cluster-id": ID, "bootstrap-unit": "postgresql-ha/0", **field}
+    model = Model(app=app, peers=JOINED, leader=True, db=region())
+    before = model.state()
+    state = ctx.run(ctx.on.update_status(), before)
+    assert machine.names() == []
+    machine.membership.ensure_etcd.assert_not_called()
+    machine.postgresql.revoke.assert_not_called()
+    assert peer_data(state)[0] == peer_data(before)[0]
+    assert [secret.label for secret in state.secrets] == ["members"]
+    assert isinstance(state.unit_status, BLOCKED)
+    assert next(iter(field)) in state.unit_status.message
+
+
+def test_a_garbled_application_databag_is_no_new_cluster_to_an_action_either(
+    ctx: Context, machine: Machine
+):
+    model = Model(app={"cluster-id": "7\x00"}, leader=True)
+    with pytest.raises(testing.ActionFailed, match="cluster-id"):
+        ctx.run(ctx.on.action("bootstrap", params={"confirm": ID}), model.state())
+    assert machine.names() == []
+
+
+def test_a_databag_that_lost_the_cluster_makes_no_second_one(ctx: Context, machine: Machine):
+    model = Model(app={"etcd-members": "[]"}, peers=JOINED, leader=True)
+    state = ctx.run(ctx.on.update_status(), model.state())
+    assert machine.names() == []
+    assert "bootstrap-unit" not in peer_data(state)[0]
+    assert isinstance(state.unit_status, BLOCKED)
+    assert "postgresql-ha/1 has a cluster" in state.unit_status.message
+
+
+def test_the_secret_is_made_once(ctx: Context, machine: Machine):
+    machine.cluster_id = ID
+    relation = testing.PeerRelation("peers")
+    secret = testing.Secret(CONTENT, label="members", owner="app")
+    state = testing.State(leader=True, relations=[relation], secrets=[secret])
+    state = ctx.run(ctx.on.update_status(), state)
+    assert peer_data(state)[0]["secret-id"].endswith(secret.id.rpartition(":")[2])
+
+
+def test_a_peer_that_sends_nonsense_stays_where_it_was(ctx: Context, machine: Machine):
+    machine.cluster_id = ID
+    machine.remembered.peers.return_value = [cluster.Unit("postgresql-ha/2", "10.0.0.3")]
+    garbled = {1: JOINED[1], 2: {**JOINED[2], "set-aside": "x"}}
+    model = Model(app={"cluster-id": ID}, peers=garbled, leader=True)
+    state = ctx.run(ctx.on.update_status(), model.state())
+    spec = machine.member.run.call_args.args[0]
+    assert [unit.address for unit in spec.staying] == ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+    assert isinstance(state.unit_status, BLOCKED)
+    assert "postgresql-ha/2 sent set-aside" in state.unit_status.message
+
+
+def test_a_peer_that_sends_nonsense_may_have_the_cluster(ctx: Context, machine: Machine):
+    garbled = {1: {**JOINED[1], "set-aside": "x"}}
+    model = Model(app={"cluster-id": ID}, peers=garbled, leader=True)
+    state = ctx.run(ctx.on.update_status(), model.state())
+    assert machine.names() == []
+    assert isinstance(state.unit_status, BLOCKED)
+    assert "postgresql-ha/1 sent set-aside" in state.unit_status.message
+    with pytest.raises(testing.ActionFailed):
+        ctx.run(ctx.on.action("bootstrap", params={"confirm": ID}), model.state())
 
 
 @pytest.mark.parametrize("name", ["postgres", "Drop", "a b"])

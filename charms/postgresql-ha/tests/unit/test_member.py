@@ -5,6 +5,8 @@
 
 import dataclasses
 import json
+import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -147,10 +149,61 @@ def test_a_failed_switchover_does_not_keep_a_unit_from_leaving(world: World):
     assert world.calls.pgdata.set_aside.called
 
 
-def test_a_bootstrap_that_was_cut_short_starts_over(world: World):
-    world.calls.pgdata.BOOTSTRAPPING.touch()
-    data = world.calls.pgdata.path.return_value
+def test_a_leaver_asks_etcd_again_until_it_is_off_the_list(world: World):
+    """etcd refuses while it settles from the change before; a survivor may have no quorum."""
+    no = etcdctl.EtcdError("context deadline exceeded")
+    world.calls.etcdctl.remove_member.side_effect = [False, no, True]
+    with patch.object(handover.time, "sleep") as sleep:
+        member.leave(cluster.Spec(A, (B,), "postgresql-ha", KEYS))
+    assert world.calls.etcdctl.remove_member.call_count == 3
+    assert sleep.call_count == 2
+    assert world.order("etcdctl.remove_member", "etcd.remove_data")[-1] == "etcd.remove_data"
+
+
+def test_a_leaver_gives_up_on_etcd_after_a_while(world: World):
+    world.calls.etcdctl.remove_member.return_value = False
+    clock = iter(range(0, 1000, 5))
+    with patch.object(handover, "time") as time:
+        time.monotonic.side_effect = lambda: next(clock)
+        member.leave(cluster.Spec(A, (B,), "postgresql-ha", KEYS))
+    assert 2 <= world.calls.etcdctl.remove_member.call_count <= 5
+    assert world.calls.pgdata.set_aside.called
+
+
+def test_a_leaver_asks_those_that_stay_first(world: World):
+    world.calls.etcdctl.remove_member.side_effect = [False, True]
+    world.api.members.return_value = [LEADER, HEIR]
+    member.leave(dataclasses.replace(SPEC, leaving=frozenset({B.name})))
+    asked = [call.args for call in world.calls.etcdctl.remove_member.call_args_list]
+    assert asked == [(A, (C,)), (A, (B,))]
+
+
+def test_nobody_stays_and_nobody_is_waited_for(world: World):
+    world.calls.etcdctl.remove_member.return_value = False
+    member.leave(dataclasses.replace(SPEC, leaving=frozenset({B.name, C.name})))
+    world.calls.etcdctl.remove_member.assert_called_once_with(A, (B, C))
+
+
+def begun(world: World, age_s: float) -> Path:
+    """A bootstrap that began so long ago; returns where its data is."""
+    mark: Path = world.calls.pgdata.BOOTSTRAPPING
+    mark.touch()
+    os.utime(mark, (time.time() - age_s, time.time() - age_s))
+    data: Path = world.calls.pgdata.path.return_value
     data.mkdir()
+    return data
+
+
+@pytest.mark.parametrize(
+    ("is_running", "age_s", "patroni_age_s"), [(False, 60, 0), (True, 60, 5), (True, 900, 899)]
+)
+def test_a_bootstrap_that_was_cut_short_starts_over(
+    world: World, is_running: bool, age_s: float, patroni_age_s: float
+):
+    data = begun(world, age_s)
+    world.calls.patroni.is_running.return_value = is_running
+    world.calls.patroni.age_s.return_value = patroni_age_s
+    world.api.is_primary.side_effect = [False, True] if is_running else [True]
     assert member.bootstrap(ALONE, strict=False) == "7"
     assert not data.exists()
     assert world.order("etcd.remove_data", "etcd.bootstrap") == [
@@ -158,6 +211,26 @@ def test_a_bootstrap_that_was_cut_short_starts_over(world: World):
         "etcd.bootstrap",
     ]
     assert not world.calls.pgdata.BOOTSTRAPPING.exists()
+
+
+@pytest.mark.parametrize(("is_primary", "patroni_age_s"), [(True, 5), (False, 58)])
+def test_a_slow_bootstrap_is_let_finish(world: World, is_primary: bool, patroni_age_s: float):
+    data = begun(world, 60)
+    world.calls.patroni.age_s.return_value = patroni_age_s
+    world.api.is_primary.side_effect = [is_primary, True]
+    assert member.bootstrap(ALONE, strict=False) == "7"
+    assert data.exists()
+    world.calls.etcd.remove_data.assert_not_called()
+    world.calls.patroni.stop.assert_not_called()
+    assert not world.calls.pgdata.BOOTSTRAPPING.exists()
+
+
+def test_the_time_of_a_bootstrap_begins_anew_when_it_does(world: World):
+    begun(world, 900)
+    world.calls.patroni.is_running.return_value = False
+    with patch.object(member.rest, "wait", return_value=False):
+        member.bootstrap(ALONE, strict=False)
+    assert world.calls.pgdata.BOOTSTRAPPING.stat().st_mtime > time.time() - 60
 
 
 def test_a_bootstrap_that_finished_is_gone_on_with(world: World):
@@ -222,6 +295,11 @@ def test_what_a_dead_unit_left_is_cleared_and_a_living_ones_is_not(world: World,
     world.calls.pgdata.set_aside.assert_called_once()
 
 
+def test_data_that_did_not_leave_in_order_is_not_taken_for_the_last(world: World):
+    member.clear("postgresql-ha")
+    assert world.calls.pgdata.set_aside.call_args.args[1] == ["unknown"]
+
+
 def test_adopted_data_gets_the_secrets_passwords(world: World):
     copy = MagicMock()
     member.adopt(ALONE, copy, strict=False)
@@ -236,3 +314,13 @@ def test_adopted_data_that_does_not_start_fails_the_action(world: World):
         pytest.raises(member.MemberError, match="did not start"),
     ):
         member.adopt(ALONE, MagicMock(), strict=False)
+
+
+def test_a_replica_whose_data_cannot_be_set_aside_runs_on(world: World):
+    world.calls.pgdata.set_aside.side_effect = pgdata.PgdataError("no space")
+    with pytest.raises(pgdata.PgdataError, match="no space"):
+        member.reinitialise(SPEC)
+    assert world.order("pgdata.set_aside", "patroni.ensure_running") == [
+        "pgdata.set_aside",
+        "patroni.ensure_running",
+    ]

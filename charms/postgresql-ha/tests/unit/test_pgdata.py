@@ -1,13 +1,16 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
+import errno
 import pwd
 from pathlib import Path
+from unittest.mock import MagicMock, create_autospec
 
 import pytest
 
 import pgdata
 
+ASIDE, ROOT = pgdata.ASIDE, pgdata.ROOT
 ID = "7711148789758909984"
 CONTROL = """pg_control version number:            1700
 Database system identifier:           {id}
@@ -23,7 +26,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine's directories under a temporary one, owned by who runs the tests."""
     monkeypatch.setattr(pgdata, "POSTGRESQL", tmp_path / "lib")
     monkeypatch.setattr(pgdata, "ROOT", tmp_path / "data")
-    monkeypatch.setattr(pgdata, "ASIDE", tmp_path / "removed")
+    monkeypatch.setattr(pgdata, "ASIDE", tmp_path / "data/removed")
     account = pwd.getpwuid(Path.home().stat().st_uid)
     monkeypatch.setattr(pgdata.pwd, "getpwnam", lambda _name: account)
     for major in ("15", "17"):
@@ -65,7 +68,7 @@ def test_data_is_set_aside_and_put_back_whole(root: Path):
     data = make(root / "data/17/pg")
     moved = pgdata.set_aside(data, [])
     assert moved and not data.exists()
-    assert moved.parent.parent == root / "removed"
+    assert moved.parent.parent == root / "data/removed"
     (copy,) = pgdata.copies(ID)
     assert (copy.path, copy.timeline, copy.went_on) == (str(moved), 1, [])
     assert pgdata.copies("8") == []
@@ -114,3 +117,49 @@ def test_data_of_a_version_that_is_not_installed_is_refused(root: Path):
     (root / "lib/17/bin/postgres").unlink()
     with pytest.raises(pgdata.PgdataError, match="needs PostgreSQL 17"):
         pgdata.inspect(source, ID)
+
+
+def test_data_stays_on_its_file_system():
+    assert ASIDE.is_relative_to(ROOT)
+
+
+def test_data_is_moved_and_never_copied(root: Path, monkeypatch: pytest.MonkeyPatch):
+    data = make(root / "data/17/pg")
+
+    def other_disk(_self: Path, _target: Path) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(Path, "rename", other_disk)
+    with pytest.raises(pgdata.PgdataError, match="cannot be set aside: Invalid cross-device link"):
+        pgdata.set_aside(data, [])
+    assert (data / "row").read_text() == "kept"
+    assert pgdata.copies(ID) == []
+
+
+def test_what_is_in_the_way_is_moved_aside_too(root: Path):
+    data = make(root / "data/17/pg")
+    moved = pgdata.set_aside(data, [])
+    (data / "base").mkdir(parents=True)
+    (data / "base/half").write_text("of another member's")
+    assert pgdata.put_back(pgdata.copies(ID)[0], "pg") == data
+    assert moved and not moved.exists()
+    assert (data / "row").read_text() == "kept"
+    assert [one.read_text() for one in root.glob("data/removed/unknown-*/17/base/half")] == [
+        "of another member's"
+    ]
+
+
+def test_data_that_cannot_be_copied_is_a_sentence(root: Path, monkeypatch: pytest.MonkeyPatch):
+    source = make(root / "elsewhere")
+    monkeypatch.setattr(
+        pgdata.commands, "run", create_autospec(pgdata.commands.run, side_effect=refuse)
+    )
+    copy = pgdata.Copy(1, 1, str(source), ID)
+    with pytest.raises(pgdata.PgdataError, match=r"cannot be put to .*: cp exited with 1"):
+        pgdata.put_back(copy, "pg")
+
+
+def refuse(argv: list[str], **_: object) -> object:
+    if argv[0] == "/bin/cp":
+        raise pgdata.commands.CommandError("cp exited with 1: No space left on device")
+    return MagicMock(stdout="")
