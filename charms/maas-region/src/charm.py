@@ -19,7 +19,7 @@ import ports
 import region
 import serving
 import status
-from charmed_maas import apt_source, secrets
+from charmed_maas import addresses, apt_source, secrets
 from charmed_maas.interfaces import db, maas_api, maas_rpc
 
 DB = "db"
@@ -191,6 +191,7 @@ class MAASRegionCharm(ops.CharmBase):
             )
         )
         self.api.publish_unit(maas_api.ProviderUnitData(self._address(), ready))
+        self.database.publish_unit(db.RequirerUnitData(self._address()))
         if self.unit.is_leader():
             self.api.publish_app(maas_api.ProviderAppData(SERVICES))
 
@@ -232,9 +233,10 @@ class MAASRegionCharm(ops.CharmBase):
         return f"secret:{found.removeprefix('secret:').rpartition('/')[2]}"
 
     def _address(self) -> str:
-        """Return this unit's own address, as its peers reach it."""
-        binding = self.model.get_binding(PEERS)
-        return str(binding.network.ingress_address) if binding else ""
+        """Return this unit's own address, as its peers reach it; never the VIP."""
+        through_vip = self.api.get()
+        vip = through_vip.vip if through_vip else ""
+        return addresses.own_address(self.model.get_binding(PEERS), never=vip)
 
     def _on_stop(self, _: ops.StopEvent) -> None:
         """Drain and stop; the other regions delete this one from MAAS."""

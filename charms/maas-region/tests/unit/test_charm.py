@@ -3,6 +3,7 @@
 
 """Stories of one unit: what it does and says as relations, config and peers change."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ DATABASE = {
     "health-ca": "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n",
 }
 OWN = "192.0.2.0"
+SUBNET = "10.0.0.0/24"
 OTHER = {"address": "10.0.0.8", "ready": "true", "system-id": "def456", "version": "1:3.7.3"}
 
 
@@ -127,6 +129,25 @@ def test_the_url_is_the_vips(context: Context, workload: Workload):
     assert workload.serving.ensure.call_args.args[0].maas_url == "http://v/MAAS"
     assert _local(out, "peers").local_app_data["maas-url"] == "http://v/MAAS"
     assert _local(out, "rpc").local_app_data["maas-url"] == "http://v/MAAS"
+
+
+@pytest.mark.parametrize("cidr", ["10.0.0.100/32", "10.0.0.0/24"])
+def test_the_vip_is_never_taken_for_an_own_address(
+    context: Context, workload: Workload, cidr: str
+):
+    # As network-get says it where the VIP sorts first.
+    found = [testing.Address("10.0.0.100", cidr=cidr), testing.Address("10.0.0.8", cidr=SUBNET)]
+    bind = testing.BindAddress(found, interface_name="eth0")
+    seen = testing.Network("peers", [bind], ingress_addresses=["10.0.0.100", "10.0.0.8"])
+    vip = {"vip": "10.0.0.100", "url": "http://10.0.0.100/MAAS"}
+    api = testing.Relation("api", remote_app_data=vip)
+    out = context.run(
+        context.on.update_status(), dataclasses.replace(_state(api=api), networks={seen})
+    )
+
+    assert workload.serving.ensure.call_args.args[0].address == "10.0.0.8"
+    for endpoint in ("peers", "api", "db"):
+        assert _local(out, endpoint).local_unit_data["address"] == "10.0.0.8"
 
 
 def test_without_a_vip_the_url_is_the_lowest_regions(context: Context, workload: Workload):
