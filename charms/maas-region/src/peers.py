@@ -16,6 +16,7 @@ from typing import cast
 
 import ops
 
+import charmed_maas.peers
 import controllers
 from charmed_maas import addresses, databag
 from charmed_maas.interfaces import endpoint
@@ -97,10 +98,7 @@ class Peers(endpoint.Endpoint):
 
     @functools.cached_property
     def _goals(self) -> ops.hookcmds.GoalState | None:
-        try:
-            return ops.hookcmds.goal_state()
-        except FileNotFoundError:
-            return None  # Without a Juju agent, as in unit tests, there is nobody to ask.
+        return charmed_maas.peers.goal_state()
 
     def living(self, endpoint_name: str = "") -> set[str] | None:
         """Return the units of this application, or of an endpoint's, that are to stay.
@@ -108,13 +106,7 @@ class Peers(endpoint.Endpoint):
         From goal-state: relation-list leaves out units whose joined event is still to come, and
         in Juju 4.0 goes on listing removed peers. None where goal-state says nothing.
         """
-        if not self._goals:
-            return None
-        goals = self._goals.units
-        if endpoint_name:
-            goals = self._goals.relations.get(endpoint_name, {})
-        names = {name for name, goal in goals.items() if "/" in name and goal.status != "dying"}
-        return names or None
+        return charmed_maas.peers.living(self._goals, endpoint_name)
 
     def own(self) -> UnitData:
         """Return what this unit wrote last."""

@@ -317,6 +317,18 @@ def test_controllers_of_units_that_are_gone_are_put_on_the_list(
     assert out.unit_status == testing.ActiveStatus("serving, 1 region: no high availability")
 
 
+def test_racks_that_were_all_removed_go_with_the_relation_kept(
+    context: Context, workload: Workload, monkeypatch: pytest.MonkeyPatch
+):
+    _goals(monkeypatch, {"maas-region/0": "active"}, {"maas-rack": "joined"})
+    members = [{"unit": "maas-rack/3", "kind": "rack", "system-id": "rack33"}]
+    peers = testing.PeerRelation("peers", local_app_data={"controllers": json.dumps(members)})
+    context.run(context.on.update_status(), _state(peers=peers))
+
+    (departed,) = workload.controllers.ensure_departed.call_args.args
+    assert [one.system_id for one in departed] == ["rack33"]
+
+
 def test_departed_controllers_leave_the_list_when_maas_forgot_them(
     context: Context, workload: Workload
 ):
