@@ -26,8 +26,18 @@ UPDATE_TIMEOUT_S = 300.0
 INSTALL_TIMEOUT_S = 1800.0
 
 
+# Up to the last @ of the authority: an unquoted one may stand in a password.
+LOGIN = re.compile(r"//[^/\s]*@")
+
+
 class SourceError(Exception):
-    """An apt source cannot be used, or a package not installed; fit for a status message."""
+    """An apt source cannot be used, or a package not installed; fit for a status message.
+
+    A mirror's login in a URI is left out.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_redacted(message))
 
 
 def ensure(source: str) -> bool:
@@ -39,13 +49,13 @@ def ensure(source: str) -> bool:
     path = SOURCE_PARTS / name
     other = [part for part in _parts() if part != path]
     if path.is_file() and path.read_text() == text and not other:
-        return False
+        return _write(path, text)
     before = {part: part.read_text() for part in (path, *other) if part.is_file()}
     try:
         _replace(path, text, other)
     except (commands.CommandError, OSError) as error:
         _restore(path, before)
-        raise SourceError(f"source {source.strip()[:80]!r}: {error}") from error
+        raise SourceError(f"source {_redacted(source.strip())[:80]!r}: {error}") from error
     return True
 
 
@@ -60,8 +70,8 @@ def render(source: str) -> tuple[str, str]:
     if {"types", "uris", "suites"} <= fields:
         return f"{NAME}.sources", f"{HEADER}{source}\n"
     raise SourceError(
-        f"source {source[:80]!r} is neither ppa:owner/name, nor an apt line (deb URI suite …), "
-        "nor a deb822 stanza"
+        f"source {_redacted(source)[:80]!r} is neither ppa:owner/name,"
+        " nor an apt line (deb URI suite …), nor a deb822 stanza"
     )
 
 
@@ -116,7 +126,7 @@ def _replace(path: Path, text: str, other: Sequence[Path]) -> None:
         _apt([APT_GET, "update", *LOCK, "-o", "APT::Update::Error-Mode=any"], UPDATE_TIMEOUT_S)
     for part in other:
         files.ensure_absent(part)
-    files.ensure_file(path, text)
+    _write(path, text)
     if not ppa:
         _update_only(path)
     if old_ppa and old_ppa != ppa:
@@ -142,7 +152,16 @@ def _ppa_in(text: str) -> str:
 def _restore(path: Path, before: dict[Path, str]) -> None:
     files.ensure_absent(path)
     for part, text in before.items():
-        files.ensure_file(part, text)
+        _write(part, text)
+
+
+def _write(path: Path, text: str) -> bool:
+    """Write a source, for root alone when it holds a login: apt reads its sources as root."""
+    return files.ensure_file(path, text, mode=0o600 if LOGIN.search(text) else 0o644)
+
+
+def _redacted(text: str) -> str:
+    return LOGIN.sub("//…@", text)
 
 
 def _apt(argv: Sequence[str], timeout_s: float) -> None:
@@ -161,4 +180,4 @@ def _apt(argv: Sequence[str], timeout_s: float) -> None:
         # apt's own first error says what happened; the ones after it are consequences.
         found = re.search(r"^E: (.+)$", done.stderr, re.MULTILINE)
         words = found.group(1) if found else done.stderr.strip() or f"exit {done.returncode}"
-        raise commands.CommandError(words.strip().rstrip(".")[:200])
+        raise commands.CommandError(_redacted(words.strip().rstrip("."))[:200])

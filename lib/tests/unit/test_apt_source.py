@@ -88,6 +88,49 @@ def test_a_refused_first_source_leaves_nothing(apt: FakeApt, tmp_path: Path):
     assert not list(tmp_path.iterdir())
 
 
+LOGINS = (
+    "deb https://user:s3cret@mirror.example/maas noble main",
+    "deb https://user:s3cret@t@mirror.example/maas noble main",
+    STANZA.replace("https://", "https://user:s3cret@"),
+)
+
+
+@pytest.mark.parametrize("source", LOGINS, ids=["line", "an @ in it", "stanza"])
+def test_a_mirrors_login_is_roots_alone_and_in_no_message(
+    apt: FakeApt, tmp_path: Path, source: str
+):
+    words = f"E: The repository '{'x' * 150} https://user:s3cret@mirror.example/maas' has no file"
+    apt.failures["apt-get update"] = [words]
+    with pytest.raises(apt_source.SourceError) as caught:
+        apt_source.ensure(source)
+    assert "s3cret" not in str(caught.value)
+    assert "//…@mirror.example" in str(caught.value)
+
+    apt_source.ensure(source)
+    (path,) = tmp_path.iterdir()
+    assert "s3cret" in path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o644)
+    assert apt_source.ensure(source), "as an earlier revision left it"
+    assert path.stat().st_mode & 0o777 == 0o600
+    apt_source.ensure(LINE)
+    assert path.with_suffix(".list").stat().st_mode & 0o777 == 0o644
+
+
+def test_what_is_no_source_is_quoted_without_its_login():
+    with pytest.raises(apt_source.SourceError, match="is neither") as caught:
+        apt_source.render("deb https://user:" + "s3cret" * 20 + "@mirror.example")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_package_that_cannot_be_fetched_is_told_without_the_login(apt: FakeApt):
+    words = "E: Failed to fetch https://user:s3cret@mirror.example/maas.deb 401"
+    apt.failures["apt-get install"] = [words] * 2
+    with pytest.raises(apt_source.SourceError, match="//…@mirror") as caught:
+        apt_source.install(["bind9"])
+    assert "s3cret" not in str(caught.value)
+
+
 def test_a_ppa_replaces_another(apt: FakeApt, tmp_path: Path):
     apt_source.ensure("ppa:maas/3.6")
     apt.ran.clear()
