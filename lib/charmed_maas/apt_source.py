@@ -15,7 +15,11 @@ from pathlib import Path
 from charmed_maas import commands, files
 
 SOURCE_PARTS = Path("/etc/apt/sources.list.d")
-NAME = "charmed-maas"
+# One file a charm, for two that share a machine may have different sources; before, there was
+# one for all.
+PREFIX = "charmed-"
+FORMER = "charmed-maas"
+SUFFIXES = (".list", ".sources")
 HEADER = "# Managed by the charm; changes are overwritten.\n"
 APT_GET = "/usr/bin/apt-get"
 ADD_APT_REPOSITORY = "/usr/bin/add-apt-repository"
@@ -40,14 +44,14 @@ class SourceError(Exception):
         super().__init__(_redacted(message))
 
 
-def ensure(source: str) -> bool:
-    """Make apt use this source instead of the one before; returns whether it changed.
+def ensure(source: str, charm: str) -> bool:
+    """Make apt use this source for a charm instead of the one before; returns whether it changed.
 
     The source before stays in force when apt refuses the new one. Raises SourceError.
     """
-    name, text = render(source)
-    path = SOURCE_PARTS / name
-    other = [part for part in _parts() if part != path]
+    suffix, text = render(source)
+    path = SOURCE_PARTS / f"{PREFIX}{charm}{suffix}"
+    other = [part for part in _parts(charm) if part != path]
     if path.is_file() and path.read_text() == text and not other:
         return _write(path, text)
     before = {part: part.read_text() for part in (path, *other) if part.is_file()}
@@ -59,16 +63,21 @@ def ensure(source: str) -> bool:
     return True
 
 
+def remove(charm: str) -> bool:
+    """Take away a charm's source with the login in it; a PPA stays, as the packages do."""
+    return any([files.ensure_absent(path) for path in _parts(charm)])
+
+
 def render(source: str) -> tuple[str, str]:
-    """Return the file's name and text for a source; raises SourceError when it is none."""
+    """Return the file's suffix and text for a source; raises SourceError when it is none."""
     source = source.strip()
     if PPA.fullmatch(source):
-        return f"{NAME}.list", f"{HEADER}# {source}\n"
+        return ".list", f"{HEADER}# {source}\n"
     if ONE_LINE.fullmatch(source):
-        return f"{NAME}.list", f"{HEADER}{source}\n"
+        return ".list", f"{HEADER}{source}\n"
     fields = {line.partition(":")[0].lower() for line in source.splitlines() if ":" in line}
     if {"types", "uris", "suites"} <= fields:
-        return f"{NAME}.sources", f"{HEADER}{source}\n"
+        return ".sources", f"{HEADER}{source}\n"
     raise SourceError(
         f"source {_redacted(source)[:80]!r} is neither ppa:owner/name,"
         " nor an apt line (deb URI suite …), nor a deb822 stanza"
@@ -112,8 +121,9 @@ def _installed(packages: Sequence[str]) -> dict[str, str]:
     return {row[0]: row[2] for row in rows if len(row) == 3 and row[1] == "installed"}
 
 
-def _parts() -> list[Path]:
-    names = (f"{NAME}.list", f"{NAME}.sources")
+def _parts(charm: str) -> list[Path]:
+    """Return the source files that are a charm's to replace."""
+    names = (f"{name}{suffix}" for name in (f"{PREFIX}{charm}", FORMER) for suffix in SUFFIXES)
     return [SOURCE_PARTS / name for name in names if (SOURCE_PARTS / name).is_file()]
 
 
@@ -129,7 +139,7 @@ def _replace(path: Path, text: str, other: Sequence[Path]) -> None:
     _write(path, text)
     if not ppa:
         _update_only(path)
-    if old_ppa and old_ppa != ppa:
+    if old_ppa and old_ppa not in (ppa, *_ppas()):
         _apt([ADD_APT_REPOSITORY, "--yes", "--no-update", "--remove", old_ppa], UPDATE_TIMEOUT_S)
 
 
@@ -138,6 +148,11 @@ def _update_only(path: Path) -> None:
     only = ["-o", f"Dir::Etc::sourcelist={path}", "-o", "Dir::Etc::sourceparts=-"]
     kept = ["-o", "APT::Get::List-Cleanup=0", "-o", "APT::Update::Error-Mode=any"]
     _apt([APT_GET, "update", *LOCK, *only, *kept], UPDATE_TIMEOUT_S)
+
+
+def _ppas() -> set[str]:
+    """Return the PPAs that charms on this machine use."""
+    return {_ppa(path) for path in SOURCE_PARTS.glob(f"{PREFIX}*.list")}
 
 
 def _ppa(path: Path) -> str:

@@ -18,6 +18,7 @@ import yaml
 
 from charmed_maas import addresses, apt_source, commands, files
 
+CHARM = "maas-region"
 PACKAGE = "maas-region-api"
 # Packages that the region's machine needs besides; maas-dns is an alias of MAAS's since 2.x.
 PACKAGES = (PACKAGE, "maas-dns")
@@ -72,7 +73,7 @@ class Settings:
 
 def install(source: str) -> bool:
     """Install MAAS from the source when it is missing; raises apt_source.SourceError."""
-    changed = apt_source.ensure(source)
+    changed = apt_source.ensure(source, CHARM)
     changed |= apt_source.install(PACKAGES)
     version.cache_clear()
     return changed
@@ -206,6 +207,7 @@ def forget() -> None:
         files.ensure_absent(path)
     for path in (CONFIG, STARTED_WITH, NAMED_OPTIONS_SEEN):
         files.ensure_absent(path)
+    apt_source.remove(CHARM)
 
 
 def _named_options() -> str | None:

@@ -50,6 +50,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     for name in ("DATA", "UNITS"):
         (tmp_path / name).mkdir()
         monkeypatch.setattr(region, name, tmp_path / name)
+    monkeypatch.setattr(region.apt_source, "SOURCE_PARTS", tmp_path)
     (region.UNITS / region.REGIOND).touch()
     me = pwd.getpwuid(os.getuid())
     monkeypatch.setattr("pwd.getpwnam", lambda _: me)
@@ -144,10 +145,13 @@ def test_a_region_forgets_what_it_was_but_keeps_images(machine: Machine):
     (region.DATA / "certificates/cluster.pem").write_text("x")
     (region.DATA / "image-storage").mkdir()
     region.ensure_config(SETTINGS)
+    source = region.apt_source.SOURCE_PARTS / "charmed-maas-region.list"
+    source.touch()
     assert region.system_id() == "x"
     region.forget()
     assert region.system_id() == region.shared_secret() == ""
     assert not region.CONFIG.exists()
+    assert not source.exists()
     assert {one.name for one in region.DATA.rglob("*")} == {"certificates", "image-storage"}
 
 
