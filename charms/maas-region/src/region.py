@@ -3,7 +3,7 @@
 
 """The MAAS region controller: packages, regiond.conf, services, identity.
 
-All that knows about packages and paths of MAAS's debs is here and in accounts.py.
+All that knows about packages and paths of MAAS's debs is here, in accounts.py and in named.py.
 """
 
 import functools
@@ -30,8 +30,6 @@ CONFIG = Path("/etc/maas/regiond.conf")
 DATA = Path("/var/lib/maas")
 OURS = Path("/var/lib/charmed-maas")
 STARTED_WITH = OURS / "started-with"
-NAMED_OPTIONS = Path("/etc/bind/named.conf.options")
-NAMED_OPTIONS_SEEN = OURS / "named-options-seen"
 UNITS = Path("/usr/lib/systemd/system")
 REGIOND = "maas-regiond.service"
 HTTP = "maas-http.service"
@@ -42,7 +40,6 @@ SERVICES = (
     "maas-temporal.service",
     "maas-temporal-worker.service",
 )
-NAMED = "named.service"
 MAAS_REGION = "/usr/sbin/maas-region"
 SYSTEMCTL = "/usr/bin/systemctl"
 # MAAS's commands are Python too: the charm's PYTHONPATH is not for them.
@@ -118,7 +115,7 @@ def read_config() -> dict[str, object]:
 def is_configured(settings: Settings) -> bool:
     """Tell whether regiond.conf says this, and MAAS was started with it."""
     text = render_config(settings, read_config())
-    return CONFIG.is_file() and CONFIG.read_text() == text and _started_with() == _digest(text)
+    return CONFIG.is_file() and CONFIG.read_text() == text and _started_with() == digest(text)
 
 
 def ensure_config(settings: Settings) -> bool:
@@ -169,20 +166,6 @@ def services() -> list[str]:
     return [name for name in SERVICES if (UNITS / name).exists()]
 
 
-def ensure_named_options() -> bool:
-    """Let MAAS put its include into bind's options, and what conflicts into its database."""
-    before = _named_options()
-    if before is None or _seen_named_options() == _digest(before):
-        return False
-    argv = [MAAS_REGION, "edit_named_options", "--migrate-conflicting-options"]
-    _maas([*argv, "--config-path", str(NAMED_OPTIONS)])
-    after = _named_options() or ""
-    if after != before:
-        _systemctl("restart", NAMED)
-    files.ensure_file(NAMED_OPTIONS_SEEN, _digest(after))
-    return True
-
-
 def shared_secret() -> str:
     """Return the secret by which racks enrol, "" until the region has started once."""
     return _read(DATA / "secret")
@@ -198,6 +181,11 @@ def started_at() -> str:
     return str(int(STARTED_WITH.stat().st_mtime)) if STARTED_WITH.exists() else ""
 
 
+def digest(text: str) -> str:
+    """Return by what a text is known again without a copy of it."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def forget() -> None:
     """Take away what makes this machine a region of this MAAS; packages and images stay."""
     for name in ("maas_id", "maas_uuid", "secret"):
@@ -205,17 +193,10 @@ def forget() -> None:
     # Written by MAAS only when absent: another MAAS must not meet this one's.
     for path in (DATA / "certificates").glob("*"):
         files.ensure_absent(path)
-    for path in (CONFIG, STARTED_WITH, NAMED_OPTIONS_SEEN):
+    # API key and passwords of administrators among them.
+    for path in (CONFIG, *OURS.glob("*")):
         files.ensure_absent(path)
     apt_source.remove(CHARM)
-
-
-def _named_options() -> str | None:
-    return NAMED_OPTIONS.read_text() if NAMED_OPTIONS.is_file() else None
-
-
-def _seen_named_options() -> str:
-    return _read(NAMED_OPTIONS_SEEN)
 
 
 def _started_with() -> str:
@@ -223,12 +204,8 @@ def _started_with() -> str:
 
 
 def _record_start() -> None:
-    files.ensure_file(STARTED_WITH, _digest(CONFIG.read_text()), mode=0o600)
+    files.ensure_file(STARTED_WITH, digest(CONFIG.read_text()), mode=0o600)
     os.utime(STARTED_WITH)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _read(path: Path) -> str:
@@ -246,12 +223,5 @@ def _show(name: str, key: str) -> str:
 def _systemctl(*arguments: str) -> None:
     try:
         commands.run([SYSTEMCTL, *arguments], timeout_s=90)
-    except commands.CommandError as error:
-        raise RegionError(str(error)) from error
-
-
-def _maas(argv: list[str]) -> None:
-    try:
-        commands.run(argv, timeout_s=120, env=ENV)
     except commands.CommandError as error:
         raise RegionError(str(error)) from error

@@ -12,6 +12,7 @@ import database
 import db_proxy
 import health
 import migration
+import named
 import region
 
 DRAIN_S = 3.0
@@ -64,7 +65,7 @@ def ensure(wish: Wish) -> Outcome:
             return outcome
         if problem := health.wait():
             return Outcome(Stage.UNHEALTHY, problem, state.cluster)
-        region.ensure_named_options()
+        named.ensure_options()
     except database.DatabaseError as error:
         detail = str(error) if db_proxy.primary() else "no member of it is primary now"
         return Outcome(Stage.UNREACHABLE, detail)

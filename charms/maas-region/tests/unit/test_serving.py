@@ -12,6 +12,7 @@ import database
 import db_proxy
 import health
 import migration
+import named
 import region
 import serving
 from serving import Stage
@@ -46,6 +47,7 @@ class Machine:
         self.start = mock.MagicMock()
         self.proxy = mock.MagicMock()
         monkeypatch.setattr(serving, "region", self.region)
+        monkeypatch.setattr(named, "ensure_options", lambda: False)
         monkeypatch.setattr(health, "wait", self.wait)
         monkeypatch.setattr(region, "version", self.region.version)
         monkeypatch.setattr(db_proxy, "ensure", self.proxy)
