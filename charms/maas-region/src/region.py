@@ -16,7 +16,7 @@ from typing import cast
 
 import yaml
 
-from charmed_maas import addresses, apt_source, commands, files
+from charmed_maas import addresses, apt_source, commands, files, systemd
 
 CHARM = "maas-region"
 PACKAGE = "maas-region-api"
@@ -33,6 +33,7 @@ STARTED_WITH = OURS / "started-with"
 UNITS = Path("/usr/lib/systemd/system")
 REGIOND = "maas-regiond.service"
 HTTP = "maas-http.service"
+RACKD = "maas-rackd.service"
 # Those that read regiond.conf; which of them exist depends on the version of MAAS.
 SERVICES = (
     REGIOND,
@@ -187,12 +188,16 @@ def digest(text: str) -> str:
 
 
 def forget() -> None:
-    """Take away what makes this machine a region of this MAAS; packages and images stay."""
-    for name in ("maas_id", "maas_uuid", "secret"):
-        files.ensure_absent(DATA / name)
-    # Written by MAAS only when absent: another MAAS must not meet this one's.
-    for path in (DATA / "certificates").glob("*"):
-        files.ensure_absent(path)
+    """Take away what makes this machine a region of this MAAS; packages and images stay.
+
+    What a rack on the same machine needs stays too: the two are one controller to MAAS.
+    """
+    if not systemd.is_enabled(RACKD):
+        for name in ("maas_id", "maas_uuid", "secret"):
+            files.ensure_absent(DATA / name)
+        # Written by MAAS only when absent: another MAAS must not meet this one's.
+        for path in (DATA / "certificates").glob("*"):
+            files.ensure_absent(path)
     # API key and passwords of administrators among them.
     for path in (CONFIG, *OURS.glob("*")):
         files.ensure_absent(path)

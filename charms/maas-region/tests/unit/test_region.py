@@ -158,6 +158,14 @@ def test_a_region_leaves_no_credential_behind(machine: Machine):
     assert not list(region.OURS.iterdir())
 
 
+def test_leaving_spares_a_rack_on_the_same_machine(machine: Machine):
+    _serve()
+    machine.enabled = "enabled"
+    region.forget()
+    assert _left() == {*IDENTITY, "cluster.pem"}
+    assert not region.CONFIG.exists()
+
+
 def test_urls_have_ipv6_in_brackets():
     assert region.url("10.0.0.1") == "http://10.0.0.1:5240/MAAS"
     assert region.url("fd00::1") == "http://[fd00::1]:5240/MAAS"
