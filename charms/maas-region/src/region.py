@@ -133,8 +133,16 @@ def start() -> None:
 
 
 def restart() -> None:
-    """Restart the services that read regiond.conf; nginx stays."""
-    _systemctl("restart", *services())
+    """Restart the services that read regiond.conf, and start those that are down; nginx stays."""
+    _systemctl("enable", *services())
+    began = time.monotonic()
+    try:
+        _systemctl("restart", *services())
+    except RegionError:
+        # With another service that fails, regiond must not restart at every event.
+        if age_s() <= time.monotonic() - began:
+            _record_start()
+        raise
     _record_start()
 
 
@@ -152,8 +160,12 @@ def stop() -> None:
 
 def is_running() -> bool:
     """Tell whether MAAS's services are up, or will be by systemd's own doing."""
-    states = (_show(name, "ActiveState") for name in services())
-    return all(state in ("active", "activating", "reloading") for state in states)
+    return all(_is_up(name) for name in services())
+
+
+def is_any_running() -> bool:
+    """Tell whether one of MAAS's services is up, be it with another down."""
+    return any(_is_up(name) for name in services())
 
 
 def age_s() -> float:
@@ -223,6 +235,10 @@ def _read(path: Path) -> str:
 def _show(name: str, key: str) -> str:
     argv = [SYSTEMCTL, "show", "--property", key, "--value", name]
     return commands.run(argv, check=False).stdout.strip()
+
+
+def _is_up(name: str) -> bool:
+    return _show(name, "ActiveState") in ("active", "activating", "reloading")
 
 
 def _systemctl(*arguments: str) -> None:

@@ -142,11 +142,13 @@ def _before_start(wish: Wish, state: database.State) -> Outcome | None:
 def _ensure_started(wish: Wish) -> Outcome | None:
     """Start MAAS, or restart it when it is this unit's turn; None when it runs as wished."""
     settings = _settings(wish)
-    if not region.is_running():
+    if region.is_configured(settings):
+        if not region.is_running():
+            region.start()
+        return None
+    if not region.is_any_running():
         region.ensure_config(settings)
         region.start()
-        return None
-    if region.is_configured(settings):
         return None
     with database.connect(wish.login, f"charmed-maas restart {wish.unit}") as connection:
         if not database.try_lock(connection, database.RESTART):

@@ -4,6 +4,7 @@
 import os
 import pwd
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 import region
+from charmed_maas import commands
 
 SETTINGS = region.Settings(
     maas_url="http://10.0.0.100/MAAS",
@@ -30,15 +32,21 @@ class Machine:
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
         self.active = "inactive"
+        self.dead: set[str] = set()
+        self.since_us = 0
+        self.fails = False
         self.enabled = "disabled"
 
     def run(self, argv: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         if "show" in argv:
-            value = "0" if "InactiveExitTimestampMonotonic" in argv else self.active
+            value = f"{self.since_us}" if "InactiveExitTimestampMonotonic" in argv else self.active
+            value = "failed" if argv[-1] in self.dead else value
             return subprocess.CompletedProcess(argv, 0, stdout=f"{value}\n")
         if "is-enabled" in argv:
             return subprocess.CompletedProcess(argv, 0, stdout=f"{self.enabled}\n")
         self.calls.append(argv[1:])
+        if argv[1] == "restart" and self.fails:
+            raise commands.CommandError("systemctl exited with 1: maas-temporal failed")
         return subprocess.CompletedProcess(argv, 0, stdout="", stderr="")
 
 
@@ -110,6 +118,29 @@ def test_services_are_those_that_this_maas_has(machine: Machine):
     (region.UNITS / "maas-temporal.service").touch()
     (region.UNITS / "maas-apiserver.service").touch()
     assert region.services() == [region.REGIOND, "maas-apiserver.service", "maas-temporal.service"]
+
+
+def test_a_service_that_fails_does_not_restart_regiond_at_every_event(machine: Machine):
+    region.ensure_config(SETTINGS)
+    machine.fails = True
+    with pytest.raises(region.RegionError):
+        region.restart()
+    assert not region.is_configured(SETTINGS), "regiond itself was not restarted"
+    machine.since_us = int((time.monotonic() + 60) * 1e6)
+    with pytest.raises(region.RegionError):
+        region.restart()
+    assert region.is_configured(SETTINGS)
+
+
+def test_one_dead_service_is_told_from_all(machine: Machine):
+    (region.UNITS / "maas-temporal.service").touch()
+    assert not region.is_any_running()
+    machine.active = "active"
+    assert region.is_running()
+    assert region.is_any_running()
+    machine.dead.add("maas-temporal.service")
+    assert not region.is_running()
+    assert region.is_any_running()
 
 
 def test_nginx_stops_first_and_last(machine: Machine):

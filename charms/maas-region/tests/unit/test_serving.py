@@ -141,6 +141,35 @@ def test_a_changed_url_restarts_when_it_is_this_units_turn(machine: Machine):
     machine.region.restart.assert_called_once_with()
 
 
+def test_new_settings_reach_a_regiond_that_runs_beside_a_dead_service(machine: Machine):
+    machine.region.is_configured.return_value = False
+    machine.region.is_running.return_value = False
+    machine.region.is_any_running.return_value = True
+    machine.free = False
+    assert serving.ensure(WISH).stage is Stage.QUEUED
+
+    machine.free = True
+    assert serving.ensure(WISH).stage is Stage.SERVING
+    machine.region.restart.assert_called_once_with()
+    machine.region.start.assert_not_called()
+
+
+def test_a_dead_service_is_started_and_the_others_go_on(machine: Machine):
+    machine.region.is_running.return_value = False
+    assert serving.ensure(WISH).stage is Stage.SERVING
+    machine.region.start.assert_called_once_with()
+    machine.region.restart.assert_not_called()
+
+
+def test_a_region_that_does_not_run_needs_no_turn(machine: Machine):
+    machine.region.is_configured.return_value = False
+    machine.region.is_running.return_value = False
+    machine.region.is_any_running.return_value = False
+    machine.free = False
+    assert serving.ensure(WISH).stage is Stage.SERVING
+    machine.region.start.assert_called_once_with()
+
+
 def test_no_primary_is_told_from_a_refusal(machine: Machine, monkeypatch: pytest.MonkeyPatch):
     machine.states = [database.DatabaseError("password authentication failed")]
     assert serving.ensure(WISH).detail == "password authentication failed"
