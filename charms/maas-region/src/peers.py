@@ -139,10 +139,20 @@ class Peers(endpoint.Endpoint):
         return {name: data.version for name, data in self.units().items() if data.version}
 
     def app(self) -> AppData:
-        """Return what a leader wrote last."""
+        """Return what a leader wrote last, nothing when it cannot be read."""
         if not (relation := self.relation):
             return AppData()
         return self.parse(relation, self.model.app, AppData.from_databag) or AppData()
+
+    def is_readable(self) -> bool:
+        """Tell whether what a leader wrote last can be read; problems says why not.
+
+        What cannot is not nothing: written anew, it would lose which cluster this is.
+        """
+        relation = self.relation
+        return not relation or (
+            self.parse(relation, self.model.app, AppData.from_databag) is not None
+        )
 
     def publish(self, data: UnitData) -> None:
         """Write this unit's databag."""
@@ -159,21 +169,22 @@ def _dashed(fields: dict[str, object]) -> dict[str, str]:
     return {key.replace("_", "-"): str(value) for key, value in fields.items()}
 
 
-def _fields(item: object, *names: str) -> dict[str, str]:
-    entry = cast("dict[str, str]", item) if isinstance(item, dict) else {}
-    fields = {name: databag.text(entry, name) for name in names}
-    if not all(fields.values()) or fields["kind"] not in ("region", "rack"):
-        raise databag.DatabagError("controllers: an entry is no controller")
+def _fields(key: str, item: object, *names: str) -> dict[str, str]:
+    entry = cast("dict[str, object]", item) if isinstance(item, dict) else {}
+    fields = {name: str(entry.get(name, "")) for name in names}
+    plain = all(value and value.isprintable() for value in fields.values())
+    if not plain or fields["kind"] not in ("region", "rack"):
+        raise databag.DatabagError(f"{key}: an entry is no controller")
     return fields
 
 
 def _member(item: object) -> controllers.Member:
-    fields = _fields(item, "unit", "kind", "system-id")
+    fields = _fields("controllers", item, "unit", "kind", "system-id")
     return controllers.Member(fields["unit"], fields["kind"], fields["system-id"])
 
 
 def _departed(item: object) -> controllers.Departed:
-    fields = _fields(item, "kind", "system-id", "since")
+    fields = _fields("departed", item, "kind", "system-id", "since")
     if not fields["since"].isdecimal():
         raise databag.DatabagError("departed: since is no number")
     return controllers.Departed(fields["kind"], fields["system-id"], int(fields["since"]))

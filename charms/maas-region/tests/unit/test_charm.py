@@ -221,6 +221,44 @@ def test_a_recorded_cluster_is_expected(context: Context, workload: Workload):
     assert _local(out, "api").local_unit_data["ready"] == "false"
 
 
+@pytest.mark.parametrize("leader", [True, False])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("controllers", "garbled"),
+        ("controllers", '[{"unit": "maas-rack/3", "kind": "switch", "system-id": "x"}]'),
+        ("departed", '[{"kind": "rack", "system-id": "x", "since": "soon"}]'),
+        ("maas-url", "nowhere"),
+    ],
+)
+def test_what_was_written_down_and_cannot_be_read_is_left_and_nothing_changes(
+    context: Context, workload: Workload, leader: bool, field: str, value: str
+):
+    members = [{"unit": "maas-rack/3", "kind": "rack", "system-id": "rack33"}]
+    written = {
+        "cluster": CLUSTER,
+        "maas-url": "http://v/MAAS",
+        "controllers": json.dumps(members),
+        **{field: value},
+    }
+    peers = testing.PeerRelation(
+        "peers",
+        peers_data={1: OTHER},
+        local_app_data=written,
+        local_unit_data={"ready": "true"},
+    )
+    out = context.run(context.on.update_status(), _state(leader=leader, peers=peers))
+
+    assert _local(out, "peers").local_app_data == written
+    assert _local(out, "api").local_unit_data["ready"] == "true"
+    assert not _local(out, "rpc").local_app_data
+    for verb in (workload.serving.ensure, workload.serving.stop):
+        verb.assert_not_called()
+    workload.controllers.ensure_departed.assert_not_called()
+    assert isinstance(out.unit_status, testing.BlockedStatus)
+    assert f"maas-region sent {field}: " in out.unit_status.message
+
+
 def test_a_database_outage_does_not_take_the_region_out_of_the_vip(
     context: Context, workload: Workload
 ):
