@@ -5,6 +5,10 @@
 
 import ipaddress
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ops
 
 
 def unit_number(unit_name: str) -> int:
@@ -26,6 +30,27 @@ def parse_address(text: str) -> str:
     if address.is_unspecified or address.is_multicast:
         raise ValueError(f"{text[:60]!r} is not the address of one machine")
     return str(address)
+
+
+def own_address(binding: "ops.Binding | None", *, never: str = "") -> str:
+    """Return a unit's own address as others reach it, "" before it has one.
+
+    A VIP that the machine holds may come first in network-get (canonical/operator#1556): an
+    address held as /32 or /128 beside a wider one of its family is taken only when there is no
+    other. never is a VIP that is known, whatever its prefix.
+    """
+    if binding is None:
+        return ""
+    held = {_parse(one.address): one.subnet for one in binding.network.interfaces}
+    wide = {one.version for one in held.values() if one and one.prefixlen < one.max_prefixlen}
+    narrow = {
+        address
+        for address, one in held.items()
+        if one and one.prefixlen == one.max_prefixlen and one.version in wide
+    }
+    ingress = (_parse(one) for one in binding.network.ingress_addresses)
+    found = [one for one in (*ingress, *held) if one and one != never]
+    return next((one for one in found if one not in narrow), next(iter(found), ""))
 
 
 def host_cidr(address: str) -> str:
@@ -56,3 +81,11 @@ def parse_port(port: int) -> int:
     if not 1 <= port <= 65535:
         raise ValueError(f"{port} is not a port (1 to 65535)")
     return port
+
+
+def _parse(address: object) -> str:
+    """Return an address that Juju names, "" for a host name or none at all."""
+    try:
+        return parse_address(str(address))
+    except ValueError:
+        return ""

@@ -15,7 +15,11 @@ from pathlib import Path
 from charmed_maas import commands, files
 
 SOURCE_PARTS = Path("/etc/apt/sources.list.d")
-NAME = "charmed-maas"
+# One file a charm, for two that share a machine may have different sources; before, there was
+# one for all.
+PREFIX = "charmed-"
+FORMER = "charmed-maas"
+SUFFIXES = (".list", ".sources")
 HEADER = "# Managed by the charm; changes are overwritten.\n"
 APT_GET = "/usr/bin/apt-get"
 ADD_APT_REPOSITORY = "/usr/bin/add-apt-repository"
@@ -26,42 +30,57 @@ UPDATE_TIMEOUT_S = 300.0
 INSTALL_TIMEOUT_S = 1800.0
 
 
+# Up to the last @ of the authority: an unquoted one may stand in a password.
+LOGIN = re.compile(r"//[^/\s]*@")
+
+
 class SourceError(Exception):
-    """An apt source cannot be used, or a package not installed; fit for a status message."""
+    """An apt source cannot be used, or a package not installed; fit for a status message.
+
+    A mirror's login in a URI is left out.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_redacted(message))
 
 
-def ensure(source: str) -> bool:
-    """Make apt use this source instead of the one before; returns whether it changed.
+def ensure(source: str, charm: str) -> bool:
+    """Make apt use this source for a charm instead of the one before; returns whether it changed.
 
     The source before stays in force when apt refuses the new one. Raises SourceError.
     """
-    name, text = render(source)
-    path = SOURCE_PARTS / name
-    other = [part for part in _parts() if part != path]
+    suffix, text = render(source)
+    path = SOURCE_PARTS / f"{PREFIX}{charm}{suffix}"
+    other = [part for part in _parts(charm) if part != path]
     if path.is_file() and path.read_text() == text and not other:
-        return False
+        return _write(path, text)
     before = {part: part.read_text() for part in (path, *other) if part.is_file()}
     try:
         _replace(path, text, other)
     except (commands.CommandError, OSError) as error:
         _restore(path, before)
-        raise SourceError(f"source {source.strip()[:80]!r}: {error}") from error
+        raise SourceError(f"source {_redacted(source.strip())[:80]!r}: {error}") from error
     return True
 
 
+def remove(charm: str) -> bool:
+    """Take away a charm's source with the login in it; a PPA stays, as the packages do."""
+    return any([files.ensure_absent(path) for path in _parts(charm)])
+
+
 def render(source: str) -> tuple[str, str]:
-    """Return the file's name and text for a source; raises SourceError when it is none."""
+    """Return the file's suffix and text for a source; raises SourceError when it is none."""
     source = source.strip()
     if PPA.fullmatch(source):
-        return f"{NAME}.list", f"{HEADER}# {source}\n"
+        return ".list", f"{HEADER}# {source}\n"
     if ONE_LINE.fullmatch(source):
-        return f"{NAME}.list", f"{HEADER}{source}\n"
+        return ".list", f"{HEADER}{source}\n"
     fields = {line.partition(":")[0].lower() for line in source.splitlines() if ":" in line}
     if {"types", "uris", "suites"} <= fields:
-        return f"{NAME}.sources", f"{HEADER}{source}\n"
+        return ".sources", f"{HEADER}{source}\n"
     raise SourceError(
-        f"source {source[:80]!r} is neither ppa:owner/name, nor an apt line (deb URI suite …), "
-        "nor a deb822 stanza"
+        f"source {_redacted(source)[:80]!r} is neither ppa:owner/name,"
+        " nor an apt line (deb URI suite …), nor a deb822 stanza"
     )
 
 
@@ -102,8 +121,9 @@ def _installed(packages: Sequence[str]) -> dict[str, str]:
     return {row[0]: row[2] for row in rows if len(row) == 3 and row[1] == "installed"}
 
 
-def _parts() -> list[Path]:
-    names = (f"{NAME}.list", f"{NAME}.sources")
+def _parts(charm: str) -> list[Path]:
+    """Return the source files that are a charm's to replace."""
+    names = (f"{name}{suffix}" for name in (f"{PREFIX}{charm}", FORMER) for suffix in SUFFIXES)
     return [SOURCE_PARTS / name for name in names if (SOURCE_PARTS / name).is_file()]
 
 
@@ -116,10 +136,10 @@ def _replace(path: Path, text: str, other: Sequence[Path]) -> None:
         _apt([APT_GET, "update", *LOCK, "-o", "APT::Update::Error-Mode=any"], UPDATE_TIMEOUT_S)
     for part in other:
         files.ensure_absent(part)
-    files.ensure_file(path, text)
+    _write(path, text)
     if not ppa:
         _update_only(path)
-    if old_ppa and old_ppa != ppa:
+    if old_ppa and old_ppa not in (ppa, *_ppas()):
         _apt([ADD_APT_REPOSITORY, "--yes", "--no-update", "--remove", old_ppa], UPDATE_TIMEOUT_S)
 
 
@@ -128,6 +148,11 @@ def _update_only(path: Path) -> None:
     only = ["-o", f"Dir::Etc::sourcelist={path}", "-o", "Dir::Etc::sourceparts=-"]
     kept = ["-o", "APT::Get::List-Cleanup=0", "-o", "APT::Update::Error-Mode=any"]
     _apt([APT_GET, "update", *LOCK, *only, *kept], UPDATE_TIMEOUT_S)
+
+
+def _ppas() -> set[str]:
+    """Return the PPAs that charms on this machine use."""
+    return {_ppa(path) for path in SOURCE_PARTS.glob(f"{PREFIX}*.list")}
 
 
 def _ppa(path: Path) -> str:
@@ -142,7 +167,16 @@ def _ppa_in(text: str) -> str:
 def _restore(path: Path, before: dict[Path, str]) -> None:
     files.ensure_absent(path)
     for part, text in before.items():
-        files.ensure_file(part, text)
+        _write(part, text)
+
+
+def _write(path: Path, text: str) -> bool:
+    """Write a source, for root alone when it holds a login: apt reads its sources as root."""
+    return files.ensure_file(path, text, mode=0o600 if LOGIN.search(text) else 0o644)
+
+
+def _redacted(text: str) -> str:
+    return LOGIN.sub("//…@", text)
 
 
 def _apt(argv: Sequence[str], timeout_s: float) -> None:
@@ -161,4 +195,4 @@ def _apt(argv: Sequence[str], timeout_s: float) -> None:
         # apt's own first error says what happened; the ones after it are consequences.
         found = re.search(r"^E: (.+)$", done.stderr, re.MULTILINE)
         words = found.group(1) if found else done.stderr.strip() or f"exit {done.returncode}"
-        raise commands.CommandError(words.strip().rstrip(".")[:200])
+        raise commands.CommandError(_redacted(words.strip().rstrip("."))[:200])

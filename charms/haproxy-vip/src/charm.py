@@ -265,12 +265,7 @@ class HAProxyVIPCharm(ops.CharmBase):
 
     def _own_address(self, vip: str) -> str:
         """Return this unit's address; never the VIP, which Juju may see on the machine too."""
-        binding = self.model.get_binding(peers.PEERS)
-        if not binding:
-            return ""
-        found = [str(binding.network.ingress_address)]
-        found += [str(one.address) for one in binding.network.interfaces if one.address]
-        return next((addresses.parse_address(one) for one in found if one != vip), "")
+        return addresses.own_address(self.model.get_binding(peers.PEERS), never=vip)
 
 
 if __name__ == "__main__":

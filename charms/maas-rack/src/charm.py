@@ -34,7 +34,7 @@ class MAASRackCharm(ops.CharmBase):
         ):
             framework.observe(event, self._reconcile)
         framework.observe(self.on.stop, self._on_stop)
-        framework.observe(self.on.remove, self._on_stop)
+        framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
 
     def _reconcile(self, event: ops.EventBase) -> None:
@@ -48,6 +48,9 @@ class MAASRackCharm(ops.CharmBase):
     def _on_stop(self, _: ops.EventBase) -> None:
         """Leave MAAS; a region deletes the controller. The packages stay."""
         rack.leave()
+
+    def _on_remove(self, _: ops.RemoveEvent) -> None:
+        rack.remove()
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
         """Report what reconciling found."""

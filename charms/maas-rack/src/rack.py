@@ -17,6 +17,7 @@ import yaml
 
 from charmed_maas import addresses, apt_source, commands, files, systemd
 
+CHARM = "maas-rack"
 SERVICE = "maas-rackd.service"
 PACKAGE = "maas-rack-controller"
 MAAS_RACK = "/usr/sbin/maas-rack"
@@ -46,7 +47,7 @@ class RackError(Exception):
 
 def install(source: str) -> bool:
     """Install MAAS's rack from the source when it is missing; raises apt_source.SourceError."""
-    changed = apt_source.ensure(source)
+    changed = apt_source.ensure(source, CHARM)
     return apt_source.install([PACKAGE]) or changed
 
 
@@ -123,6 +124,12 @@ def leave() -> bool:
     systemd.disable(SERVICE)
     # All of them, not only up to the first that is there.
     return any([was_running, *[files.ensure_absent(path) for path in forgotten]])
+
+
+def remove() -> None:
+    """Leave MAAS and take away the apt source; packages and images stay."""
+    leave()
+    apt_source.remove(CHARM)
 
 
 def started_url() -> str:

@@ -18,15 +18,15 @@ import peers
 import ports
 import region
 import serving
+import shared_secret
 import status
-from charmed_maas import apt_source, secrets
+from charmed_maas import addresses, apt_source
 from charmed_maas.interfaces import db, maas_api, maas_rpc
 
 DB = "db"
 API = "api"
 RPC = "rpc"
 PEERS = "peers"
-SHARED_SECRET = "shared-secret"  # noqa: S105 - a label
 SERVICES = (
     maas_api.Service(name="maas", backend_port=region.PORT, check="/MAAS/api/2.0/version/"),
 )
@@ -104,9 +104,10 @@ class MAASRegionCharm(ops.CharmBase):
         ports.ensure_open()
         connection = self.database.get()
         outcome = self._ensure_serving(connection)
-        if self.unit.is_leader():
-            self._publish_app(outcome)
-        controllers.ensure_departed(self.peers.app().departed)
+        if self.peers.is_readable():
+            if self.unit.is_leader():
+                self._publish_app(outcome)
+            controllers.ensure_departed(self.peers.app().departed)
         endpoints = (self.peers, self.database, self.api, self.rpc)
         self._situation = status.Situation(
             problem=problem,
@@ -144,7 +145,7 @@ class MAASRegionCharm(ops.CharmBase):
         was_ready = self.peers.own().ready
         self._publish_unit(ready=was_ready)
         maas_url = self._maas_url()
-        if not connection or not maas_url:
+        if not connection or not maas_url or not self.peers.is_readable():
             return None
         outcome = serving.ensure(self._wish(connection, maas_url))
         if outcome.stage in (serving.Stage.SERVING, *NOT_STARTED):
@@ -191,6 +192,7 @@ class MAASRegionCharm(ops.CharmBase):
             )
         )
         self.api.publish_unit(maas_api.ProviderUnitData(self._address(), ready))
+        self.database.publish_unit(db.RequirerUnitData(self._address()))
         if self.unit.is_leader():
             self.api.publish_app(maas_api.ProviderAppData(SERVICES))
 
@@ -211,30 +213,14 @@ class MAASRegionCharm(ops.CharmBase):
         maas_url = self._maas_url()
         self.peers.publish_app(peers.AppData(cluster, maas_url, members, departed))
         urls = [region.url(one.address) for one in self.peers.units().values() if one.ready]
-        if secret_id := self._shared_secret_id():
+        if secret_id := shared_secret.publish(self, self.rpc.relations):
             self.rpc.publish(maas_rpc.ProviderAppData(maas_url, tuple(urls), secret_id))
 
-    def _shared_secret_id(self) -> str:
-        """Return the ID of the secret by which racks enrol, "" until MAAS made it."""
-        text = region.shared_secret()
-        if not text:
-            return ""
-        content = {maas_rpc.SECRET_FIELD: text}
-        secret = secrets.own(self.model, SHARED_SECRET)
-        if secret is None:
-            secret = self.app.add_secret(content, label=SHARED_SECRET)
-        elif secret.peek_content() != content:
-            secret.set_content(content)
-        for relation in self.rpc.relations:
-            secret.grant(relation)
-        # Juju gives the ID in several forms; racks must see one.
-        found = secret.id or secret.get_info().id
-        return f"secret:{found.removeprefix('secret:').rpartition('/')[2]}"
-
     def _address(self) -> str:
-        """Return this unit's own address, as its peers reach it."""
-        binding = self.model.get_binding(PEERS)
-        return str(binding.network.ingress_address) if binding else ""
+        """Return this unit's own address, as its peers reach it; never the VIP."""
+        through_vip = self.api.get()
+        vip = through_vip.vip if through_vip else ""
+        return addresses.own_address(self.model.get_binding(PEERS), never=vip)
 
     def _on_stop(self, _: ops.StopEvent) -> None:
         """Drain and stop; the other regions delete this one from MAAS."""

@@ -8,6 +8,7 @@ version it was migrated.
 """
 
 import contextlib
+import math
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -51,12 +52,16 @@ class Login:
 
 @dataclass(frozen=True)
 class State:
-    """What the database says: its marker ("" without one), who migrates it, its tables."""
+    """What the database says: its marker ("" without one), who migrates it, its tables.
+
+    migrated_ago_s is by the database's own clock.
+    """
 
     cluster: str = ""
     version: str = ""
     migrating_unit: str = ""
     is_empty: bool = True
+    migrated_ago_s: float = math.inf
 
 
 @contextlib.contextmanager
@@ -91,12 +96,15 @@ def state(connection: "Connection") -> State:
         cursor.execute("SELECT to_regclass('charmed_maas.cluster') IS NOT NULL")
         marker = None
         if (cursor.fetchone() or (False,))[0]:
-            cursor.execute("SELECT id::text, version FROM charmed_maas.cluster")
+            cursor.execute(
+                "SELECT id::text, version, extract(epoch FROM now() - migrated)"
+                " FROM charmed_maas.cluster"
+            )
             marker = cursor.fetchone()
         cursor.execute("SELECT to_regclass('public.maasserver_node') IS NULL")
         is_empty = bool((cursor.fetchone() or (True,))[0])
-        cluster, version = marker or ("", "")
-        return State(cluster, version, _migrating_unit(connection), is_empty)
+        cluster, version, ago_s = marker or ("", "", math.inf)
+        return State(cluster, version, _migrating_unit(connection), is_empty, float(ago_s))
 
 
 def record_migration(connection: "Connection", version: str) -> None:

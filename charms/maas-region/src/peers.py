@@ -16,6 +16,7 @@ from typing import cast
 
 import ops
 
+import charmed_maas.peers
 import controllers
 from charmed_maas import addresses, databag
 from charmed_maas.interfaces import endpoint
@@ -97,10 +98,7 @@ class Peers(endpoint.Endpoint):
 
     @functools.cached_property
     def _goals(self) -> ops.hookcmds.GoalState | None:
-        try:
-            return ops.hookcmds.goal_state()
-        except FileNotFoundError:
-            return None  # Without a Juju agent, as in unit tests, there is nobody to ask.
+        return charmed_maas.peers.goal_state()
 
     def living(self, endpoint_name: str = "") -> set[str] | None:
         """Return the units of this application, or of an endpoint's, that are to stay.
@@ -108,13 +106,7 @@ class Peers(endpoint.Endpoint):
         From goal-state: relation-list leaves out units whose joined event is still to come, and
         in Juju 4.0 goes on listing removed peers. None where goal-state says nothing.
         """
-        if not self._goals:
-            return None
-        goals = self._goals.units
-        if endpoint_name:
-            goals = self._goals.relations.get(endpoint_name, {})
-        names = {name for name, goal in goals.items() if "/" in name and goal.status != "dying"}
-        return names or None
+        return charmed_maas.peers.living(self._goals, endpoint_name)
 
     def own(self) -> UnitData:
         """Return what this unit wrote last."""
@@ -147,10 +139,20 @@ class Peers(endpoint.Endpoint):
         return {name: data.version for name, data in self.units().items() if data.version}
 
     def app(self) -> AppData:
-        """Return what a leader wrote last."""
+        """Return what a leader wrote last, nothing when it cannot be read."""
         if not (relation := self.relation):
             return AppData()
         return self.parse(relation, self.model.app, AppData.from_databag) or AppData()
+
+    def is_readable(self) -> bool:
+        """Tell whether what a leader wrote last can be read; problems says why not.
+
+        What cannot is not nothing: written anew, it would lose which cluster this is.
+        """
+        relation = self.relation
+        return not relation or (
+            self.parse(relation, self.model.app, AppData.from_databag) is not None
+        )
 
     def publish(self, data: UnitData) -> None:
         """Write this unit's databag."""
@@ -167,21 +169,22 @@ def _dashed(fields: dict[str, object]) -> dict[str, str]:
     return {key.replace("_", "-"): str(value) for key, value in fields.items()}
 
 
-def _fields(item: object, *names: str) -> dict[str, str]:
-    entry = cast("dict[str, str]", item) if isinstance(item, dict) else {}
-    fields = {name: databag.text(entry, name) for name in names}
-    if not all(fields.values()) or fields["kind"] not in ("region", "rack"):
-        raise databag.DatabagError("controllers: an entry is no controller")
+def _fields(key: str, item: object, *names: str) -> dict[str, str]:
+    entry = cast("dict[str, object]", item) if isinstance(item, dict) else {}
+    fields = {name: str(entry.get(name, "")) for name in names}
+    plain = all(value and value.isprintable() for value in fields.values())
+    if not plain or fields["kind"] not in ("region", "rack"):
+        raise databag.DatabagError(f"{key}: an entry is no controller")
     return fields
 
 
 def _member(item: object) -> controllers.Member:
-    fields = _fields(item, "unit", "kind", "system-id")
+    fields = _fields("controllers", item, "unit", "kind", "system-id")
     return controllers.Member(fields["unit"], fields["kind"], fields["system-id"])
 
 
 def _departed(item: object) -> controllers.Departed:
-    fields = _fields(item, "kind", "system-id", "since")
+    fields = _fields("departed", item, "kind", "system-id", "since")
     if not fields["since"].isdecimal():
         raise databag.DatabagError("departed: since is no number")
     return controllers.Departed(fields["kind"], fields["system-id"], int(fields["since"]))

@@ -3,7 +3,7 @@
 
 """The MAAS region controller: packages, regiond.conf, services, identity.
 
-All that knows about packages and paths of MAAS's debs is here and in accounts.py.
+All that knows about packages and paths of MAAS's debs is here, in accounts.py and in named.py.
 """
 
 import functools
@@ -16,8 +16,9 @@ from typing import cast
 
 import yaml
 
-from charmed_maas import addresses, apt_source, commands, files
+from charmed_maas import addresses, apt_source, commands, files, systemd
 
+CHARM = "maas-region"
 PACKAGE = "maas-region-api"
 # Packages that the region's machine needs besides; maas-dns is an alias of MAAS's since 2.x.
 PACKAGES = (PACKAGE, "maas-dns")
@@ -29,11 +30,10 @@ CONFIG = Path("/etc/maas/regiond.conf")
 DATA = Path("/var/lib/maas")
 OURS = Path("/var/lib/charmed-maas")
 STARTED_WITH = OURS / "started-with"
-NAMED_OPTIONS = Path("/etc/bind/named.conf.options")
-NAMED_OPTIONS_SEEN = OURS / "named-options-seen"
 UNITS = Path("/usr/lib/systemd/system")
 REGIOND = "maas-regiond.service"
 HTTP = "maas-http.service"
+RACKD = "maas-rackd.service"
 # Those that read regiond.conf; which of them exist depends on the version of MAAS.
 SERVICES = (
     REGIOND,
@@ -41,7 +41,6 @@ SERVICES = (
     "maas-temporal.service",
     "maas-temporal-worker.service",
 )
-NAMED = "named.service"
 MAAS_REGION = "/usr/sbin/maas-region"
 SYSTEMCTL = "/usr/bin/systemctl"
 # MAAS's commands are Python too: the charm's PYTHONPATH is not for them.
@@ -72,7 +71,7 @@ class Settings:
 
 def install(source: str) -> bool:
     """Install MAAS from the source when it is missing; raises apt_source.SourceError."""
-    changed = apt_source.ensure(source)
+    changed = apt_source.ensure(source, CHARM)
     changed |= apt_source.install(PACKAGES)
     version.cache_clear()
     return changed
@@ -117,7 +116,7 @@ def read_config() -> dict[str, object]:
 def is_configured(settings: Settings) -> bool:
     """Tell whether regiond.conf says this, and MAAS was started with it."""
     text = render_config(settings, read_config())
-    return CONFIG.is_file() and CONFIG.read_text() == text and _started_with() == _digest(text)
+    return CONFIG.is_file() and CONFIG.read_text() == text and _started_with() == digest(text)
 
 
 def ensure_config(settings: Settings) -> bool:
@@ -134,8 +133,16 @@ def start() -> None:
 
 
 def restart() -> None:
-    """Restart the services that read regiond.conf; nginx stays."""
-    _systemctl("restart", *services())
+    """Restart the services that read regiond.conf, and start those that are down; nginx stays."""
+    _systemctl("enable", *services())
+    began = time.monotonic()
+    try:
+        _systemctl("restart", *services())
+    except RegionError:
+        # With another service that fails, regiond must not restart at every event.
+        if age_s() <= time.monotonic() - began:
+            _record_start()
+        raise
     _record_start()
 
 
@@ -153,8 +160,12 @@ def stop() -> None:
 
 def is_running() -> bool:
     """Tell whether MAAS's services are up, or will be by systemd's own doing."""
-    states = (_show(name, "ActiveState") for name in services())
-    return all(state in ("active", "activating", "reloading") for state in states)
+    return all(_is_up(name) for name in services())
+
+
+def is_any_running() -> bool:
+    """Tell whether one of MAAS's services is up, be it with another down."""
+    return any(_is_up(name) for name in services())
 
 
 def age_s() -> float:
@@ -166,20 +177,6 @@ def age_s() -> float:
 def services() -> list[str]:
     """Return those of MAAS's services that this version of MAAS has."""
     return [name for name in SERVICES if (UNITS / name).exists()]
-
-
-def ensure_named_options() -> bool:
-    """Let MAAS put its include into bind's options, and what conflicts into its database."""
-    before = _named_options()
-    if before is None or _seen_named_options() == _digest(before):
-        return False
-    argv = [MAAS_REGION, "edit_named_options", "--migrate-conflicting-options"]
-    _maas([*argv, "--config-path", str(NAMED_OPTIONS)])
-    after = _named_options() or ""
-    if after != before:
-        _systemctl("restart", NAMED)
-    files.ensure_file(NAMED_OPTIONS_SEEN, _digest(after))
-    return True
 
 
 def shared_secret() -> str:
@@ -197,23 +194,26 @@ def started_at() -> str:
     return str(int(STARTED_WITH.stat().st_mtime)) if STARTED_WITH.exists() else ""
 
 
+def digest(text: str) -> str:
+    """Return by what a text is known again without a copy of it."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def forget() -> None:
-    """Take away what makes this machine a region of this MAAS; packages and images stay."""
-    for name in ("maas_id", "maas_uuid", "secret"):
-        files.ensure_absent(DATA / name)
-    # Written by MAAS only when absent: another MAAS must not meet this one's.
-    for path in (DATA / "certificates").glob("*"):
+    """Take away what makes this machine a region of this MAAS; packages and images stay.
+
+    What a rack on the same machine needs stays too: the two are one controller to MAAS.
+    """
+    if not systemd.is_enabled(RACKD):
+        for name in ("maas_id", "maas_uuid", "secret"):
+            files.ensure_absent(DATA / name)
+        # Written by MAAS only when absent: another MAAS must not meet this one's.
+        for path in (DATA / "certificates").glob("*"):
+            files.ensure_absent(path)
+    # API key and passwords of administrators among them.
+    for path in (CONFIG, *OURS.glob("*")):
         files.ensure_absent(path)
-    for path in (CONFIG, STARTED_WITH, NAMED_OPTIONS_SEEN):
-        files.ensure_absent(path)
-
-
-def _named_options() -> str | None:
-    return NAMED_OPTIONS.read_text() if NAMED_OPTIONS.is_file() else None
-
-
-def _seen_named_options() -> str:
-    return _read(NAMED_OPTIONS_SEEN)
+    apt_source.remove(CHARM)
 
 
 def _started_with() -> str:
@@ -221,12 +221,8 @@ def _started_with() -> str:
 
 
 def _record_start() -> None:
-    files.ensure_file(STARTED_WITH, _digest(CONFIG.read_text()), mode=0o600)
+    files.ensure_file(STARTED_WITH, digest(CONFIG.read_text()), mode=0o600)
     os.utime(STARTED_WITH)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _read(path: Path) -> str:
@@ -241,15 +237,12 @@ def _show(name: str, key: str) -> str:
     return commands.run(argv, check=False).stdout.strip()
 
 
+def _is_up(name: str) -> bool:
+    return _show(name, "ActiveState") in ("active", "activating", "reloading")
+
+
 def _systemctl(*arguments: str) -> None:
     try:
         commands.run([SYSTEMCTL, *arguments], timeout_s=90)
-    except commands.CommandError as error:
-        raise RegionError(str(error)) from error
-
-
-def _maas(argv: list[str]) -> None:
-    try:
-        commands.run(argv, timeout_s=120, env=ENV)
     except commands.CommandError as error:
         raise RegionError(str(error)) from error

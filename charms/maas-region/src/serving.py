@@ -12,6 +12,7 @@ import database
 import db_proxy
 import health
 import migration
+import named
 import region
 
 DRAIN_S = 3.0
@@ -60,11 +61,11 @@ def ensure(wish: Wish) -> Outcome:
         if outcome := _before_start(wish, _state(wish)):
             return outcome
         state = _state(wish)
-        if outcome := _ensure_started(wish):
+        if outcome := _ensure_started(wish, state):
             return outcome
         if problem := health.wait():
             return Outcome(Stage.UNHEALTHY, problem, state.cluster)
-        region.ensure_named_options()
+        named.ensure_options()
     except database.DatabaseError as error:
         detail = str(error) if db_proxy.primary() else "no member of it is primary now"
         return Outcome(Stage.UNREACHABLE, detail)
@@ -121,6 +122,8 @@ def _before_start(wish: Wish, state: database.State) -> Outcome | None:
         return Outcome(Stage.REFUSED, problem)
     if state.version == own:
         return None
+    # Also what an operator stopped and an event before the upgrade started again.
+    region.stop()
     region.ensure_config(_settings(wish))
     migration.start(wish.unit, wish.expected_cluster, own)
     end = time.monotonic() + migration.WAIT_S
@@ -138,14 +141,19 @@ def _before_start(wish: Wish, state: database.State) -> Outcome | None:
     )
 
 
-def _ensure_started(wish: Wish) -> Outcome | None:
+def _ensure_started(wish: Wish, state: database.State) -> Outcome | None:
     """Start MAAS, or restart it when it is this unit's turn; None when it runs as wished."""
     settings = _settings(wish)
-    if not region.is_running():
+    if not region.is_any_running():
         region.ensure_config(settings)
         region.start()
         return None
-    if region.is_configured(settings):
+    # A process from before the migration works on a schema that it does not know. Less than
+    # nothing ago is a new primary whose clock is behind.
+    is_outdated = 0 <= state.migrated_ago_s < region.age_s()
+    if region.is_configured(settings) and not is_outdated:
+        if not region.is_running():
+            region.start()
         return None
     with database.connect(wish.login, f"charmed-maas restart {wish.unit}") as connection:
         if not database.try_lock(connection, database.RESTART):

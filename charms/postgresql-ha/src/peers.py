@@ -100,12 +100,7 @@ class Peers(Endpoint):
 
     def address(self) -> str:
         """Return this unit's own address, "" before it has one."""
-        binding = self.model.get_binding(PEERS)
-        found = binding.network.ingress_address if binding else None
-        try:
-            return addresses.parse_address(str(found)) if found else ""
-        except ValueError:
-            return ""
+        return addresses.own_address(self.model.get_binding(PEERS))
 
     def app_data(self) -> AppData | None:
         """Return what the leader wrote, including what this hook wrote.

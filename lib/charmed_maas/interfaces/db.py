@@ -3,8 +3,10 @@
 
 """The `db` relation: interface postgresql_client v0, as Charmhub's postgresql speaks it.
 
-The requirer (maas-region) writes into its application databag which database it wants; its
-units write nothing, for the provider admits each unit's `ingress-address`, which Juju keeps.
+The requirer (maas-region) writes into its application databag which database it wants. Each of
+its units writes its own `address`, from which it connects, for a VIP that the machine holds may
+be Juju's `ingress-address` (canonical/operator#1556). The field is an extra, optional one: the
+provider admits the ingress-address of a unit that writes none.
 The provider writes into its application databag one primary endpoint, the replicas and the ID of
 a Juju secret with username and password, granted to the relation.
 
@@ -94,6 +96,22 @@ class RequirerAppData:
 
 
 @dataclass(frozen=True)
+class RequirerUnitData:
+    """What each of the requirer's units writes."""
+
+    address: str = ""
+
+    @classmethod
+    def from_databag(cls, data: Mapping[str, str]) -> "RequirerUnitData":
+        """Parse; raises databag.DatabagError."""
+        return cls(address=databag.address(data, "address"))
+
+    def to_databag(self) -> dict[str, str]:
+        """Return every field, "" for one that is to be absent."""
+        return {"address": self.address}
+
+
+@dataclass(frozen=True)
 class DatabaseRequest:
     """A related application's wish for a database, and from where it will connect."""
 
@@ -147,10 +165,15 @@ class DatabaseProvider(Endpoint):
     def _unit_addresses(self, relation: ops.Relation) -> tuple[str, ...]:
         units = {unit.name: unit for unit in relation.units}
         found = (
-            self.parse(relation, units[name], _ingress_address)
-            for name in addresses.by_unit_number(units)
+            self._unit_address(relation, units[name]) for name in addresses.by_unit_number(units)
         )
         return tuple(dict.fromkeys(one for one in found if one))
+
+    def _unit_address(self, relation: ops.Relation, unit: ops.Unit) -> str:
+        data = self.parse(relation, unit, RequirerUnitData.from_databag)
+        if data and data.address:
+            return data.address
+        return self.parse(relation, unit, _ingress_address) or ""
 
 
 class DatabaseRequirer(Endpoint):
@@ -160,6 +183,11 @@ class DatabaseRequirer(Endpoint):
         """Ask for a database on each relation; only the leader may."""
         for relation in self.relations:
             self.write(relation, self.model.app, RequirerAppData(database).to_databag())
+
+    def publish_unit(self, data: RequirerUnitData) -> None:
+        """Write this unit's databag of each relation."""
+        for relation in self.relations:
+            self.write(relation, self.model.unit, data.to_databag())
 
     def get(self) -> DatabaseConnection | None:
         """Return the connection of the relation with the lowest ID, None until it is whole."""

@@ -55,44 +55,112 @@ def apt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeApt:
 
 
 def test_a_line_is_written_once_and_only_its_lists_are_fetched(apt: FakeApt, tmp_path: Path):
-    assert apt_source.ensure(LINE)
-    assert not apt_source.ensure(LINE)
-    path = tmp_path / "charmed-maas.list"
+    assert apt_source.ensure(LINE, "maas-region")
+    assert not apt_source.ensure(LINE, "maas-region")
+    path = tmp_path / "charmed-maas-region.list"
     assert path.read_text().splitlines()[1] == LINE
     assert apt.verbs() == ["apt-get update"]
     assert f"Dir::Etc::sourcelist={path}" in apt.ran[0]
 
 
 def test_a_stanza_replaces_a_line(apt: FakeApt, tmp_path: Path):
-    apt_source.ensure(LINE)
-    assert apt_source.ensure(STANZA)
-    assert [path.name for path in tmp_path.iterdir()] == ["charmed-maas.sources"]
-    assert "-----BEGIN PGP" in (tmp_path / "charmed-maas.sources").read_text()
+    apt_source.ensure(LINE, "maas-region")
+    assert apt_source.ensure(STANZA, "maas-region")
+    assert [path.name for path in tmp_path.iterdir()] == ["charmed-maas-region.sources"]
+    assert "-----BEGIN PGP" in (tmp_path / "charmed-maas-region.sources").read_text()
 
 
 def test_a_refused_source_leaves_the_one_before(apt: FakeApt, tmp_path: Path):
-    apt_source.ensure(LINE)
+    apt_source.ensure(LINE, "maas-region")
     apt.failures["apt-get update"] = [
         "Reading\nE: The repository 'x' has no Release file.\nE: " + "x" * 999
     ]
     with pytest.raises(apt_source.SourceError, match=r"The repository 'x' has no Release file$"):
-        apt_source.ensure(STANZA)
-    assert [path.name for path in tmp_path.iterdir()] == ["charmed-maas.list"]
-    assert not apt_source.ensure(LINE)
+        apt_source.ensure(STANZA, "maas-region")
+    assert [path.name for path in tmp_path.iterdir()] == ["charmed-maas-region.list"]
+    assert not apt_source.ensure(LINE, "maas-region")
 
 
 def test_a_refused_first_source_leaves_nothing(apt: FakeApt, tmp_path: Path):
     apt.failures["apt-get update"] = ["E: no"]
     with pytest.raises(apt_source.SourceError):
-        apt_source.ensure(LINE)
+        apt_source.ensure(LINE, "maas-region")
     assert not list(tmp_path.iterdir())
 
 
+def test_charms_on_one_machine_have_their_own_sources(apt: FakeApt, tmp_path: Path):
+    assert apt_source.ensure(LINE, "maas-region")
+    assert apt_source.ensure(STANZA, "maas-rack")
+    assert not apt_source.ensure(LINE, "maas-region")
+    assert not apt_source.ensure(STANZA, "maas-rack")
+    assert apt_source.remove("maas-region")
+    assert [path.name for path in tmp_path.iterdir()] == ["charmed-maas-rack.sources"]
+    assert not apt_source.remove("maas-region")
+
+
+def test_a_ppa_that_another_charm_uses_stays(apt: FakeApt):
+    apt_source.ensure("ppa:maas/3.6", "maas-region")
+    apt_source.ensure("ppa:maas/3.6", "maas-rack")
+    apt_source.ensure("ppa:maas/3.7", "maas-region")
+    assert not [argv for argv in apt.ran if "--remove" in argv]
+    apt_source.ensure("ppa:maas/3.7", "maas-rack")
+    assert [argv[-1] for argv in apt.ran if "--remove" in argv] == ["ppa:maas/3.6"]
+
+
+def test_the_file_that_charms_once_shared_is_replaced(apt: FakeApt, tmp_path: Path):
+    (tmp_path / "charmed-maas.list").write_text(f"{apt_source.HEADER}{LINE}\n")
+    assert apt_source.ensure(LINE, "maas-region")
+    assert [path.name for path in tmp_path.iterdir()] == ["charmed-maas-region.list"]
+
+
+LOGINS = (
+    "deb https://user:s3cret@mirror.example/maas noble main",
+    "deb https://user:s3cret@t@mirror.example/maas noble main",
+    STANZA.replace("https://", "https://user:s3cret@"),
+)
+
+
+@pytest.mark.parametrize("source", LOGINS, ids=["line", "an @ in it", "stanza"])
+def test_a_mirrors_login_is_roots_alone_and_in_no_message(
+    apt: FakeApt, tmp_path: Path, source: str
+):
+    words = f"E: The repository '{'x' * 150} https://user:s3cret@mirror.example/maas' has no file"
+    apt.failures["apt-get update"] = [words]
+    with pytest.raises(apt_source.SourceError) as caught:
+        apt_source.ensure(source, "maas-region")
+    assert "s3cret" not in str(caught.value)
+    assert "//…@mirror.example" in str(caught.value)
+
+    apt_source.ensure(source, "maas-region")
+    (path,) = tmp_path.iterdir()
+    assert "s3cret" in path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o644)
+    assert apt_source.ensure(source, "maas-region"), "as an earlier revision left it"
+    assert path.stat().st_mode & 0o777 == 0o600
+    apt_source.ensure(LINE, "maas-region")
+    assert path.with_suffix(".list").stat().st_mode & 0o777 == 0o644
+
+
+def test_what_is_no_source_is_quoted_without_its_login():
+    with pytest.raises(apt_source.SourceError, match="is neither") as caught:
+        apt_source.render("deb https://user:" + "s3cret" * 20 + "@mirror.example")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_package_that_cannot_be_fetched_is_told_without_the_login(apt: FakeApt):
+    words = "E: Failed to fetch https://user:s3cret@mirror.example/maas.deb 401"
+    apt.failures["apt-get install"] = [words] * 2
+    with pytest.raises(apt_source.SourceError, match="//…@mirror") as caught:
+        apt_source.install(["bind9"])
+    assert "s3cret" not in str(caught.value)
+
+
 def test_a_ppa_replaces_another(apt: FakeApt, tmp_path: Path):
-    apt_source.ensure("ppa:maas/3.6")
+    apt_source.ensure("ppa:maas/3.6", "maas-region")
     apt.ran.clear()
-    assert apt_source.ensure("ppa:maas/3.7")
-    assert not apt_source.ensure("ppa:maas/3.7")
+    assert apt_source.ensure("ppa:maas/3.7", "maas-region")
+    assert not apt_source.ensure("ppa:maas/3.7", "maas-region")
     assert [argv[-1] for argv in apt.ran if "add-apt" in argv[0]] == [
         "ppa:maas/3.7",
         "ppa:maas/3.6",
@@ -103,8 +171,8 @@ def test_a_ppa_replaces_another(apt: FakeApt, tmp_path: Path):
 def test_a_ppa_that_failed_is_added_again(apt: FakeApt, tmp_path: Path):
     apt.failures["add-apt-repository --yes"] = ["E: no network"]
     with pytest.raises(apt_source.SourceError, match="no network"):
-        apt_source.ensure("ppa:maas/3.7")
-    assert apt_source.ensure("ppa:maas/3.7")
+        apt_source.ensure("ppa:maas/3.7", "maas-region")
+    assert apt_source.ensure("ppa:maas/3.7", "maas-region")
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ SERVICE = maas_api.Service("maas", 5240, check="/MAAS/api/2.0/version/")
 SIDES = (
     DATABASE,
     db.RequirerAppData("maasdb"),
+    db.RequirerUnitData("10.0.0.2"),
     maas_api.ProviderAppData((SERVICE, maas_api.Service("rpc", 5242, 5242, "tcp"))),
     maas_api.ProviderUnitData("10.0.0.1", ready=True),
     maas_api.RequirerAppData("10.0.0.100", "http://10.0.0.100/MAAS"),
@@ -125,9 +126,27 @@ class Database(ops.CharmBase):
         super().__init__(framework)
         self.db = db.DatabaseProvider(self, "db")
         framework.observe(self.db.on.changed, self._on_changed)
+        framework.observe(self.on.update_status, self._on_changed)
 
     def _on_changed(self, _: ops.EventBase) -> None:
         self.db.publish_admitted()
+
+
+def test_a_unit_is_admitted_by_the_address_it_writes_else_by_jujus():
+    vip = {"ingress-address": "10.0.0.100"}
+    assert _admitted(vip | {"address": "10.0.0.2"}) == '["10.0.0.2"]'
+    assert _admitted(vip) == '["10.0.0.100"]'
+    assert _admitted(vip | {"address": "0.0.0.0/0"}) == '["10.0.0.100"]'
+
+
+def _admitted(unit: dict[str, str]) -> str:
+    meta = {"name": "database", "provides": {"db": {"interface": "postgresql_client"}}}
+    context = testing.Context(Database, meta=meta)
+    relation = testing.Relation(
+        "db", remote_app_data={"database": "maasdb"}, remote_units_data={0: unit}
+    )
+    out = context.run(context.on.update_status(), testing.State(relations=[relation]))
+    return out.get_relation(relation.id).local_unit_data["admitted"]
 
 
 def test_a_provider_unit_tells_whom_it_admits():

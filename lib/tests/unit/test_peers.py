@@ -23,13 +23,20 @@ def _relation(*names: str) -> Any:
     return SimpleNamespace(units={Named(name) for name in names})
 
 
-def _goals(monkeypatch: pytest.MonkeyPatch, **statuses: str) -> None:
+def _goal_state(
+    units: dict[str, str], relations: dict[str, dict[str, str]] | None = None
+) -> hookcmds.GoalState:
     now = datetime.datetime.now(datetime.UTC)
-    goals = {
-        name.replace("_", "/"): hookcmds.Goal(status=status, since=now)
-        for name, status in statuses.items()
-    }
-    answer = hookcmds.GoalState(units=goals, relations={})
+
+    def goals(statuses: dict[str, str]) -> dict[str, hookcmds.Goal]:
+        return {name: hookcmds.Goal(status=one, since=now) for name, one in statuses.items()}
+
+    known = {name: goals(one) for name, one in (relations or {}).items()}
+    return hookcmds.GoalState(units=goals(units), relations=known)
+
+
+def _goals(monkeypatch: pytest.MonkeyPatch, **statuses: str) -> None:
+    answer = _goal_state({name.replace("_", "/"): one for name, one in statuses.items()})
     monkeypatch.setattr(hookcmds, "goal_state", lambda: answer)
 
 
@@ -43,3 +50,18 @@ def test_a_unit_that_relation_list_remembers_but_that_is_gone_is_left_out(
 
 def test_without_a_relation_there_are_no_peers():
     assert peers.living_units(None) == []
+
+
+def test_an_endpoint_without_units_is_empty_and_one_without_an_answer_is_unknown():
+    goals = _goal_state({"a/0": "active"}, {"rpc": {"r": "joined"}, "db": {"p/1": "dying"}})
+    assert peers.living(goals) == {"a/0"}
+    assert peers.living(goals, "rpc") == set()
+    assert peers.living(goals, "db") == set()
+    assert peers.living(goals, "api") is None
+    assert peers.living(_goal_state({})) is None
+    assert peers.living(None, "rpc") is None
+
+
+def test_the_units_of_another_model_are_unknown():
+    goals = _goal_state({"a/0": "active"}, {"rpc": {"lab:admin/racks.maas-rack": "joined"}})
+    assert peers.living(goals, "rpc") is None

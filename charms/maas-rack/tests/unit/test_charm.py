@@ -219,7 +219,9 @@ def test_a_new_secret_is_followed(ctx: Any, workload: Any):
     workload.ensure_secret.assert_called_once_with("bb")
 
 
-@pytest.mark.parametrize("event", ["stop", "remove"])
-def test_removal_leaves_maas(ctx: Any, workload: Any, event: str):
-    run(ctx, state(), getattr(ctx.on, event)())
+def test_removal_leaves_maas_and_takes_the_source_away(ctx: Any, workload: Any):
+    run(ctx, state(), ctx.on.stop())
     workload.leave.assert_called_once_with()
+    workload.remove.assert_not_called()
+    run(ctx, state(), ctx.on.remove())
+    workload.remove.assert_called_once_with()

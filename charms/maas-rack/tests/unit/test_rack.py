@@ -186,6 +186,24 @@ def test_leaving_forgets_everything(machine: Machine):
     assert not machine.did
 
 
+def test_removal_takes_its_own_apt_source_away(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(rack.apt_source, "SOURCE_PARTS", tmp_path / "parts")
+    monkeypatch.setattr(rack.apt_source, "install", lambda *_: False)
+    rack.install("deb [trusted=yes] file:/srv/apt ./")
+    others = tmp_path / "parts/charmed-maas-region.list"
+    others.touch()
+    assert {path.name for path in others.parent.iterdir()} == {
+        "charmed-maas-rack.list",
+        others.name,
+    }
+    enrol()
+    rack.remove()
+    assert not machine.running
+    assert list(others.parent.iterdir()) == [others]
+
+
 def test_leaving_spares_a_region_on_the_same_machine(machine: Machine):
     enrol()
     rack.REGION_CONFIG.write_text("database_host: localhost\n")

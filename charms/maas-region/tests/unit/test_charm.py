@@ -3,6 +3,7 @@
 
 """Stories of one unit: what it does and says as relations, config and peers change."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ DATABASE = {
     "health-ca": "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n",
 }
 OWN = "192.0.2.0"
+SUBNET = "10.0.0.0/24"
 OTHER = {"address": "10.0.0.8", "ready": "true", "system-id": "def456", "version": "1:3.7.3"}
 
 
@@ -129,6 +131,25 @@ def test_the_url_is_the_vips(context: Context, workload: Workload):
     assert _local(out, "rpc").local_app_data["maas-url"] == "http://v/MAAS"
 
 
+@pytest.mark.parametrize("cidr", ["10.0.0.100/32", "10.0.0.0/24"])
+def test_the_vip_is_never_taken_for_an_own_address(
+    context: Context, workload: Workload, cidr: str
+):
+    # As network-get says it where the VIP sorts first.
+    found = [testing.Address("10.0.0.100", cidr=cidr), testing.Address("10.0.0.8", cidr=SUBNET)]
+    bind = testing.BindAddress(found, interface_name="eth0")
+    seen = testing.Network("peers", [bind], ingress_addresses=["10.0.0.100", "10.0.0.8"])
+    vip = {"vip": "10.0.0.100", "url": "http://10.0.0.100/MAAS"}
+    api = testing.Relation("api", remote_app_data=vip)
+    out = context.run(
+        context.on.update_status(), dataclasses.replace(_state(api=api), networks={seen})
+    )
+
+    assert workload.serving.ensure.call_args.args[0].address == "10.0.0.8"
+    for endpoint in ("peers", "api", "db"):
+        assert _local(out, endpoint).local_unit_data["address"] == "10.0.0.8"
+
+
 def test_without_a_vip_the_url_is_the_lowest_regions(context: Context, workload: Workload):
     context.run(context.on.update_status(), _state())
 
@@ -198,6 +219,44 @@ def test_a_recorded_cluster_is_expected(context: Context, workload: Workload):
     assert workload.serving.ensure.call_args.args[0].expected_cluster == CLUSTER
     assert out.unit_status == testing.BlockedStatus("holds no MAAS")
     assert _local(out, "api").local_unit_data["ready"] == "false"
+
+
+@pytest.mark.parametrize("leader", [True, False])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("controllers", "garbled"),
+        ("controllers", '[{"unit": "maas-rack/3", "kind": "switch", "system-id": "x"}]'),
+        ("departed", '[{"kind": "rack", "system-id": "x", "since": "soon"}]'),
+        ("maas-url", "nowhere"),
+    ],
+)
+def test_what_was_written_down_and_cannot_be_read_is_left_and_nothing_changes(
+    context: Context, workload: Workload, leader: bool, field: str, value: str
+):
+    members = [{"unit": "maas-rack/3", "kind": "rack", "system-id": "rack33"}]
+    written = {
+        "cluster": CLUSTER,
+        "maas-url": "http://v/MAAS",
+        "controllers": json.dumps(members),
+        **{field: value},
+    }
+    peers = testing.PeerRelation(
+        "peers",
+        peers_data={1: OTHER},
+        local_app_data=written,
+        local_unit_data={"ready": "true"},
+    )
+    out = context.run(context.on.update_status(), _state(leader=leader, peers=peers))
+
+    assert _local(out, "peers").local_app_data == written
+    assert _local(out, "api").local_unit_data["ready"] == "true"
+    assert not _local(out, "rpc").local_app_data
+    for verb in (workload.serving.ensure, workload.serving.stop):
+        verb.assert_not_called()
+    workload.controllers.ensure_departed.assert_not_called()
+    assert isinstance(out.unit_status, testing.BlockedStatus)
+    assert f"maas-region sent {field}: " in out.unit_status.message
 
 
 def test_a_database_outage_does_not_take_the_region_out_of_the_vip(
@@ -294,6 +353,18 @@ def test_controllers_of_units_that_are_gone_are_put_on_the_list(
     written = json.loads(_local(out, "peers").local_app_data["controllers"])
     assert [one["unit"] for one in written] == ["maas-rack/4", "maas-region/0"]
     assert out.unit_status == testing.ActiveStatus("serving, 1 region: no high availability")
+
+
+def test_racks_that_were_all_removed_go_with_the_relation_kept(
+    context: Context, workload: Workload, monkeypatch: pytest.MonkeyPatch
+):
+    _goals(monkeypatch, {"maas-region/0": "active"}, {"maas-rack": "joined"})
+    members = [{"unit": "maas-rack/3", "kind": "rack", "system-id": "rack33"}]
+    peers = testing.PeerRelation("peers", local_app_data={"controllers": json.dumps(members)})
+    context.run(context.on.update_status(), _state(peers=peers))
+
+    (departed,) = workload.controllers.ensure_departed.call_args.args
+    assert [one.system_id for one in departed] == ["rack33"]
 
 
 def test_departed_controllers_leave_the_list_when_maas_forgot_them(

@@ -37,10 +37,11 @@ def test_an_empty_databag_is_the_default():
         ("controllers", "[1]"),
         ("controllers", '[{"unit": "a/0", "kind": "switch", "system-id": "x"}]'),
         ("departed", '[{"kind": "rack", "system-id": "x", "since": "soon"}]'),
+        ("controllers", '[{"unit": "a/0", "kind": 1, "system-id": 2}]'),
         ("departed", '[{"kind": "rack", "since": "1"}]'),
         ("maas-url", "nowhere"),
     ],
 )
 def test_nonsense_is_refused(key: str, value: str):
-    with pytest.raises(databag.DatabagError):
+    with pytest.raises(databag.DatabagError, match=f"^{key}: "):
         AppData.from_databag({key: value})

@@ -4,6 +4,7 @@
 import os
 import pwd
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 import region
+from charmed_maas import commands
 
 SETTINGS = region.Settings(
     maas_url="http://10.0.0.100/MAAS",
@@ -30,26 +32,33 @@ class Machine:
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
         self.active = "inactive"
-        self.edit = ""
+        self.dead: set[str] = set()
+        self.since_us = 0
+        self.fails = False
+        self.enabled = "disabled"
 
     def run(self, argv: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         if "show" in argv:
-            value = "0" if "InactiveExitTimestampMonotonic" in argv else self.active
+            value = f"{self.since_us}" if "InactiveExitTimestampMonotonic" in argv else self.active
+            value = "failed" if argv[-1] in self.dead else value
             return subprocess.CompletedProcess(argv, 0, stdout=f"{value}\n")
+        if "is-enabled" in argv:
+            return subprocess.CompletedProcess(argv, 0, stdout=f"{self.enabled}\n")
         self.calls.append(argv[1:])
-        if "edit_named_options" in argv:
-            region.NAMED_OPTIONS.write_text(self.edit)
+        if argv[1] == "restart" and self.fails:
+            raise commands.CommandError("systemctl exited with 1: maas-temporal failed")
         return subprocess.CompletedProcess(argv, 0, stdout="", stderr="")
 
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """Return a machine with regiond installed."""
-    for name in ("CONFIG", "STARTED_WITH", "NAMED_OPTIONS", "NAMED_OPTIONS_SEEN"):
-        monkeypatch.setattr(region, name, tmp_path / getattr(region, name).name)
-    for name in ("DATA", "UNITS"):
+    monkeypatch.setattr(region, "CONFIG", tmp_path / "regiond.conf")
+    monkeypatch.setattr(region, "STARTED_WITH", tmp_path / "OURS/started-with")
+    for name in ("DATA", "OURS", "UNITS"):
         (tmp_path / name).mkdir()
         monkeypatch.setattr(region, name, tmp_path / name)
+    monkeypatch.setattr(region.apt_source, "SOURCE_PARTS", tmp_path)
     (region.UNITS / region.REGIOND).touch()
     me = pwd.getpwuid(os.getuid())
     monkeypatch.setattr("pwd.getpwnam", lambda _: me)
@@ -111,6 +120,29 @@ def test_services_are_those_that_this_maas_has(machine: Machine):
     assert region.services() == [region.REGIOND, "maas-apiserver.service", "maas-temporal.service"]
 
 
+def test_a_service_that_fails_does_not_restart_regiond_at_every_event(machine: Machine):
+    region.ensure_config(SETTINGS)
+    machine.fails = True
+    with pytest.raises(region.RegionError):
+        region.restart()
+    assert not region.is_configured(SETTINGS), "regiond itself was not restarted"
+    machine.since_us = int((time.monotonic() + 60) * 1e6)
+    with pytest.raises(region.RegionError):
+        region.restart()
+    assert region.is_configured(SETTINGS)
+
+
+def test_one_dead_service_is_told_from_all(machine: Machine):
+    (region.UNITS / "maas-temporal.service").touch()
+    assert not region.is_any_running()
+    machine.active = "active"
+    assert region.is_running()
+    assert region.is_any_running()
+    machine.dead.add("maas-temporal.service")
+    assert not region.is_running()
+    assert region.is_any_running()
+
+
 def test_nginx_stops_first_and_last(machine: Machine):
     region.stop()
     assert machine.calls == [
@@ -120,35 +152,49 @@ def test_nginx_stops_first_and_last(machine: Machine):
     ]
 
 
-def test_named_options_are_edited_when_they_changed_and_named_restarts(machine: Machine):
-    assert not region.ensure_named_options(), "without bind there is nothing to edit"
-    region.NAMED_OPTIONS.write_text("options { };\n")
-    machine.edit = 'options { include "maas"; };\n'
-    assert region.ensure_named_options()
-    assert "--migrate-conflicting-options" in machine.calls[0]
-    assert machine.calls[1] == ["restart", region.NAMED]
-    machine.calls.clear()
-    assert not region.ensure_named_options()
-    assert machine.calls == []
+IDENTITY = ("maas_id", "maas_uuid", "secret")
 
-    region.NAMED_OPTIONS.write_text(machine.edit + "// by hand\n")
-    machine.edit = region.NAMED_OPTIONS.read_text()
-    assert region.ensure_named_options()
-    assert [region.SYSTEMCTL, "restart", region.NAMED] not in machine.calls
+
+def _serve() -> None:
+    for name in IDENTITY:
+        (region.DATA / name).write_text("x\n")
+    for name in ("certificates", "image-storage"):
+        (region.DATA / name).mkdir()
+    (region.DATA / "certificates/cluster.pem").write_text("x")
+    region.ensure_config(SETTINGS)
+    region.start()
+
+
+def _left() -> set[str]:
+    return {one.name for one in region.DATA.rglob("*") if one.is_file()}
 
 
 def test_a_region_forgets_what_it_was_but_keeps_images(machine: Machine):
-    for name in ("maas_id", "maas_uuid", "secret"):
-        (region.DATA / name).write_text("x\n")
-    (region.DATA / "certificates").mkdir()
-    (region.DATA / "certificates/cluster.pem").write_text("x")
-    (region.DATA / "image-storage").mkdir()
-    region.ensure_config(SETTINGS)
+    _serve()
+    source = region.apt_source.SOURCE_PARTS / "charmed-maas-region.list"
+    source.touch()
     assert region.system_id() == "x"
     region.forget()
     assert region.system_id() == region.shared_secret() == ""
     assert not region.CONFIG.exists()
-    assert {one.name for one in region.DATA.rglob("*")} == {"certificates", "image-storage"}
+    assert not source.exists()
+    assert not _left()
+    assert (region.DATA / "image-storage").is_dir()
+
+
+def test_a_region_leaves_no_credential_behind(machine: Machine):
+    for name in ("api-key", "password-of-admin", "password-of-other.new"):
+        (region.OURS / name).write_text("x\n")
+    region.forget()
+    assert not list(region.OURS.iterdir())
+
+
+def test_leaving_spares_a_rack_on_the_same_machine(machine: Machine):
+    _serve()
+    machine.enabled = "enabled"
+    region.forget()
+    assert _left() == {*IDENTITY, "cluster.pem"}
+    assert not region.CONFIG.exists()
 
 
 def test_urls_have_ipv6_in_brackets():

@@ -12,6 +12,7 @@ import database
 import db_proxy
 import health
 import migration
+import named
 import region
 import serving
 from serving import Stage
@@ -38,7 +39,9 @@ class Machine:
         self.region.RegionError = region.RegionError
         self.region.version.return_value = "1:3.7.3"
         self.region.is_running.return_value = True
+        self.region.is_any_running.return_value = True
         self.region.is_configured.return_value = True
+        self.region.age_s.return_value = 600.0
         self.wait = mock.MagicMock(return_value="")
         self.states: list[database.State | database.DatabaseError] = [MIGRATED]
         self.jobs = [False]
@@ -46,6 +49,7 @@ class Machine:
         self.start = mock.MagicMock()
         self.proxy = mock.MagicMock()
         monkeypatch.setattr(serving, "region", self.region)
+        monkeypatch.setattr(named, "ensure_options", lambda: False)
         monkeypatch.setattr(health, "wait", self.wait)
         monkeypatch.setattr(region, "version", self.region.version)
         monkeypatch.setattr(db_proxy, "ensure", self.proxy)
@@ -82,12 +86,49 @@ def test_a_region_that_runs_as_wished_is_left_alone(machine: Machine):
 def test_a_new_database_is_migrated_before_maas_starts(machine: Machine):
     machine.states = [database.State(), database.State(migrating_unit=WISH.unit), MIGRATED]
     machine.jobs = [True, False]
-    machine.region.is_running.return_value = False
+    machine.region.is_any_running.return_value = False
     machine.region.start.side_effect = lambda: machine.start.assert_called_once_with(
         WISH.unit, "", "1:3.7.3"
     )
     assert serving.ensure(WISH) == serving.Outcome(Stage.SERVING, cluster=CLUSTER)
     machine.region.start.assert_called_once_with()
+
+
+def test_maas_does_not_run_while_its_database_is_migrated(machine: Machine):
+    machine.states = [database.State(CLUSTER, "1:3.7.2", is_empty=False), MIGRATED]
+    machine.start.side_effect = lambda *_: machine.region.stop.assert_called_once_with()
+    machine.region.stop.side_effect = lambda: machine.region.is_any_running.configure_mock(
+        return_value=False
+    )
+    with mock.patch.object(migration, "is_newer", lambda *_: True):
+        assert serving.ensure(WISH).stage is Stage.SERVING
+    machine.region.start.assert_called_once_with()
+
+
+def test_a_database_that_needs_no_migration_stops_nothing(machine: Machine):
+    serving.ensure(WISH)
+    serving.ensure(replace(WISH, expected_cluster="0ee85464"))
+    machine.region.stop.assert_not_called()
+
+
+def test_a_process_from_before_the_migration_is_restarted_in_its_turn(machine: Machine):
+    machine.states = [replace(MIGRATED, migrated_ago_s=300.0)]
+    machine.free = False
+    assert serving.ensure(WISH).stage is Stage.QUEUED
+
+    machine.free = True
+    machine.region.restart.side_effect = lambda: machine.region.age_s.configure_mock(
+        return_value=0.5
+    )
+    assert serving.ensure(WISH).stage is Stage.SERVING
+    assert serving.ensure(WISH).stage is Stage.SERVING
+    machine.region.restart.assert_called_once_with()
+
+
+def test_a_primary_whose_clock_is_behind_restarts_nothing(machine: Machine):
+    machine.states = [replace(MIGRATED, migrated_ago_s=-300.0)]
+    assert serving.ensure(WISH).stage is Stage.SERVING
+    machine.region.restart.assert_not_called()
 
 
 def test_a_hook_waits_for_no_other_units_migration(machine: Machine):
@@ -137,6 +178,35 @@ def test_a_changed_url_restarts_when_it_is_this_units_turn(machine: Machine):
     machine.free = True
     assert serving.ensure(WISH).stage is Stage.SERVING
     machine.region.restart.assert_called_once_with()
+
+
+def test_new_settings_reach_a_regiond_that_runs_beside_a_dead_service(machine: Machine):
+    machine.region.is_configured.return_value = False
+    machine.region.is_running.return_value = False
+    machine.region.is_any_running.return_value = True
+    machine.free = False
+    assert serving.ensure(WISH).stage is Stage.QUEUED
+
+    machine.free = True
+    assert serving.ensure(WISH).stage is Stage.SERVING
+    machine.region.restart.assert_called_once_with()
+    machine.region.start.assert_not_called()
+
+
+def test_a_dead_service_is_started_and_the_others_go_on(machine: Machine):
+    machine.region.is_running.return_value = False
+    assert serving.ensure(WISH).stage is Stage.SERVING
+    machine.region.start.assert_called_once_with()
+    machine.region.restart.assert_not_called()
+
+
+def test_a_region_that_does_not_run_needs_no_turn(machine: Machine):
+    machine.region.is_configured.return_value = False
+    machine.region.is_running.return_value = False
+    machine.region.is_any_running.return_value = False
+    machine.free = False
+    assert serving.ensure(WISH).stage is Stage.SERVING
+    machine.region.start.assert_called_once_with()
 
 
 def test_no_primary_is_told_from_a_refusal(machine: Machine, monkeypatch: pytest.MonkeyPatch):

@@ -1,0 +1,38 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""bind, which MAAS's DNS is: its options include MAAS's."""
+
+from pathlib import Path
+
+import region
+from charmed_maas import commands, files
+
+SERVICE = "named.service"
+OPTIONS = Path("/etc/bind/named.conf.options")
+OPTIONS_SEEN = region.OURS / "named-options-seen"
+
+
+def ensure_options() -> bool:
+    """Let MAAS put its include into bind's options, and what conflicts into its database."""
+    before = _read(OPTIONS)
+    if before is None or _read(OPTIONS_SEEN) == region.digest(before):
+        return False
+    argv = [region.MAAS_REGION, "edit_named_options", "--migrate-conflicting-options"]
+    _run([*argv, "--config-path", str(OPTIONS)], env=region.ENV)
+    after = _read(OPTIONS) or ""
+    if after != before:
+        _run([region.SYSTEMCTL, "restart", SERVICE])
+    files.ensure_file(OPTIONS_SEEN, region.digest(after))
+    return True
+
+
+def _read(path: Path) -> str | None:
+    return path.read_text() if path.is_file() else None
+
+
+def _run(argv: list[str], env: dict[str, str] | None = None) -> None:
+    try:
+        commands.run(argv, timeout_s=120, env=env)
+    except commands.CommandError as error:
+        raise region.RegionError(str(error)) from error
