@@ -64,7 +64,7 @@ def test_every_row_is_there_after_the_last_member_was_gone(maas: MAAS, rows: set
 IDENTIFIERS = (
     "for control in $(find /var/lib/postgresql /var/lib/postgresql-ha -name pg_control); do"
     " /usr/lib/postgresql/*/bin/pg_controldata $(dirname $(dirname $control))"
-    " | grep \"system identifier\"; done"
+    ' | grep "system identifier"; done'
 )
 
 

@@ -76,9 +76,10 @@ class PostgreSQLHACharm(ops.CharmBase):
         if spec and cluster.step(view) is cluster.Step.BOOTSTRAP:
             member.bootstrap(spec, strict=self.strict)
         elif spec and cluster.step(view) is cluster.Step.RUN:
-            part = member.run(spec, app.cluster_id, strict=self.strict)
+            admitted = peers.is_admitted(self.others, self.unit.name)
+            part = member.run(spec, app.cluster_id, strict=self.strict, admitted=admitted)
             self.db.publish_admitted()
-        self._publish(app, part)
+        self._publish(app, part, member.admits(spec) if spec else ())
         if spec and self.unit.is_leader():
             self._lead(spec)
 
@@ -188,7 +189,7 @@ class PostgreSQLHACharm(ops.CharmBase):
         self.peers.publish_app(app)
         return True
 
-    def _publish(self, app: peers.AppData, part: str) -> None:
+    def _publish(self, app: peers.AppData, part: str, admits: tuple[str, ...]) -> None:
         own = member.own_cluster_id(self.app.name)
         newest = member.set_aside(app.cluster_id) if app.cluster_id and not own else None
         data = peers.UnitData(
@@ -196,6 +197,7 @@ class PostgreSQLHACharm(ops.CharmBase):
             cluster_id=own,
             etcd=part,
             set_aside=(newest.timeline, newest.lsn) if newest else None,
+            admits=admits,
         )
         self.peers.publish_unit(data)
 

@@ -89,11 +89,15 @@ def bootstrap(spec: cluster.Spec, *, strict: bool) -> str:
         return pgdata.cluster_id(data)
 
 
-def run(spec: cluster.Spec, cluster_id: str, *, strict: bool) -> str:
-    """Be a member of the cluster that exists; returns this unit's part in etcd."""
+def run(spec: cluster.Spec, cluster_id: str, *, strict: bool, admitted: bool) -> str:
+    """Be a member of the cluster that exists; returns this unit's part in etcd.
+
+    Without data yet it copies the primary's, which it can do once it is admitted there.
+    """
     with _locked():
         renewed = tls.ensure(spec.keys, spec.me)
         remembered.write(spec)
+        _ensure_timer()
         part = _converge(spec)
         data = pgdata.path(spec.scope)
         if pgdata.cluster_id(data) not in ("", cluster_id):
@@ -103,6 +107,8 @@ def run(spec: cluster.Spec, cluster_id: str, *, strict: bool) -> str:
         pgdata.ensure_parent(data)
         text = patroni.render_config(spec, data, bootstrap=False, strict=strict)
         changed = patroni.ensure_config(text)
+        if not (admitted or pgdata.cluster_id(data) or patroni.is_running()):
+            return part
         started = patroni.ensure_running(changed=changed or renewed)
         # At boot systemd has started it before the hook; a member that had its time keeps
         # no other hook waiting.
@@ -110,7 +116,6 @@ def run(spec: cluster.Spec, cluster_id: str, *, strict: bool) -> str:
         if changed and not started:
             # Patroni reads it in its next loop; who is woken after this hook must be let in.
             rest.wait(lambda: patroni.is_in_force(spec, data), RELOAD_TIMEOUT_S)
-        _ensure_timer()
         return part
 
 
@@ -121,6 +126,12 @@ def is_serving(spec: cluster.Spec) -> bool:
         return False
     role = found.get("role")
     return role in ("master", "primary") or found.get("replication_state") in ("streaming", None)
+
+
+def admits(spec: cluster.Spec) -> tuple[str, ...]:
+    """Return the members that this unit's PostgreSQL lets in while it is the primary."""
+    is_primary = patroni.is_running() and client(spec).is_primary(spec.me)
+    return tuple(unit.name for unit in spec.units) if is_primary else ()
 
 
 def own_cluster_id(scope: str) -> str:

@@ -8,7 +8,8 @@ and the certificate authority, which unit bootstraps the cluster, and, once ther
 cluster's system identifier. These outlive the last unit. It also writes who is listed as a
 member of etcd, so that a unit hears that it may start its own.
 Each unit writes its address, the system identifier of its data, its part in etcd, how far data
-goes that was set aside on its machine, and that it is leaving.
+goes that was set aside on its machine, and that it is leaving. The primary writes whom it admits:
+a member that joins sooner would be refused, and keep its machine's other hooks waiting meanwhile.
 """
 
 import dataclasses
@@ -67,6 +68,7 @@ class UnitData:
     etcd: str = ""
     set_aside: tuple[int, int] | None = None
     leaving: bool = False
+    admits: tuple[str, ...] = ()
 
     @classmethod
     def from_databag(cls, data: Mapping[str, str]) -> "UnitData":
@@ -77,6 +79,7 @@ class UnitData:
             etcd=databag.text(data, "etcd"),
             set_aside=_position(databag.text(data, "set-aside")),
             leaving=databag.boolean(data, "leaving"),
+            admits=databag.strings(data, "admits"),
         )
 
     def to_databag(self) -> dict[str, str]:
@@ -87,6 +90,7 @@ class UnitData:
             "etcd": self.etcd,
             "set-aside": "{}/{}".format(*self.set_aside) if self.set_aside else "",
             "leaving": "true" if self.leaving else "",
+            "admits": databag.dump(list(self.admits)) if self.admits else "",
         }
 
 
@@ -174,6 +178,12 @@ def units_of(
     """
     found = (cluster.Unit(name, data.address) for name, data in others.items() if data.address)
     return (*found, *silent)
+
+
+def is_admitted(others: Mapping[str, UnitData], me: str) -> bool:
+    """Tell whether the primary lets a unit in; one that writes nothing of it is taken to."""
+    said = [data.admits for data in others.values() if data.admits]
+    return not said or any(me in names for names in said)
 
 
 def leaving(others: Mapping[str, UnitData], goals: Mapping[str, bool]) -> frozenset[str]:

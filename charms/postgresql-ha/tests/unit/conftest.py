@@ -73,6 +73,7 @@ def machine() -> Iterator[Machine]:
     found.member.set_aside.side_effect = lambda _id: found.aside
     found.remembered.peers.return_value = []
     found.member.run.return_value = "voter"
+    found.member.admits.return_value = ()
     found.membership.ensure_etcd.return_value = ("postgresql-ha/0",)
     names = ("install", "connect", "ensure_database", "revoke")
     mocks = {name: create_autospec(getattr(postgresql, name)) for name in names}

@@ -92,6 +92,18 @@ def test_a_unit_joins_once_there_is_a_cluster(ctx: Context, machine: Machine):
     assert peer_data(state)[1]["etcd"] == "voter"
 
 
+@pytest.mark.parametrize(
+    ("admits", "admitted"),
+    [('["postgresql-ha/1"]', False), ('["postgresql-ha/0", "postgresql-ha/1"]', True), ("", True)],
+)
+def test_a_joining_unit_knows_whether_the_primary_lets_it_in(
+    ctx: Context, machine: Machine, admits: str, admitted: bool
+):
+    joined = {**JOINED, 1: {**JOINED[1], "admits": admits}}
+    ctx.run(ctx.on.update_status(), Model(app={"cluster-id": ID}, peers=joined).state())
+    assert machine.member.run.call_args.kwargs["admitted"] == admitted
+
+
 def test_after_the_last_member_no_unit_bootstraps(ctx: Context, machine: Machine):
     model = Model(app={"cluster-id": ID, "bootstrap-unit": "postgresql-ha/0"}, leader=True)
     state = ctx.run(ctx.on.update_status(), model.state())

@@ -251,7 +251,7 @@ def test_a_bootstrap_without_a_primary_yet_is_not_reported(world: World):
 
 def test_data_of_another_cluster_is_set_aside_before_joining(world: World):
     with patch("member.systemd"):
-        member.run(SPEC, "8", strict=False)
+        member.run(SPEC, "8", strict=False, admitted=True)
     world.calls.pgdata.set_aside.assert_called_once()
     assert world.order("pgdata.set_aside", "patroni.ensure_running") == [
         "pgdata.set_aside",
@@ -262,10 +262,28 @@ def test_data_of_another_cluster_is_set_aside_before_joining(world: World):
 def test_nothing_is_stopped_where_nothing_changed(world: World):
     world.calls.tls.ensure.return_value = False
     world.calls.patroni.ensure_config.return_value = False
-    member.run(SPEC, "7", strict=False)
+    member.run(SPEC, "7", strict=False, admitted=True)
     world.calls.patroni.ensure_running.assert_called_once_with(changed=False)
     world.calls.patroni.stop.assert_not_called()
     world.calls.pgdata.set_aside.assert_not_called()
+
+
+@pytest.mark.parametrize(
+    ("admitted", "data", "started"), [(False, "", 0), (True, "", 1), (False, "7", 1)]
+)
+def test_a_member_without_data_starts_once_it_is_admitted(
+    world: World, admitted: bool, data: str, started: int
+):
+    world.calls.pgdata.cluster_id.return_value = data
+    world.calls.patroni.is_running.return_value = False
+    member.run(SPEC, "7", strict=False, admitted=admitted)
+    assert world.calls.patroni.ensure_running.call_count == started
+
+
+def test_only_the_primary_says_whom_it_admits(world: World):
+    assert member.admits(SPEC) == (A.name, B.name, C.name)
+    world.api.is_primary.return_value = False
+    assert member.admits(SPEC) == ()
 
 
 @pytest.mark.parametrize(("age_s", "asked"), [(5.0, 3), (600.0, 1)])
@@ -279,7 +297,7 @@ def test_a_daemon_that_boot_started_is_waited_for_until_it_had_its_time(
     starting = {"state": "starting", "role": "replica"}
     world.api.status.side_effect = [starting, starting, {"state": "running", "role": "primary"}]
     with patch.object(rest.time, "sleep"):
-        member.run(SPEC, "7", strict=False)
+        member.run(SPEC, "7", strict=False, admitted=True)
     assert world.api.status.call_count == asked
 
 
