@@ -109,10 +109,12 @@ class Daemon:
 
     def ask(self, question: dict[str, Any]) -> dict[str, Any]:
         """Answer one call of the API."""
-        call = getattr(self.api, question["method"])
+        call, params = getattr(self.api, question["method"]), question["params"]
         try:
             with self.store.change():
-                return {"result": call(**question["params"])}
+                if "model" in params:
+                    params = {**params, "model": self.api.find(params["model"])}
+                return {"result": call(**params)}
         except JujuError as error:
             return {"error": str(error)}
 

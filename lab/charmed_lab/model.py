@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """The model: what Juju's controller knows, as plain data without I/O."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,7 @@ MODEL_DEFAULTS: dict[str, Any] = {
 # The worst status of the units is the application's, unless its leader set one.
 SEVERITY = ["error", "blocked", "maintenance", "waiting", "active", "terminated", "unknown"]
 HISTORY = 100
+UNIT_S = {"h": 3600, "m": 60, "s": 1}
 
 
 class JujuError(Exception):
@@ -58,16 +60,18 @@ class Endpoint:
 class Charm:
     """A packed charm that was uploaded to the model."""
 
-    url: str
     name: str
-    revision: int
     archive: str
-    base: str
     bases: list[str]
-    description: str
     endpoints: dict[str, Endpoint]
     options: dict[str, dict[str, Any]]
     actions: dict[str, dict[str, Any]]
+    revision: int = 0
+
+    @property
+    def url(self) -> str:
+        """What Juju calls this revision of the charm."""
+        return f"local:{self.name}-{self.revision}"
 
 
 @dataclass
@@ -86,7 +90,6 @@ class Machine:
     mac: str = ""
     hostname: str = ""
     present: bool = False
-    wanted: bool = False
 
 
 @dataclass
@@ -174,10 +177,9 @@ class Unit:
     def set_agent(self, current: str, message: str, now: float) -> None:
         """Set what the agent does, and remember it."""
         self.agent = Status(current, message, now)
-        shown = "error" if self.failed and current == "idle" else current
-        self._remember(
-            "juju-unit", Status(shown, self.error if shown == "error" else message, now)
-        )
+        erring = self.failed and current == "idle"
+        shown = Status("error", self.error, now) if erring else self.agent
+        self._remember("juju-unit", shown)
 
     def set_workload(self, current: str, message: str, now: float) -> None:
         """Set the workload's status, and remember it."""
@@ -238,9 +240,8 @@ class Relation:
     @property
     def key(self) -> str:
         """The relation as secrets name it in their access scopes."""
-        return "#".join(
-            sorted((str(one).replace(":", ".") for one in self.endpoints), reverse=True)
-        )
+        ends = (str(one).replace(":", ".") for one in self.endpoints)
+        return "#".join(sorted(ends, reverse=True))
 
     def own(self, app: str) -> Endpoint:
         """Return the side of an application."""
@@ -325,7 +326,6 @@ class Operation:
     summary: str
     enqueued: float
     tasks: list[str]
-    failed: str = ""
 
 
 @dataclass
@@ -356,6 +356,18 @@ class Model:
     def option(self, name: str) -> Any:
         """Return a value of the model's configuration."""
         return self.config.get(name, MODEL_DEFAULTS.get(name))
+
+    def application(self, name: str) -> Application:
+        """Return an application; one that is not there is refused."""
+        if name in self.applications:
+            return self.applications[name]
+        raise JujuError(f'application "{name}" not found (not found)')
+
+    def unit(self, name: str) -> Unit:
+        """Return a unit; one that is not there is refused."""
+        if name in self.units:
+            return self.units[name]
+        raise JujuError(f'unit "{name}" not found')
 
     def units_of(self, app: str) -> list[Unit]:
         """Return an application's units by number."""
@@ -398,14 +410,8 @@ class Model:
 
 def seconds(text: str) -> float:
     """Return a duration such as 1h5m, 2m or 30s in seconds."""
-    units, total, number = {"h": 3600, "m": 60, "s": 1}, 0.0, ""
-    for char in text:
-        if char in units and number:
-            total, number = total + float(number) * units[char], ""
-        elif char.isdigit() or char == ".":
-            number += char
-        else:
-            raise ValueError(f"time: invalid duration {text!r}")
-    if number:
+    if re.fullmatch(r"([\d.]+[hms])*[\d.]+", text):
         raise ValueError(f"time: missing unit in duration {text!r}")
-    return total
+    if not re.fullmatch(r"([\d.]+[hms])+", text):
+        raise ValueError(f"time: invalid duration {text!r}")
+    return sum(float(one[:-1]) * UNIT_S[one[-1]] for one in re.findall(r"[\d.]+[hms]", text))

@@ -90,18 +90,16 @@ def ago(when: float, now: float) -> str:
     return "just now"
 
 
-def table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()
-) -> str:
-    """Return a table with two spaces between its columns."""
-    lines = [list(header), *(list(row) for row in rows)]
-    widths = [max(len(line[at]) for line in lines) for at in range(len(header))]
+def table(header: str, rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
+    """Return a table with two spaces between its columns; commas part those of the header."""
+    lines = [header.split(","), *map(list, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths[-1] = 0
     text = ""
     for line in lines:
         cells = [
             cell.rjust(width) if at in right else cell.ljust(width)
             for at, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
-        cells[-1] = line[-1]
         text += "  ".join(cells) + "\n"
     return text

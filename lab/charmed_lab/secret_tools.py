@@ -2,11 +2,8 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """The hook tools that are about secrets."""
 
-import random
 import time
 from typing import Any
-
-import yaml
 
 from . import output, secrets
 from .model import JujuError, Model, Relation, Scope, Secret
@@ -15,12 +12,6 @@ from .toolcall import Call, UsageError
 
 # Removals are committed before updates (recording 30), grants after what they grant is there.
 ORDER = ("revoke", "remove", "add", "set", "track", "grant")
-ALPHABET = "0123456789abcdefghijklmnopqrstuv"
-
-
-def new_id() -> str:
-    """Return a fresh secret ID."""
-    return "".join(random.SystemRandom().choices(ALPHABET, k=20))
 
 
 class SecretTools:
@@ -55,9 +46,8 @@ class SecretTools:
         """Return what a call of secret-add or secret-set asks for."""
         options, changes = call.options, dict[str, Any]()
         try:
-            content = _content(call, words)
-            for key in content:
-                secrets.check_key(key)
+            listed = call.files[name] if (name := options.get("file")) else ""
+            content = secrets.parse_content(words, listed, call.files.__getitem__)
             if rotate := options.get("rotate"):
                 secrets.check_rotate(rotate)
                 changes["rotate"] = rotate
@@ -82,7 +72,7 @@ class SecretTools:
         for verb, _, other in self.secret_ops:
             if verb == "add" and label and other.get("label") == label:
                 raise JujuError(f'secret with label "{label}" already exists')
-        secret_id = new_id()
+        secret_id = secrets.new_id()
         self.secret_ops.append(("add", secret_id, changes))
         return f"secret://{self.model.uuid}/{secret_id}"
 
@@ -236,18 +226,3 @@ class SecretTools:
             secret.grants[changes["who"]] = changes["by"]
         else:
             secret.grants.pop(changes["who"], None)
-
-
-def _content(call: Call, words: list[str]) -> dict[str, str]:
-    """Return the keys and values of a call; key#file=PATH means a file's content."""
-    content: dict[str, str] = {}
-    if name := call.options.get("file"):
-        content = {str(key): str(value) for key, value in yaml.safe_load(call.files[name]).items()}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals:
-            raise JujuError(f'key value "{word}" not valid')
-        if key.endswith("#file"):
-            key, value = key.removesuffix("#file"), call.files[value]
-        content[key] = value
-    return content

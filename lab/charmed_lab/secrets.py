@@ -2,9 +2,14 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """Juju's secrets: who may read which revision, and which events that brings; no I/O."""
 
+import base64
 import datetime
+import random
 import re
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import yaml
 
 from .model import Consumer, Hook, JujuError, Model, Revision, Secret, Unit, seconds
 
@@ -18,6 +23,7 @@ ROTATION = {
     "quarterly": 91 * DAY,
     "yearly": 365 * DAY,
 }
+ALPHABET = "0123456789abcdefghijklmnopqrstuv"
 KEY = re.compile(r"[a-z](-?[a-z0-9]){2,}")
 ID = re.compile(r"(?:secret:)?(?://[0-9a-f-]{36}/)?([0-9a-v]{20})")
 
@@ -29,10 +35,28 @@ def parse_id(text: str) -> str:
     raise JujuError(f'secret URI "{text}" not valid')
 
 
-def check_key(key: str) -> None:
-    """Refuse a key that Juju does not take."""
-    if not KEY.fullmatch(key):
-        raise JujuError(f'key "{key}" not valid')
+def new_id() -> str:
+    """Return a fresh secret ID."""
+    return "".join(random.SystemRandom().choices(ALPHABET, k=20))
+
+
+def parse_content(words: Sequence[str], listed: str, read: Callable[[str], str]) -> dict[str, str]:
+    """Return the keys and values given: key=value, key#base64=…, key#file=…, or in YAML."""
+    content = {str(key): str(value) for key, value in (yaml.safe_load(listed) or {}).items()}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise JujuError(f'key value "{word}" not valid')
+        key, _, kind = key.partition("#")
+        if kind == "file":
+            value = read(value)
+        elif kind == "base64":
+            value = base64.b64decode(value).decode()
+        content[key] = value
+    for key in content:
+        if not KEY.fullmatch(key):
+            raise JujuError(f'key "{key}" not valid')
+    return content
 
 
 def check_rotate(policy: str) -> None:

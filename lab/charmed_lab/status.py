@@ -10,7 +10,8 @@ from .model import JUJU_VERSION, Application, Machine, Model, Relation, Status, 
 CLOUD = "lab"
 LOST = "agent lost, see `juju debug-logs` or `juju show-status-log` for more information"
 SILENT = "agent is not communicating with the server"
-SHOWN_WHEN = ["current", "message", "since"]
+APPS = "App,Version,Status,Scale,Charm,Channel,Rev,Exposed,Message"
+MACHINES = "Machine,State,Address,Inst id,Base,AZ,Message"
 
 
 def full(model: Model, controller: str, now: float) -> dict[str, Any]:
@@ -104,8 +105,7 @@ def _application(model: Model, app: Application) -> dict[str, Any]:
 
 
 def _is_lost(model: Model, unit: Unit) -> bool:
-    machine = model.machines[unit.machine]
-    return machine.agent.current == "down"
+    return model.machines[unit.machine].agent.current == "down"
 
 
 def _unit(model: Model, unit: Unit) -> dict[str, Any]:
@@ -147,45 +147,20 @@ def select(found: dict[str, Any], words: list[str]) -> dict[str, Any]:
 
 def tabular(found: dict[str, Any], relations: list[list[str]] | None) -> str:
     """Return what `juju status` prints by default."""
-    model, text = found["model"], ""
-    header = ("Model", "Controller", "Cloud/Region", "Version", "Timestamp")
-    stamp = found["controller"]["timestamp"]
-    row = (model["name"], model["controller"], model["cloud"], model["version"], stamp)
-    tables = [output.table(header, [row])]
-    if found["applications"]:
-        header = tuple(
-            ["App", "Version", "Status", "Scale", "Charm", "Channel", "Rev", "Exposed", "Message"]
-        )
-        rows = [_app_row(name, app) for name, app in found["applications"].items()]
-        tables.append(output.table(header, rows, right=(3, 6)))
-    units = {
-        name: unit
-        for app in found["applications"].values()
-        for name, unit in app.get("units", {}).items()
-    }
-    if units:
-        header = ("Unit", "Workload", "Agent", "Machine", "Public address", "Ports", "Message")
-        tables.append(output.table(header, [_unit_row(*item) for item in units.items()]))
-    if found["machines"]:
-        header = ("Machine", "State", "Address", "Inst id", "Base", "AZ", "Message")
-        rows = [_machine_row(*item) for item in found["machines"].items()]
-        tables.append(output.table(header, rows))
-    if relations:
-        header = ("Integration provider", "Requirer", "Interface", "Type", "Message")
-        tables.append(output.table(header, relations))
-    text = "\n".join(tables)
-    return text
-
-
-def oneline(found: dict[str, Any]) -> str:
-    """Return what `juju status --format oneline` prints: a line a unit."""
-    text = ""
-    for app in found["applications"].values():
-        for name, unit in app.get("units", {}).items():
-            agent, workload = unit["juju-status"]["current"], unit["workload-status"]["current"]
-            places = f"{unit.get('public-address', '')} (agent:{agent}, workload:{workload})"
-            text += f"- {name}: {places} {', '.join(unit.get('open-ports', []))}".rstrip() + "\n"
-    return text
+    model, apps = found["model"], found["applications"]
+    row = [model[key] for key in ("name", "controller", "cloud", "version")]
+    row.append(found["controller"]["timestamp"])
+    tables = [output.table("Model,Controller,Cloud/Region,Version,Timestamp", [row])]
+    units = [_unit_row(*item) for app in apps.values() for item in app.get("units", {}).items()]
+    for header, rows, right in (
+        (APPS, [_app_row(*item) for item in apps.items()], (3, 6)),
+        ("Unit,Workload,Agent,Machine,Public address,Ports,Message", units, ()),
+        (MACHINES, [_machine_row(*item) for item in found["machines"].items()], ()),
+        ("Integration provider,Requirer,Interface,Type,Message", relations, ()),
+    ):
+        if rows:
+            tables.append(output.table(header, rows, right=right))
+    return "\n".join(tables)
 
 
 def _app_row(name: str, app: dict[str, Any]) -> list[str]:
@@ -199,12 +174,11 @@ def _app_row(name: str, app: dict[str, Any]) -> list[str]:
 
 
 def _unit_row(name: str, unit: dict[str, Any]) -> list[str]:
-    workload, agent = unit["workload-status"], unit["juju-status"]
-    message = workload.get("message", "")
+    workload, star = unit["workload-status"], "*" if unit.get("leader") else ""
+    states = [workload["current"], unit["juju-status"]["current"]]
+    places = [unit["machine"], unit.get("public-address", "")]
     opened = ports.brief(unit.get("open-ports", []))
-    star = "*" if unit.get("leader") else ""
-    places = [unit["machine"], unit.get("public-address", ""), opened]
-    return [name + star, workload["current"], agent["current"], *places, message]
+    return [name + star, *states, *places, opened, workload.get("message", "")]
 
 
 def _machine_row(number: str, machine: dict[str, Any]) -> list[str]:

@@ -36,7 +36,7 @@ ENDPOINTS = {
 def model_of(*units: str) -> Model:
     """Return a model of started units, each on a machine of its own."""
     model = Model("m", "uuid", NOW)
-    model.charms["local:c-0"] = Charm("local:c-0", "c", 0, "", "b", [], "", ENDPOINTS, {}, {})
+    model.charms["local:c-0"] = Charm("c", "", [], ENDPOINTS, {}, {})
     for number, name in enumerate(units):
         status = Status("active", "", NOW)
         model.machines[str(number)] = Machine(
