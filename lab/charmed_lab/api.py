@@ -110,10 +110,6 @@ class API(Controller):
         """Return the machines of a model."""
         return sorted(model.machines, key=int)
 
-    def history(self, model: Model, name: str) -> list[dict[str, Any]]:
-        """Return the statuses that a unit had."""
-        return model.unit(name).history
-
     def log(self, model: Model, skip: int) -> list[list[Any]]:
         """Return the lines of a model's log from a given one on."""
         return self._store.logged(model.name)[skip:]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from . import charms
+from .arguments import UsageError
 from .bundle_file import PLACEMENT, load, problems
 from .client import ClientError, Session, say
 
@@ -227,7 +228,7 @@ def _mapping(session: Session, bundle: dict[str, Any], found: dict[str, Any]) ->
             mapped[key] = value
         else:
             expected = 'expected "existing" or "<bundle-id>=<machine-id>"'
-            raise ClientError(f'error in --map-machines: {expected}, got "{one}"', 2)
+            raise UsageError(f'error in --map-machines: {expected}, got "{one}"')
     return mapped
 
 

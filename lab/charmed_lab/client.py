@@ -15,13 +15,14 @@ from typing import Any
 import yaml
 
 from . import output
+from .arguments import Arguments, UsageError, take_apart
 from .stage import Stage, StageError
 
 CONTROLLER = "lab"
 VERSION = "4.0.15-ubuntu-amd64"
 FORMATS = ("json", "yaml", "tabular", "plain", "smart")
 SHORT = {"m": "model", "n": "num-units", "o": "output", "r": "replay", "u": "unit", "a": "app"}
-# Juju's, but not the lab's; all other options that a command does not take are a mistake.
+# Options that Juju has and the lab has not.
 LEFT_OUT = (
     "attach-storage bind channel constraints container credential disks resource revision scope "
     "storage via"
@@ -36,44 +37,17 @@ class ClientError(Exception):
         self.code, self.empty = code, empty
 
 
-def usage(message: str) -> ClientError:
-    """Return the error of a command line that is wrong."""
-    return ClientError(message, 2)
-
-
 def short_name(model: str) -> str:
     """Return a model's name without controller and owner."""
     return model.rpartition(":")[2].rpartition("/")[2]
 
 
 @dataclass
-class Session:
-    """One run of the client: the command line taken apart, the daemon, the model in use."""
+class Session(Arguments):
+    """One run of the client: its command line, the daemon, the model in use."""
 
-    stage: Stage
-    command: str
-    words: list[str] = field(default_factory=list)
-    options: dict[str, list[str]] = field(default_factory=dict)
-
-    def get(self, name: str, default: str = "") -> str:
-        """Return the last value of an option."""
-        return self.options.get(name, [default])[-1]
-
-    def flag(self, name: str) -> bool:
-        """Tell whether a boolean option is set."""
-        return self.get(name, "false").lower() in ("true", "1", "t")
-
-    def all(self, name: str) -> list[str]:
-        """Return the values of an option that may come again, commas taken apart."""
-        return [one for value in self.options.get(name, []) for one in value.split(",") if one]
-
-    def number(self, name: str, default: int) -> int:
-        """Return an option that is a number."""
-        text = self.get(name, str(default))
-        if not text.isdecimal():
-            wrong = f'strconv.ParseInt: parsing "{text}": invalid syntax'
-            raise usage(f'invalid value "{text}" for option --{name}: {wrong}')
-        return int(text)
+    stage: Stage = field(default_factory=Stage)
+    command: str = ""
 
     def ask(self, method: str, **params: Any) -> Any:
         """Ask the daemon; what it refuses is raised."""
@@ -118,7 +92,7 @@ class Session:
             return short_name(name)
         models = "\n".join(f"  - {CONTROLLER}:admin/{one['name']}" for one in self.ask("models"))
         choose = f'Use "juju switch" to select one of the following models:\n\n{models}\n'
-        raise usage(f"No selected model.\n\n{choose}")
+        raise UsageError(f"No selected model.\n\n{choose}")
 
     def show(self, value: Any, default: str = "yaml", *, text: str | None = None) -> None:
         """Print a value in the format asked for."""
@@ -166,8 +140,7 @@ def command(
     """Register the function that runs a command.
 
     An option that takes a value is written with `=`. `missing` is said when there are fewer than
-    `least` words. With `rest` all after the first word belongs to the command that runs there.
-    With `empty` an error comes with an empty answer on standard output, as in Juju.
+    `least` words. With `empty` an error comes with an empty answer on standard output, as in Juju.
     """
     takes = {"model=", "format=", "output=", *options.split()}
     values = {name[:-1] for name in takes if name.endswith("=")}
@@ -182,39 +155,22 @@ def command(
 
 
 def parse(stage: Stage, name: str, args: list[str]) -> Session:
-    """Take a command line apart; options may stand anywhere before `--`."""
-    made, session, left = COMMANDS[name], Session(stage, name), list(args)
-    while left:
-        word = left.pop(0)
-        if word == "--":
-            session.words += left
-            break
-        if word.startswith("-") and word != "-":
-            _option(made, session, word, left)
-            continue
-        session.words.append(word)
-        if made.rest:
-            session.words += left
-            break
+    """Take a command line apart."""
+    made, session = COMMANDS[name], Session(stage=stage, command=name)
+    take_apart(
+        session,
+        args,
+        values=made.values,
+        flags=made.flags,
+        short=SHORT,
+        left_out=LEFT_OUT.split(),
+        rest=made.rest,
+    )
     if (style := session.get("format")) and style not in FORMATS:
-        raise usage(f'invalid value "{style}" for option --format: unknown format "{style}"')
+        raise UsageError(f'invalid value "{style}" for option --format: unknown format "{style}"')
     if len(session.words) < made.least:
-        raise usage(made.missing)
+        raise UsageError(made.missing)
     return session
-
-
-def _option(made: Command, session: Session, word: str, left: list[str]) -> None:
-    given, equals, value = word.partition("=")
-    name = given.lstrip("-") if word.startswith("--") else SHORT.get(given[1:], given[1:])
-    if name not in made.values | made.flags:
-        if name in LEFT_OUT.split():
-            raise usage(f"option --{name} is not part of the lab")
-        raise usage(f"option provided but not defined: {given}")
-    if not equals:
-        if name in made.values and not left:
-            raise usage(f"option needs an argument: {word}")
-        value = left.pop(0) if name in made.values else "true"
-    session.options.setdefault(name, []).append(value)
 
 
 def assignments(words: list[str], *, typed: bool = True) -> dict[str, Any]:
@@ -223,7 +179,7 @@ def assignments(words: list[str], *, typed: bool = True) -> dict[str, Any]:
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
-            raise usage(f'expected "key=value", got "{word}"')
+            raise UsageError(f'expected "key=value", got "{word}"')
         text = Path(value[1:]).read_text() if value.startswith("@") else value
         found[key] = text if typed else yaml.safe_load(text)
     return found
@@ -247,8 +203,11 @@ def execute(stage: Stage, args: list[str]) -> int:
         return 2
     try:
         COMMANDS[name].run(parse(stage, name, rest))
+    except UsageError as error:
+        say(f"ERROR {error}")
+        return 2
     except ClientError as error:
-        if error.empty or (COMMANDS[name].empty and error.code == 1):
+        if error.empty or COMMANDS[name].empty:
             print("{}")
         if str(error):
             sys.stdout.flush()

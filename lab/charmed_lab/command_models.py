@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from . import output, secrets, status
+from .arguments import UsageError
 from .client import (
     CONTROLLER,
     VERSION,
@@ -16,7 +17,6 @@ from .client import (
     command,
     say,
     short_name,
-    usage,
 )
 from .model import JujuError
 
@@ -129,7 +129,7 @@ def _destroy_model(session: Session) -> None:
     force, name = session.flag("force"), short_name(session.words[0])
     timeout = session.get("timeout")
     if timeout and not force:
-        raise usage("--timeout can only be used with --force (dangerous)")
+        raise UsageError("--timeout can only be used with --force (dangerous)")
     session.ask("model_config", model=name)
     if not session.flag("no-prompt"):
         raise ClientError("model destruction: aborted")
@@ -182,7 +182,7 @@ def _model_config(session: Session) -> None:
 def _add_machine(session: Session) -> None:
     if session.words:
         what = f'placement "{session.words[0]}"'
-        raise usage(f"{what} is not part of the lab: it makes its machines")
+        raise UsageError(f"{what} is not part of the lab: it makes its machines")
     count, base = session.number("num-units", 1), session.get("base")
     for one in session.call("add_machines", count=count, base=base):
         say(f"created machine {one}")
@@ -211,13 +211,13 @@ def _content(session: Session) -> dict[str, str]:
             session.words[1:], listed, lambda path: Path(path).read_text()
         )
     except JujuError as error:
-        raise usage(str(error)) from error
+        raise UsageError(str(error)) from error
 
 
 @command("add-secret", "file= info=", "missing secret name")
 def _add_secret(session: Session) -> None:
     if not (content := _content(session)):
-        raise usage(NO_VALUE)
+        raise UsageError(NO_VALUE)
     info = session.get("info")
     print(session.call("add_secret", name=session.words[0], content=content, info=info))
 
@@ -233,13 +233,13 @@ def _update_secret(session: Session) -> None:
     if session.get("auto-prune"):
         changes["auto_prune"] = session.flag("auto-prune")
     if not changes:
-        raise usage(NO_VALUE)
+        raise UsageError(NO_VALUE)
     session.call("update_secret", name=session.words[0], changes=changes)
 
 
 @command("remove-secret", "revision=", NO_URI)
 def _remove_secret(session: Session) -> None:
-    revision = session.number("revision", 0)
+    revision = session.number("revision")
     session.call("remove_secret", name=session.words[0], revision=revision)
 
 
@@ -269,8 +269,8 @@ def _secret_row(key: str, one: dict[str, Any]) -> list[str]:
 def _show_secret(session: Session) -> None:
     reveal, revisions = session.flag("reveal"), session.flag("revisions")
     if revisions and reveal:
-        raise usage("specify either --revisions or --reveal but not both")
-    asked = {"reveal": reveal, "revisions": revisions, "revision": session.number("revision", 0)}
+        raise UsageError("specify either --revisions or --reveal but not both")
+    asked = {"reveal": reveal, "revisions": revisions, "revision": session.number("revision")}
     found = session.call("show_secret", name=session.words[0], **asked)
     if session.get("format") != "json":
         for one in found.values():

@@ -8,7 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .client import ClientError, Session, command, usage
+from .arguments import UsageError
+from .client import ClientError, Session, command
 from .machines import Machines
 
 # What ssh options before the command take a value.
@@ -47,7 +48,7 @@ def _ssh(session: Session) -> None:
 def _scp(session: Session) -> None:
     words = [word for word in session.words if word not in ("-r", "-p", "-q", "-C")]
     if unknown := [word for word in words if word.startswith("-")]:
-        raise usage(f"scp option {unknown[0]} is not part of the lab")
+        raise UsageError(f"scp option {unknown[0]} is not part of the lab")
     *sources, to = words
     for source in sources:
         if _is_remote(source):
@@ -55,7 +56,7 @@ def _scp(session: Session) -> None:
         elif _is_remote(to):
             _send(session, Path(source), to)
         else:
-            raise usage("one of the paths must be on a unit or machine")
+            raise UsageError("one of the paths must be on a unit or machine")
 
 
 def _is_remote(text: str) -> bool:

@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from . import output
-from .client import ClientError, Session, command, say, usage
+from .arguments import UsageError
+from .client import ClientError, Session, command, say
 from .model import seconds
 
 TARGET = re.compile(r"[a-z][a-z0-9-]*/(\d+|leader)")
@@ -50,10 +51,10 @@ def _run(session: Session) -> None:
     while words and TARGET.fullmatch(words[0]):
         units.append(words.pop(0))
     if not words:
-        raise usage("no action specified")
+        raise UsageError("no action specified")
     name = words.pop(0)
     if not units or not ACTION.fullmatch(name):
-        raise usage(f'invalid unit or action name "{name}"')
+        raise UsageError(f'invalid unit or action name "{name}"')
     try:
         parameters = _parameters(session, words)
         asked = session.call("enqueue", receivers=units, name=name, parameters=parameters)
@@ -77,10 +78,10 @@ def _exec(session: Session) -> None:
     if session.flag("all"):
         receivers += session.call("machine_numbers")
     if not session.words:
-        raise usage("no commands specified")
+        raise UsageError("no commands specified")
     if not receivers:
         targets = "--all, --machine, --application or --unit"
-        raise usage(f"You must specify a target, either through {targets}")
+        raise UsageError(f"You must specify a target, either through {targets}")
     # One word is a script of its own; several are a command with its arguments.
     parameters = {"command": " ".join(session.words)}
     asked = session.call("enqueue", receivers=receivers, name="juju-exec", parameters=parameters)
@@ -129,7 +130,7 @@ def _wait(session: Session, ids: list[str], *, is_exec: bool) -> list[dict[str, 
         deadline, told = time.monotonic() + seconds(session.get("wait") or "60s"), 0
     except ValueError as error:
         given = session.get("wait")
-        raise usage(f'invalid value "{given}" for option --wait: {error}') from error
+        raise UsageError(f'invalid value "{given}" for option --wait: {error}') from error
     while True:
         tasks = session.call("tasks", ids=ids)
         if len(ids) == 1 and not is_exec:
@@ -234,8 +235,8 @@ def _operation(one: dict[str, Any]) -> dict[str, Any]:
 )
 def _debug_log(session: Session) -> None:
     if session.flag("tail") and session.flag("no-tail"):
-        raise usage("setting --tail and --no-tail not valid")
-    limit, terminal, seen = session.number("limit", 0), sys.stdout.isatty(), 0
+        raise UsageError("setting --tail and --no-tail not valid")
+    limit, terminal, seen = session.number("limit"), sys.stdout.isatty(), 0
     follow = session.flag("tail") or (terminal and not limit and not session.flag("no-tail"))
     last = limit or (10 if terminal and not session.flag("replay") else 0)
     while True:

@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
-from . import bundle, output, status
-from .client import ClientError, Session, assignments, command, say, usage
+from . import bundle, status
+from .arguments import UsageError
+from .client import ClientError, Session, assignments, command, say
 
 APP_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]*[a-z][a-z0-9]*)*")
 NO_APPLICATION = "no application specified"
@@ -42,7 +43,7 @@ def _deploy(session: Session) -> None:
 def _deploy_charm(session: Session, path: Path) -> None:
     if (given := session.words[1:2]) and not APP_NAME.fullmatch(given[0]):
         upper = ", unexpected uppercase character" if given[0] != given[0].lower() else ""
-        raise usage(f'invalid application name "{given[0]}"{upper}')
+        raise UsageError(f'invalid application name "{given[0]}"{upper}')
     charm = session.call("upload", path=str(path.resolve()))
     base = bundle.supported_base(session.get("base"), charm)
     name, what = (given or [charm["name"]])[0], f'"{charm["name"]}", revision {charm["revision"]}'
@@ -85,10 +86,10 @@ REMOVAL = "timeout= no-prompt force no-wait destroy-storage dry-run"
 @command("remove-unit", f"num-units= {REMOVAL}", "no units specified")
 def _remove_unit(session: Session) -> None:
     names, force, failed = session.words, session.flag("force"), False
-    if count := session.number("num-units", 0):
+    if count := session.number("num-units"):
         names = session.call("units_to_remove", name=names[0], count=count)
     elif bad := [name for name in names if "/" not in name]:
-        raise usage(f'invalid unit name "{bad[0]}"')
+        raise UsageError(f'invalid unit name "{bad[0]}"')
     for name in names:
         try:
             if not session.flag("dry-run"):
@@ -146,9 +147,9 @@ def _config(session: Session) -> None:
     if session.get("file"):
         raise ClientError("config yaml not supported not implemented")
     if both := sorted(set(given) & set(reset)):
-        raise usage(f'cannot set and reset key "{both[0]}" simultaneously')
+        raise UsageError(f'cannot set and reset key "{both[0]}" simultaneously')
     if len(keys) > 1:
-        raise usage("cannot specify multiple keys to get")
+        raise UsageError("cannot specify multiple keys to get")
     found = session.call("config", name=name)
     if given or reset:
         session.call("set_config", name=name, values=given, reset=reset)
@@ -178,7 +179,7 @@ def _expose(session: Session) -> None:
 @command("integrate relate")
 def _integrate(session: Session) -> None:
     if len(session.words) != 2:
-        raise usage("an integration must involve two applications")
+        raise UsageError("an integration must involve two applications")
     session.call("integrate", one=session.words[0], other=session.words[1])
 
 
@@ -187,7 +188,7 @@ def _remove_relation(session: Session) -> None:
     words = session.words
     by_number = len(words) == 1 and words[0].isdecimal()
     if not by_number and len(words) != 2:
-        raise usage(TWO_ENDS)
+        raise UsageError(TWO_ENDS)
     number = int(words[0]) if by_number else 0
     session.call("remove_relation", ends=[] if by_number else words, number=number)
 
@@ -196,7 +197,7 @@ def _remove_relation(session: Session) -> None:
 def _resolved(session: Session) -> None:
     units, every, retry = session.words, session.flag("all"), not session.flag("no-retry")
     if not units and not every:
-        raise usage("no unit specified")
+        raise UsageError("no unit specified")
     session.call("resolved", units=units, every=every, retry=retry)
 
 
@@ -243,14 +244,3 @@ def _select_relations(session: Session, relations: list[dict[str, Any]]) -> None
             del one["related-units"]
         if session.get("format") != "json" and one["local-unit"]["data"] is None:
             del one["local-unit"]
-
-
-@command("show-status-log", "include-status-updates utc", "entity name is missing")
-def _show_status_log(session: Session) -> None:
-    listed, rows = [], []
-    for one in session.call("history", name=session.words[0])[-20:]:
-        since, kind, current, message = (one[k] for k in ("since", "type", "current", "message"))
-        rows.append((output.since(since), kind, current, message))
-        about = {"status": current, "message": message, "since": output.iso(since), "type": kind}
-        listed.append(about)
-    session.show(listed, "text", text=output.table("Time,Type,Status,Message", rows))

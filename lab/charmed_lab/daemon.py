@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import machine_tools, uniter
-from .agent import MachinesAPI, Runtime, UnitAgent, machine_command
+from .agent import Runtime, UnitAgent, machine_command, results_of
 from .api import API
 from .machines import Machines
 from .model import ALIVE, DYING, Application, JujuError, Machine, Model, Status
@@ -36,48 +36,44 @@ CLOSED_PORT = 9
 class Daemon:
     """The threads around the store: servers, agents, provisioning, leases."""
 
-    def __init__(self, stage: Stage, machines: MachinesAPI, seed: int) -> None:
+    def __init__(self, stage: Stage, machines: Machines, seed: int) -> None:
         self._stage = stage
         fresh = World(seed, str(uuid.uuid4()))
         self.store = Store(stage.state / "juju", fresh)
         rng = random.Random(self.store.world.seed)  # noqa: S311 - it shuffles
-        self.runtime = Runtime(self.store, machines, stage.hooks, str(stage.gateway), rng)
+        self.runtime = Runtime(self.store, machines, str(stage.gateway), rng)
         self.api = API(self.store, stage.hooks / "charms", rng)
         self._machines = machines
         self._agents: dict[str, UnitAgent] = {}
         self._workers: dict[str, threading.Thread] = {}
         self._provision_slots = threading.BoundedSemaphore(2)
 
-    def serve(self) -> None:
-        """Run until the process ends."""
-        self.start()
-        self.runtime.stopping.wait()
-
     def start(self) -> None:
         """Start all threads."""
         logger.info("stage %s, seed %s", self._stage.name, self.store.world.seed)
         self._interrupt_tasks()
-        self._install_tools()
-        self._stage.run.mkdir(parents=True, exist_ok=True)
-        self._listen(self._stage.run / "api.sock", self._answer_client, mode=0o600)
-        self._listen(self._stage.hooks / machine_tools.TOOL_SOCKET, self._answer_tool, mode=0o666)
-        for loop in (self._supervise, self._watch_machines):
-            threading.Thread(target=self._forever, args=(loop,), daemon=True).start()
-
-    def _install_tools(self) -> None:
         self._stage.hooks.mkdir(parents=True, exist_ok=True)
         program = self._stage.hooks / "jujuc"
         program.write_text(machine_tools.JUJUC)
         program.chmod(0o755)
+        self._stage.run.mkdir(parents=True, exist_ok=True)
+        self._listen(
+            self._stage.run / "api.sock",
+            lambda text: json.dumps(self.ask(json.loads(text))).encode(),
+            mode=0o600,
+        )
+        self._listen(self._stage.hooks / machine_tools.TOOL_SOCKET, self._answer_tool, mode=0o666)
+        for loop in (self._supervise, self._watch_machines):
+            threading.Thread(target=self._forever, args=(loop,), daemon=True).start()
 
     def _interrupt_tasks(self) -> None:
         """Fail the actions that ran when the last daemon ended."""
         with self.store.change() as world:
-            for model in world.models.values():
-                for task in model.tasks.values():
-                    if task.status == "running":
-                        task.status, task.message = "failed", "action terminated"
-                        task.completed = time.time()
+            tasks = (task for model in world.models.values() for task in model.tasks.values())
+            for task in tasks:
+                if task.status == "running":
+                    task.status, task.message = "failed", "action terminated"
+                    task.completed = time.time()
 
     def _listen(self, path: Path, answer: Callable[[bytes], bytes], *, mode: int) -> None:
         """Answer one question a connection on a unix socket."""
@@ -162,23 +158,20 @@ class Daemon:
 
     def _ensure_worker(self, model: Model, machine: Machine) -> None:
         """Create a machine that is not there yet, delete one that ends, run its commands."""
-        ends = machine.life == DYING and not model.units_on(machine.number)
-        pending = machine.instance_id == "pending"
-        waiting = any(
-            task.receiver == machine.number and task.status == "pending"
-            for task in model.tasks.values()
-        )
+        tasks = [one for one in model.tasks.values() if one.receiver == machine.number]
+        if machine.life == DYING and not model.units_on(machine.number):
+            work = self._delete
+        elif machine.instance_id == "pending":
+            work = self._create
+        elif any(task.status == "pending" for task in tasks):
+            work = self._run_commands
+        else:
+            return
         key = f"{model.uuid} {machine.number}"
-        if not (ends or pending or waiting):
-            return
-        if key in self._workers and self._workers[key].is_alive():
-            return
-        work = self._delete if ends else self._create if pending else self._run_commands
-        worker = threading.Thread(
-            target=work, args=(model.name, machine.number, machine.slot), daemon=True
-        )
-        self._workers[key] = worker
-        worker.start()
+        if key not in self._workers or not self._workers[key].is_alive():
+            args = (model.name, machine.number, machine.slot)
+            self._workers[key] = threading.Thread(target=work, args=args, daemon=True)
+            self._workers[key].start()
 
     def _create(self, model: str, number: str, slot: str) -> None:
         try:
@@ -225,11 +218,7 @@ class Daemon:
             task.status, task.started = "running", time.time()
             task_id, command = task.id, task.parameters["command"]
         try:
-            done = self._machines.exec(slot, machine_command(command))
-            results: dict[str, Any] = {"return-code": done.returncode}
-            for name, text in (("stdout", done.stdout), ("stderr", done.stderr)):
-                if text:
-                    results[name] = text.decode(errors="replace")
+            results = results_of(self._machines.exec(slot, machine_command(command)))
         except LabError as error:
             results = {"return-code": 1, "stderr": str(error)}
         with self.store.change() as world:
@@ -280,10 +269,8 @@ class Daemon:
             app.renewed, app.lease_until = now, now + LEASE_S
         if app.leader and now < app.lease_until:
             return
-        candidates = sorted(
-            unit.name for unit in units if unit.life == ALIVE and unit.name in present
-        )
-        if candidates:
+        living = (unit.name for unit in units if unit.life == ALIVE)
+        if candidates := sorted(present.intersection(living)):
             app.leader = self.runtime.rng.choice(candidates)
             app.renewed, app.lease_until = now, now + LEASE_S
             for unit in units:
@@ -313,7 +300,9 @@ def main() -> None:
     form = "%(asctime)s %(levelname)s %(message)s"
     logging.basicConfig(level=logging.INFO, format=form)
     stage = Stage.current()
-    Daemon(stage, Machines(stage), seed).serve()
+    daemon = Daemon(stage, Machines(stage), seed)
+    daemon.start()
+    daemon.runtime.stopping.wait()
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ MODEL_DEFAULTS: dict[str, Any] = {
 }
 # The worst status of the units is the application's, unless its leader set one.
 SEVERITY = ["error", "blocked", "maintenance", "waiting", "active", "terminated", "unknown"]
-HISTORY = 100
 UNIT_S = {"h": 3600, "m": 60, "s": 1}
 
 
@@ -156,13 +155,11 @@ class Unit:
     retries: int = 0
     retry_at: float = 0.0
     resolved: str = ""
-    running: str = ""
     boot_id: str | None = None
     update_status_at: float = 0.0
     ports: dict[str, list[str]] = field(default_factory=dict)
     state: dict[str, str] = field(default_factory=dict)
     scopes: dict[str, Scope] = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def application(self) -> str:
@@ -175,29 +172,18 @@ class Unit:
         return int(self.name.partition("/")[2])
 
     def set_agent(self, current: str, message: str, now: float) -> None:
-        """Set what the agent does, and remember it."""
+        """Set what the agent does."""
         self.agent = Status(current, message, now)
-        erring = self.failed and current == "idle"
-        shown = Status("error", self.error, now) if erring else self.agent
-        self._remember("juju-unit", shown)
 
     def set_workload(self, current: str, message: str, now: float) -> None:
-        """Set the workload's status, and remember it."""
+        """Set the workload's status."""
         self.workload = Status(current, message, now)
-        self._remember("workload", self.workload)
-
-    def _remember(self, kind: str, status: Status) -> None:
-        self.history.append({"type": kind, **vars(status)})
-        del self.history[:-HISTORY]
-
-    @property
-    def error(self) -> str:
-        """The message of a unit whose hook failed."""
-        return f'hook failed: "{self.hook.name}"' if self.hook else ""
 
     def shown(self) -> Status:
         """Return the workload status that `juju status` prints."""
-        return Status("error", self.error, self.failed_since) if self.failed else self.workload
+        if not self.failed or not self.hook:
+            return self.workload
+        return Status("error", f'hook failed: "{self.hook.name}"', self.failed_since)
 
 
 @dataclass
@@ -316,6 +302,11 @@ class Task:
     started: float = 0.0
     completed: float = 0.0
     context: str = ""
+
+    @property
+    def is_exec(self) -> bool:
+        """Whether it is a command of `juju exec`, not an action."""
+        return self.name == "juju-exec"
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from charmed_lab import actions, output, ports, secrets, toolcall, uniter
+from charmed_lab import actions, arguments, output, ports, secrets, toolcall, uniter
 from charmed_lab.model import (
     Application,
     Charm,
@@ -292,7 +292,7 @@ def test_parameters_are_held_against_the_schema(given: dict[str, Any], said: str
 def test_options_of_tools_may_stand_anywhere() -> None:
     call = toolcall.parse("status-set", ["active", "--application=True", "--", "-x"], {})
     assert (call.words, call.flag("application")) == (["active", "-x"], True)
-    with pytest.raises(toolcall.UsageError, match="option provided but not defined: --nonsense"):
+    with pytest.raises(arguments.UsageError, match="option provided but not defined: --nonsense"):
         toolcall.parse("relation-get", ["--nonsense"], {})
 
 
