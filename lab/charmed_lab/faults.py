@@ -90,21 +90,18 @@ def act(stage: Stage, action: str, number: str, service: str | None) -> None:
     machines = Machines(stage)
     if machines.state(number) == "absent":
         raise StepError(f"no machine {number}; there are: {', '.join(machines.numbers())}")
-    match action:
-        case "poweroff":
-            machines.stop(number)
-        case "poweron":
-            machines.start(number)
-        case "freeze":
-            machines.freeze(number)
-        case "thaw":
-            machines.thaw(number)
-        case "cut":
-            cut(stage, number)
-        case "heal":
-            heal(stage, number)
-        case _:
-            kill(machines, number, str(service))
+    by_machines = {
+        "poweroff": machines.stop,
+        "poweron": machines.start,
+        "freeze": machines.freeze,
+        "thaw": machines.thaw,
+    }
+    if action in by_machines:
+        by_machines[action](number)
+    elif action == "kill":
+        kill(machines, number, str(service))
+    else:
+        {"cut": cut, "heal": heal}[action](stage, number)
 
 
 def command() -> int:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from . import console, host, lxd
 from .console import StepError
-from .machines import POOL
 from .stage import ROOT, Stage
 
 IMAGES = ROOT / "images"
@@ -63,6 +62,7 @@ properties: {os: debian}
 templates:
   /etc/hostname: {when: [create, copy], template: hostname.tpl}
 """
+IMAGE_FILES = {"metadata.yaml": METADATA, "templates/hostname.tpl": "{{ container.name }}\n"}
 BOOT_TIMEOUT_S = 60
 INDEX_FORMAT = "$(REPO_URI)|$(ORIGIN)|$(CODENAME)|$(COMPONENT)"
 
@@ -137,22 +137,8 @@ def build_container(stage: Stage) -> str:
 
 def create(name: str, source: Mapping[str, str], config: Mapping[str, str]) -> None:
     """Create a stopped container on the build network."""
-    devices = {
-        "root": {"type": "disk", "path": "/", "pool": POOL},
-        "eth0": {"type": "nic", "name": "eth0", "network": host.BUILD_BRIDGE},
-    }
-    base = {"security.nesting": "true", "boot.autostart": "false"}
-    lxd.request(
-        "POST",
-        "/instances",
-        {
-            "name": name,
-            "source": source,
-            "profiles": [],
-            "config": {**base, **config},
-            "devices": devices,
-        },
-    )
+    nic = {"type": "nic", "name": "eth0", "network": host.BUILD_BRIDGE}
+    lxd.create_instance(name, source, config, {"eth0": nic})
 
 
 def start(name: str) -> None:
@@ -184,8 +170,9 @@ def _bootstrap(stage: Stage, tar: Path) -> None:
     """Build the root file system by mmdebstrap."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     setup = IMAGES / "setup.sh"
-    configuration = proxies(_read(["apt-config", "dump", "Acquire"]))
-    setup.write_text(f"#!/bin/sh\n{SETUP}" + _apt_proxy_script(configuration))
+    configuration = shlex.quote(proxies(_read(["apt-config", "dump", "Acquire"])))
+    proxy = f"printf %s {configuration} >$root/etc/apt/apt.conf.d/90host\n"
+    setup.write_text(f"#!/bin/sh\n{SETUP}{proxy}")
     setup.chmod(0o755)
     index = _read(["apt-get", "indextargets", "--format", INDEX_FORMAT, "Created-By: Packages"])
     partial = tar.with_suffix(".partial.tar")
@@ -208,18 +195,10 @@ def _bootstrap(stage: Stage, tar: Path) -> None:
     partial.rename(tar)
 
 
-def _apt_proxy_script(configuration: str) -> str:
-    quoted = shlex.quote(configuration)
-    return f"printf %s {quoted} >$root/etc/apt/apt.conf.d/90host\n" if configuration else ""
-
-
 def _import(stage: Stage, tar: Path) -> None:
     metadata = IMAGES / "metadata.tar"
     with tarfile.open(metadata, "w") as archive:
-        for name, text in {
-            "metadata.yaml": METADATA,
-            "templates/hostname.tpl": "{{ container.name }}\n",
-        }.items():
+        for name, text in IMAGE_FILES.items():
             member = tarfile.TarInfo(name)
             member.size = len(text)
             archive.addfile(member, io.BytesIO(text.encode()))

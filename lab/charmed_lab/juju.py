@@ -97,16 +97,6 @@ def units(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _daemons(stage: Stage) -> list[int]:
-    """Return the process IDs of the stage's daemons; zombies are gone already."""
-    found: list[int] = []
-    for path in Path("/proc").iterdir():
-        if not path.name.isdecimal():
-            continue
-        try:
-            argv = (path / "cmdline").read_bytes().split(b"\0")
-            variables = (path / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if DAEMON.encode() in argv and f"LAB_STAGE={stage.name}".encode() in variables:
-            found.append(int(path.name))
-    return found
+    """Return the process IDs of the stage's daemons."""
+    mark = f"LAB_STAGE={stage.name}"
+    return [pid for pid, argv, env in host.processes() if DAEMON in argv and mark in env]
