@@ -8,7 +8,7 @@ from typing import Any
 
 from . import output, secrets, status
 from .controller import Controller
-from .model import JUJU_VERSION, MODEL_DEFAULTS, JujuError, Model, Operation, Secret, Task
+from .model import JUJU_VERSION, MODEL_DEFAULTS, JujuError, Model, Secret, Task
 
 CONTROLLER = "lab"
 
@@ -106,10 +106,6 @@ class API(Controller):
         apps = [model.application(name) for name in names]
         return [unit.name for app in apps for unit in model.units_of(app.name)]
 
-    def machine_numbers(self, model: Model) -> list[str]:
-        """Return the machines of a model."""
-        return sorted(model.machines, key=int)
-
     def log(self, model: Model, skip: int) -> list[list[Any]]:
         """Return the lines of a model's log from a given one on."""
         return self._store.logged(model.name)[skip:]
@@ -125,33 +121,24 @@ class API(Controller):
         for target in [] if is_exec else targets:
             if name not in model.charm_of(target.partition("/")[0]).actions:
                 raise JujuError(f'action "{name}" not defined for unit "{target}". (not found)')
-        number = str(model.take("operation"))
-        operation = Operation(number, "exec" if is_exec else f'action "{name}"', now, [])
-        model.operations[number] = operation
-        failures: list[str] = []
+        number, tasks, failures = str(model.take("operation")), dict[str, str](), list[str]()
         for target in targets:
-            task = Task(str(model.take("operation")), number, target, name, parameters, now)
+            task = Task(str(model.take("operation")), target, name, parameters, now)
             kind = "unit" if "/" in target else "machine"
             if target in (model.units if kind == "unit" else model.machines):
                 model.tasks[task.id] = task
-                operation.tasks.append(task.id)
+                tasks[task.id] = target
             else:
                 linking = "linking task to unit: " if kind == "unit" else ""
                 missing = f'getting {kind} UUID for "{target}": {kind} "{target}" not found'
                 failures.append(f"{linking}{missing}")
-        tasks = {one: model.tasks[one].receiver for one in operation.tasks}
         return {"operation": number, "failures": failures, "tasks": tasks}
 
     def tasks(self, model: Model, ids: list[str]) -> list[dict[str, Any]]:
         """Return tasks as they are now."""
+        if not set(ids) <= set(model.tasks):
+            raise JujuError("id not found")
         return [vars(model.tasks[one]) for one in ids]
-
-    def operations(self, model: Model) -> list[dict[str, Any]]:
-        """Return operations with their tasks."""
-        return [
-            {**vars(one), "tasks": self.tasks(model, one.tasks)}
-            for one in model.operations.values()
-        ]
 
     # The operator's secrets.
 

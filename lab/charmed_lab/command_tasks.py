@@ -43,7 +43,7 @@ def _parameters(session: Session, words: list[str]) -> dict[str, Any]:
 
 @command(
     "run",
-    "params= wait= max-log= background string-args color no-color utc",
+    "params= wait= string-args color no-color utc",
     "no unit specified",
 )
 def _run(session: Session) -> None:
@@ -60,23 +60,13 @@ def _run(session: Session) -> None:
         asked = session.call("enqueue", receivers=units, name=name, parameters=parameters)
     except ClientError as error:
         raise ClientError(str(error), empty=session.get("format") == "json") from error
-    if session.flag("background"):
-        tasks = " ".join(asked["tasks"])
-        say(
-            f"Scheduled operation {asked['operation']} with task {tasks}\n"
-            f"Check operation status with 'juju show-operation {asked['operation']}'\n"
-            f"Check task status with 'juju show-task {tasks}'"
-        )
-        return
     _finish(session, asked, is_exec=False)
 
 
-@command("exec", "unit= application= machine= wait= all background color parallel", rest=True)
+@command("exec", "unit= application= machine= wait= color parallel", rest=True)
 def _exec(session: Session) -> None:
     receivers = session.all("unit") + session.all("machine")
     receivers += session.call("units_of", names=session.all("application"))
-    if session.flag("all"):
-        receivers += session.call("machine_numbers")
     if not session.words:
         raise UsageError("no commands specified")
     if not receivers:
@@ -201,38 +191,13 @@ def _actions(session: Session) -> None:
 
 @command("show-task", "wait= watch utc", "no task ID specified")
 def _show_task(session: Session) -> None:
-    tasks = [task for one in session.call("operations") for task in one["tasks"]]
-    found = [task for task in tasks if task["id"] == session.words[0]]
-    if not found:
-        raise ClientError("id not found")
-    session.show(_result(found[0]))
-
-
-@command("show-operation", "wait= watch utc", "no operation ID specified", empty=True)
-def _show_operation(session: Session) -> None:
-    found = [one for one in session.call("operations") if one["id"] == session.words[0]]
-    if not found:
-        raise ClientError(f'operation "{session.words[0]}" not found')
-    session.show({found[0]["id"]: _operation(found[0])})
-
-
-def _operation(one: dict[str, Any]) -> dict[str, Any]:
-    states = [task["status"] for task in one["tasks"]] or ["error"]
-    order = ("running", "pending", "error", "failed", "completed")
-    state = next(word for word in order if word in states)
-    timing = {"enqueued": output.action_time(one["enqueued"])}
-    results = [{"host": task["receiver"], **_result(task)} for task in one["tasks"]]
-    tasks = {result.pop("id"): result for result in results}
-    return {"summary": one["summary"], "status": state, "timing": timing, "tasks": tasks}
+    session.show(_result(session.call("tasks", ids=session.words[:1])[0]))
 
 
 # The log.
 
 
-@command(
-    "debug-log",
-    "limit= include= include-module= level= tail no-tail replay date utc ms color retry",
-)
+@command("debug-log", "limit= include= level= tail no-tail replay utc ms color retry")
 def _debug_log(session: Session) -> None:
     if session.flag("tail") and session.flag("no-tail"):
         raise UsageError("setting --tail and --no-tail not valid")
@@ -243,7 +208,8 @@ def _debug_log(session: Session) -> None:
         records = session.call("log", skip=seen)
         seen += len(records)
         for record in [one for one in records if _is_wanted(session, one)][-last:]:
-            _print_record(session, record)
+            when, _, entity, level, module, message = record
+            print(f"{entity}: {output.clock(when)} {level} {module} {message}", flush=True)
         if not follow:
             return
         last = 0
@@ -251,21 +217,10 @@ def _debug_log(session: Session) -> None:
 
 
 def _is_wanted(session: Session, record: list[Any]) -> bool:
-    _, _, entity, level, module, _ = record
+    _, _, entity, level, _, _ = record
     least = session.get("level", "DEBUG").upper()
     if level in LEVELS and least in LEVELS and LEVELS.index(level) < LEVELS.index(least):
         return False
-    included, modules = session.all("include"), tuple(session.all("include-module"))
+    included = session.all("include")
     names = [f"unit-{one.replace('/', '-')}" if "/" in one else one for one in included]
-    return (not names or entity in names) and (not modules or module.startswith(modules))
-
-
-def _print_record(session: Session, record: list[Any]) -> None:
-    when, _, entity, level, module, message = record
-    if session.get("format") == "json":
-        names = {"entity": entity, "level": level, "module": module, "message": message}
-        print(output.to_json({"timestamp": output.iso(when), **names}), flush=True)
-        return
-    date = output.iso_space(when).rstrip("Z")
-    stamp = date if session.flag("date") else output.clock(when)
-    print(f"{entity}: {stamp} {level} {module} {message}", flush=True)
+    return not names or entity in names

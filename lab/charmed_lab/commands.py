@@ -221,26 +221,12 @@ def _status(session: Session) -> None:
         say("Nothing matched specified filter." if session.words else empty)
 
 
-@command("show-unit", "endpoint= related-unit= app", "no unit name specified", empty=True)
+@command("show-unit", "", "no unit name specified", empty=True)
 def _show_unit(session: Session) -> None:
-    found = {}
-    for name in session.words:
-        found[name] = about = session.call("show_unit", name=name)
-        _select_relations(session, about["relation-info"])
-        if session.get("format") != "json":
-            about["opened-ports"] = about["opened-ports"] or []
+    found = {name: session.call("show_unit", name=name) for name in session.words}
+    for about in found.values() if session.get("format") != "json" else []:
+        about["opened-ports"] = about["opened-ports"] or []
+        for relation in about["relation-info"]:
+            if relation["local-unit"]["data"] is None:
+                del relation["local-unit"]
     session.show(found)
-
-
-def _select_relations(session: Session, relations: list[dict[str, Any]]) -> None:
-    if wanted := session.get("endpoint"):
-        relations[:] = [one for one in relations if one["endpoint"] == wanted]
-    for one in relations:
-        if session.flag("app") or session.get("related-unit"):
-            one["local-unit"] = {"in-scope": False, "data": None}
-            only = {session.get("related-unit")}
-            one["related-units"] = {k: v for k, v in one["related-units"].items() if k in only}
-        if not one["related-units"]:
-            del one["related-units"]
-        if session.get("format") != "json" and one["local-unit"]["data"] is None:
-            del one["local-unit"]

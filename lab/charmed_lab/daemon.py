@@ -57,11 +57,7 @@ class Daemon:
         program.write_text(machine_tools.JUJUC)
         program.chmod(0o755)
         self._stage.run.mkdir(parents=True, exist_ok=True)
-        self._listen(
-            self._stage.run / "api.sock",
-            lambda text: json.dumps(self.ask(json.loads(text))).encode(),
-            mode=0o600,
-        )
+        self._listen(self._stage.run / "api.sock", self._answer_client, mode=0o600)
         self._listen(self._stage.hooks / machine_tools.TOOL_SOCKET, self._answer_tool, mode=0o666)
         for loop in (self._supervise, self._watch_machines):
             threading.Thread(target=self._forever, args=(loop,), daemon=True).start()
@@ -69,8 +65,7 @@ class Daemon:
     def _interrupt_tasks(self) -> None:
         """Fail the actions that ran when the last daemon ended."""
         with self.store.change() as world:
-            tasks = (task for model in world.models.values() for task in model.tasks.values())
-            for task in tasks:
+            for task in [one for model in world.models.values() for one in model.tasks.values()]:
                 if task.status == "running":
                     task.status, task.message = "failed", "action terminated"
                     task.completed = time.time()
@@ -138,8 +133,12 @@ class Daemon:
         with self.store.look() as world:
             self.store.changed.wait(POLL_S)
             for model in world.models.values():
-                for unit in model.units.values():
-                    self._ensure_agent(model, unit.name)
+                for unit in model.units:
+                    agent = self._agents.get(f"{model.uuid} {unit}")
+                    if not agent or not agent.is_alive():
+                        agent = UnitAgent(self.runtime, model.name, unit)
+                        self._agents[f"{model.uuid} {unit}"] = agent
+                        agent.start()
                 for machine in model.machines.values():
                     self._ensure_worker(model, machine)
         with self.store.change() as world:
@@ -149,12 +148,6 @@ class Daemon:
                     self._lease(model, app, now)
                 if model.life == DYING and not model.applications and not model.machines:
                     del world.models[model.name]
-
-    def _ensure_agent(self, model: Model, unit: str) -> None:
-        key = f"{model.uuid} {unit}"
-        if key not in self._agents or not self._agents[key].is_alive():
-            self._agents[key] = UnitAgent(self.runtime, model.name, unit)
-            self._agents[key].start()
 
     def _ensure_worker(self, model: Model, machine: Machine) -> None:
         """Create a machine that is not there yet, delete one that ends, run its commands."""
@@ -189,8 +182,8 @@ class Daemon:
         with self.store.change() as world:
             machine, now = world.models[model].machines[number], time.time()
             machine.address = self._machines.address(slot)
-            machine.instance_id = self._machines.instance_id(slot)
             machine.mac, machine.hostname = mac, hostname
+            machine.instance_id = self._machines.instance_id(slot)
             machine.boot_id, machine.present = self._machines.boot_id(slot), True
             machine.status = Status("running", "Running", now)
             machine.agent = Status("started", "", now)

@@ -290,7 +290,6 @@ class Task:
     """An action or a command that a unit or machine runs."""
 
     id: str
-    operation: str
     receiver: str
     name: str
     parameters: dict[str, Any]
@@ -310,16 +309,6 @@ class Task:
 
 
 @dataclass
-class Operation:
-    """What one `juju run` or `juju exec` asked for."""
-
-    id: str
-    summary: str
-    enqueued: float
-    tasks: list[str]
-
-
-@dataclass
 class Model:
     """One model with all that is in it."""
 
@@ -334,7 +323,6 @@ class Model:
     units: dict[str, Unit] = field(default_factory=dict)
     relations: dict[str, Relation] = field(default_factory=dict)
     secrets: dict[str, Secret] = field(default_factory=dict)
-    operations: dict[str, Operation] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     sequences: dict[str, int] = field(default_factory=dict)
 

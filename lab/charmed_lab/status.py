@@ -227,11 +227,12 @@ def _relation_info(relation: Relation, unit: Unit) -> dict[str, Any]:
 
     hidden = {"in-scope": False, "data": None}
     others = [name for name in relation.scope if name.startswith(f"{remote.application}/")]
-    return {
+    related = {name: about(name) for name in sorted(others) if name != unit.name}
+    found = {
         "relation-id": relation.id,
         "endpoint": own.name,
         "related-endpoint": remote.name,
         "application-data": relation.bags.get(remote.application, {}),
         "local-unit": about(unit.name) if relation.is_peer else hidden,
-        "related-units": {name: about(name) for name in sorted(others) if name != unit.name},
     }
+    return found | ({"related-units": related} if related else {})
