@@ -41,11 +41,7 @@ def _parameters(session: Session, words: list[str]) -> dict[str, Any]:
     return found
 
 
-@command(
-    "run",
-    "params= wait= string-args color no-color utc",
-    "no unit specified",
-)
+@command("run", "params= wait= string-args color no-color utc", "no unit specified")
 def _run(session: Session) -> None:
     words, units = list(session.words), list[str]()
     while words and TARGET.fullmatch(words[0]):

@@ -2,7 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """The lab's controller: one process per stage that serves the client and runs the agents."""
 
-import argparse
+import errno
 import json
 import logging
 import os
@@ -162,23 +162,27 @@ class Daemon:
             return
         key = f"{model.uuid} {machine.number}"
         if key not in self._workers or not self._workers[key].is_alive():
-            args = (model.name, machine.number, machine.slot)
-            self._workers[key] = threading.Thread(target=work, args=args, daemon=True)
+            args = (work, model.name, machine.number, machine.slot)
+            self._workers[key] = threading.Thread(target=self._work, args=args, daemon=True)
             self._workers[key].start()
 
-    def _create(self, model: str, number: str, slot: str) -> None:
+    def _work(
+        self, work: Callable[[str, str, str], None], model: str, number: str, slot: str
+    ) -> None:
         try:
-            with self._provision_slots:
-                self._machines.create(slot)
-            mac = self._ask(slot, "cat", "/sys/class/net/eth0/address")
-            hostname = self._ask(slot, "hostname")
+            work(model, number, slot)
         except LabError as error:
             logger.warning("machine %s: %s", number, error)
             with self.store.change() as world:
                 machine = world.models[model].machines[number]
                 machine.status = Status("provisioning error", str(error), time.time())
             self.runtime.stopping.wait(PROVISION_RETRY_S)
-            return
+
+    def _create(self, model: str, number: str, slot: str) -> None:
+        with self._provision_slots:
+            self._machines.create(slot)
+        mac = self._ask(slot, "cat", "/sys/class/net/eth0/address")
+        hostname = self._ask(slot, "hostname")
         with self.store.change() as world:
             machine, now = world.models[model].machines[number], time.time()
             machine.address = self._machines.address(slot)
@@ -194,12 +198,7 @@ class Daemon:
         return self._machines.exec(slot, list(argv), timeout_s=30).stdout.decode().strip()
 
     def _delete(self, model: str, number: str, slot: str) -> None:
-        try:
-            self._machines.delete(slot)
-        except LabError as error:
-            logger.warning("machine %s: %s", number, error)
-            self.runtime.stopping.wait(PROVISION_RETRY_S)
-            return
+        self._machines.delete(slot)
         with self.store.change() as world:
             world.models[model].machines.pop(number, None)
 
@@ -274,22 +273,13 @@ def reachable(address: str) -> bool:
     """Tell whether a machine answers: a refused connection is an answer too."""
     with socket.socket() as link:
         link.settimeout(CONTACT_TIMEOUT_S)
-        try:
-            link.connect((address, CLOSED_PORT))
-        except ConnectionRefusedError:
-            return True
-        except OSError:
-            return False
-    return True
+        return link.connect_ex((address, CLOSED_PORT)) in (0, errno.ECONNREFUSED)
 
 
 def main() -> None:
     """Run the daemon of the stage that LAB_STAGE names, in the foreground."""
-    parser = argparse.ArgumentParser(prog="charmed_lab.daemon", description=__doc__)
-    parser.add_argument("--seed", type=int, help="shuffle what Juju leaves open by this number")
-    seed = parser.parse_args().seed
-    if seed is None:
-        seed = int(os.environ.get("LAB_SEED") or random.SystemRandom().randrange(10**6))
+    # What Juju leaves open is shuffled by this number.
+    seed = int(os.environ.get("LAB_SEED") or random.SystemRandom().randrange(10**6))
     form = "%(asctime)s %(levelname)s %(message)s"
     logging.basicConfig(level=logging.INFO, format=form)
     stage = Stage.current()

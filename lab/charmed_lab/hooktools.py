@@ -18,6 +18,20 @@ KEY_RULE = (
     "must start and end with lowercase alphanumeric, and contain only lowercase alphanumeric "
     "and hyphens"
 )
+# What a tool says that is called without any word.
+MISSING = {
+    "application-version-set": "no version specified",
+    "close-port": "no port or range specified",
+    "juju-log": "no message specified",
+    "network-get": "no arguments specified",
+    "open-port": "no port or range specified",
+    "resource-get": "missing required resource name",
+    "secret-grant": "missing secret URI",
+    "secret-remove": "missing secret URI",
+    "secret-revoke": "missing secret URI",
+    "secret-set": "missing secret URI",
+    "status-set": "invalid args, require <status> [message]",
+}
 ACTION_KEY = re.compile(r"[a-z0-9](([a-z0-9-]*)?[a-z0-9])?")
 
 
@@ -33,6 +47,8 @@ class HookContext(SecretTools):
         run: Callable[[Call], Any] = getattr(self, f"_do_{tool.replace('-', '_')}")
         try:
             call = parse(tool, args, files)
+            if tool in MISSING and not call.words:
+                raise UsageError(MISSING[tool])
             answer = run(call)
         except UsageError as error:
             return 2, "", f"ERROR {error}\n"
@@ -67,8 +83,6 @@ class HookContext(SecretTools):
         return _full_status(self.status) if full else _status_word(self.status, call)
 
     def _do_status_set(self, call: Call) -> None:
-        if not call.words:
-            raise UsageError("invalid args, require <status> [message]")
         current, message = call.words[0], " ".join(call.words[1:])
         if current not in STATUSES:
             raise UsageError(f'invalid status "{current}", expected one of [{" ".join(STATUSES)}]')
@@ -80,22 +94,16 @@ class HookContext(SecretTools):
             self.model.applications[self.app_name].status = Status(current, message, time.time())
 
     def _do_application_version_set(self, call: Call) -> None:
-        if not call.words:
-            raise UsageError("no version specified")
         with self.store.change():
             self.model.applications[self.app_name].version = call.words[0]
 
     def _do_juju_log(self, call: Call) -> None:
-        if not call.words:
-            raise UsageError("no message specified")
         level = "DEBUG" if call.flag("debug") else call.get("log-level", "INFO").upper()
         self.log(level, f"unit.{self.unit_name}.juju-log", " ".join(call.words))
 
     # Networks and ports.
 
     def _do_network_get(self, call: Call) -> Any:
-        if not call.words:
-            raise UsageError("no arguments specified")
         binding = call.words[0]
         if binding != "juju-info" and binding not in self.model.charm_of(self.app_name).endpoints:
             raise JujuError(f'no network config found for binding "{binding}"')
@@ -131,14 +139,11 @@ class HookContext(SecretTools):
     def _do_close_port(self, call: Call) -> None:
         wanted = self._port(call)
         for endpoint in call.get("endpoints").split(","):
-            names = [endpoint] if endpoint else list(self._ports())
-            for name in names:
+            for name in [endpoint] if endpoint else self._ports():
                 if wanted in self._ports().get(name, []):
                     self._ports()[name].remove(wanted)
 
     def _port(self, call: Call) -> str:
-        if not call.words:
-            raise UsageError("no port or range specified")
         try:
             return ports.parse(call.words[0])
         except JujuError as error:
@@ -149,10 +154,9 @@ class HookContext(SecretTools):
         for endpoint, ranges in self._ports().items():
             for one in ranges:
                 found.setdefault(one, []).append(endpoint or "*")
-        names = sorted(found, key=ports.order)
-        if call.flag("endpoints"):
-            return [f"{one} ({', '.join(sorted(found[one]))})" for one in names]
-        return names
+        told = call.flag("endpoints")
+        ranges = sorted(found, key=ports.order)
+        return [f"{one} ({', '.join(sorted(found[one]))})" if told else one for one in ranges]
 
     # The unit's own state, the model's goal.
 
@@ -243,8 +247,6 @@ class HookContext(SecretTools):
         raise JujuError("cannot access cloud credentials: permission denied")
 
     def _do_resource_get(self, call: Call) -> None:
-        if not call.words:
-            raise UsageError("missing required resource name")
         raise JujuError("could not download resource: resource not found")
 
     def _do_storage_list(self, call: Call) -> list[str]:
@@ -258,8 +260,8 @@ class HookContext(SecretTools):
         address = model.machines[unit.machine].address
         for (key, owner), changes in self.writes.items():
             if relation := model.relations.get(key):
-                if owner == self.app_name and not model.is_leader(self.unit_name):
-                    raise JujuError("executing leadership func: this unit is not the leader")
+                if owner == self.app_name:
+                    self.require_leader("executing leadership func: ")
                 relation.write(owner, changes)
         for key in unit.scopes:
             uniter.write_addresses(model.relations[key], unit.name, address)

@@ -20,8 +20,6 @@ class SecretTools(RelationTools):
     """The secret tools of a hook's context, and their part of its commit."""
 
     def _secret_id(self, call: Call) -> str:
-        if not call.words:
-            raise UsageError("missing secret URI")
         try:
             return secrets.parse_id(call.words[0])
         except JujuError as error:
