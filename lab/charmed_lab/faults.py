@@ -114,12 +114,8 @@ def command() -> int:
 
 
 def _nft(script: str, *, must: bool = False) -> bool:
-    done = subprocess.run(
-        [NFT, "-f", "-"] if not script.startswith("list") else [NFT, *script.split()],
-        input=script.encode(),
-        capture_output=True,
-        check=False,
-    )
+    argv = [NFT, *script.split()] if script.startswith("list") else [NFT, "-f", "-"]
+    done = subprocess.run(argv, input=script.encode(), capture_output=True, check=False)
     if must and done.returncode != 0:
         raise StepError(f"nft refused: {done.stderr.decode().strip()}")
     return done.returncode == 0

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,20 +90,29 @@ def ensure_lxd() -> None:
         else:
             _forget_dead_daemon()
             ROOT.mkdir(parents=True, exist_ok=True)
-            with (ROOT / "lxd.log").open("ab") as log:
-                subprocess.Popen(
-                    ["lxd", "--group", "root"],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
+            spawn(["lxd", "--group", "root"], ROOT / "lxd.log")
         deadline = time.monotonic() + LXD_TIMEOUT_S
         while not lxd.is_answering():
             if time.monotonic() > deadline:
                 log = ROOT / "lxd.log"
                 raise StepError(f"LXD does not start; {log} or `journalctl -u lxd` says why")
             time.sleep(0.2)
+
+
+def spawn(
+    argv: list[str], log: Path, env: Mapping[str, str] | None = None
+) -> "subprocess.Popen[bytes]":
+    """Start a process that outlives this command."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd="/",
+            env={**os.environ, **(env or {})},
+        )
 
 
 def ensure_kernel_limits() -> None:

@@ -176,18 +176,10 @@ def _bootstrap(stage: Stage, tar: Path) -> None:
     setup.chmod(0o755)
     index = _read(["apt-get", "indextargets", "--format", INDEX_FORMAT, "Created-By: Packages"])
     partial = tar.with_suffix(".partial.tar")
-    argv = [
-        "mmdebstrap",
-        "--variant=minbase",
-        f"--include={INCLUDED}",
-        "--dpkgopt=force-unsafe-io",
-        '--aptopt=Acquire::Languages "none"',
-        f'--customize-hook={setup} "$1"',
-        "--skip=output/dev",
-        stage.release,
-        str(partial),
-        *sources(index.splitlines(), stage.release),
-    ]
+    options = ["--variant=minbase", "--dpkgopt=force-unsafe-io", "--skip=output/dev"]
+    options += [f"--include={INCLUDED}", '--aptopt=Acquire::Languages "none"']
+    options += [f'--customize-hook={setup} "$1"', stage.release, str(partial)]
+    argv = ["mmdebstrap", *options, *sources(index.splitlines(), stage.release)]
     console.run(argv, otherwise=f"the {stage.base} image cannot be built: check the apt mirror")
     for old in IMAGES.glob(f"{stage.release}-*.tar"):
         if old != partial:

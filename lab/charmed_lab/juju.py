@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -36,16 +35,9 @@ def ensure_daemon(stage: Stage) -> None:
     stage.run.mkdir(parents=True, exist_ok=True)
     stage.hooks.mkdir(parents=True, exist_ok=True)
     log = stage.state / "daemon.log"
-    with console.step("starting the lab's Juju"), log.open("ab") as output:
-        process = subprocess.Popen(
-            [host.VENV / "bin/python", "-m", DAEMON],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            cwd="/",
-            env={**os.environ, **environment(stage), "PYTHONPATH": str(REPOSITORY / "lab")},
-        )
+    env = {**environment(stage), "PYTHONPATH": str(REPOSITORY / "lab")}
+    with console.step("starting the lab's Juju"):
+        process = host.spawn([str(host.VENV / "bin/python"), "-m", DAEMON], log, env)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not is_answering(stage):
             if process.poll() is not None or time.monotonic() > deadline:
