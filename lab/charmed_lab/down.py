@@ -5,7 +5,7 @@
 import argparse
 import shutil
 
-from . import console, faults, host, image, juju, lxd
+from . import console, faults, host, juju, lxd
 from .machines import Machines
 from .stage import BASES, OCTETS, ROOT, Stage
 
@@ -43,7 +43,7 @@ def clear_caches() -> None:
         for base in BASES:
             stage = Stage(base=base)
             lxd.delete_instance(stage.golden)
-            lxd.delete_instance(image.build_container(stage))
+            lxd.delete_instance(stage.builder)
             if alias := lxd.get(f"/images/aliases/{stage.golden}"):
                 _delete(f"/images/{alias['target']}")
         _delete(f"/networks/{host.BUILD_BRIDGE}")

@@ -2,7 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """The environment of an event: exactly what Juju 4.0 gives, nothing inherited."""
 
-from .model import JUJU_VERSION, Hook, Model, Task, Unit
+from .model import JUJU_VERSION, Hook, Model, Task, Unit, tag
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 EMPTY = (
@@ -10,11 +10,6 @@ EMPTY = (
     "JUJU_CHARM_TRACE_CONFIG_CA_CERT JUJU_CHARM_TRACE_CONFIG_GRPC JUJU_CHARM_TRACE_CONFIG_HTTP "
     "JUJU_PRINCIPAL_UNIT"
 )
-
-
-def tag(unit: str) -> str:
-    """Return a unit's name as paths have it."""
-    return "unit-" + unit.replace("/", "-")
 
 
 def base(home: str, gateway: str, model: Model, unit: Unit) -> dict[str, str]:

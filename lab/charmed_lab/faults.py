@@ -53,28 +53,23 @@ def parse(argv: list[str]) -> tuple[str, str, str | None]:
     return action, target, service
 
 
-def table(stage: Stage) -> str:
-    """Return the name of the stage's nftables table."""
-    return f"maaslab_{stage.name}"
-
-
 def cut(stage: Stage, number: str) -> None:
     """Drop every frame from and to a machine, also after it is powered on again."""
-    if not _nft(f"list table bridge {table(stage)}"):
-        _nft(TABLE.format(table=table(stage)), must=True)
+    if not _nft(f"list table bridge maaslab_{stage.name}"):
+        _nft(TABLE.format(table=f"maaslab_{stage.name}"), must=True)
     for nic in nic_names(stage, number):
-        _nft(f'add element bridge {table(stage)} cut {{ "{nic}" }}', must=True)
+        _nft(f'add element bridge maaslab_{stage.name} cut {{ "{nic}" }}', must=True)
 
 
 def heal(stage: Stage, number: str) -> None:
     """Let a machine's frames through; nothing happens when it is not cut off."""
     for nic in nic_names(stage, number):
-        _nft(f'delete element bridge {table(stage)} cut {{ "{nic}" }}')
+        _nft(f'delete element bridge maaslab_{stage.name} cut {{ "{nic}" }}')
 
 
 def heal_all(stage: Stage) -> None:
     """Forget every cut of the stage."""
-    _nft(f"delete table bridge {table(stage)}")
+    _nft(f"delete table bridge maaslab_{stage.name}")
 
 
 def kill(machines: Machines, number: str, service: str) -> None:

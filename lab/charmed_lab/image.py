@@ -103,7 +103,7 @@ def ensure_base(stage: Stage) -> None:
             _bootstrap(stage, tar)
     with console.step("importing the image"):
         lxd.delete_instance(stage.golden)
-        lxd.delete_instance(build_container(stage))
+        lxd.delete_instance(stage.builder)
         _import(stage, tar)
         source = {"type": "image", "alias": stage.golden}
         create(stage.golden, source, {"user.image": wanted})
@@ -128,11 +128,6 @@ def ensure_workloads(stage: Stage) -> None:
         execute(stage.golden, script, otherwise="a container cannot reach the Debian mirror")
         lxd.set_state(stage.golden, "stop", force=True)
         lxd.request("PATCH", f"/instances/{stage.golden}", {"config": {"user.ready": "true"}})
-
-
-def build_container(stage: Stage) -> str:
-    """Return the name of the container that packs charms for a base."""
-    return f"maaslab-build-{stage.release}"
 
 
 def create(name: str, source: Mapping[str, str], config: Mapping[str, str]) -> None:

@@ -197,13 +197,11 @@ class Application:
     exposed: bool = False
     trust: bool = False
     config: dict[str, Any] = field(default_factory=dict)
-    annotations: dict[str, str] = field(default_factory=dict)
     status: Status | None = None
     version: str = ""
     leader: str = ""
     lease_until: float = 0.0
     renewed: float = 0.0
-    joined: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -299,7 +297,6 @@ class Task:
     results: dict[str, Any] = field(default_factory=dict)
     log: list[list[Any]] = field(default_factory=list)
     started: float = 0.0
-    completed: float = 0.0
     context: str = ""
 
     @property
@@ -385,6 +382,11 @@ class Model:
         if not shown:
             return Status("unknown")
         return min(shown, key=lambda status: SEVERITY.index(status.current))
+
+
+def tag(unit: str) -> str:
+    """Return a unit's name as paths and logs have it."""
+    return "unit-" + unit.replace("/", "-")
 
 
 def seconds(text: str) -> float:

@@ -3,6 +3,7 @@
 """Texts as Juju prints them: its YAML, its JSON, its times and its tables."""
 
 import datetime
+import functools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -44,40 +45,23 @@ def to_json(value: Any) -> str:
 
 def to_smart(value: Any) -> str:
     """Return a value as hook tools print it by default."""
-    if value is None or value == [] or value == {}:
+    if value is None or value in ([], {}):
         return ""
     if isinstance(value, list):
         return "".join(f"{item}\n" for item in value)
     return to_yaml(value) if isinstance(value, dict) else f"{value}\n"
 
 
-def _utc(when: float) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(when, datetime.UTC)
+def _utc(form: str, when: float) -> str:
+    return datetime.datetime.fromtimestamp(when, datetime.UTC).strftime(form)
 
 
-def since(when: float) -> str:
-    """Return a time as in `juju status`."""
-    return _utc(when).strftime("%d %b %Y %H:%M:%SZ")
-
-
-def clock(when: float) -> str:
-    """Return the time of day."""
-    return _utc(when).strftime("%H:%M:%S")
-
-
-def iso_space(when: float) -> str:
-    """Return a time as in goal-state."""
-    return _utc(when).strftime("%Y-%m-%d %H:%M:%SZ")
-
-
-def iso(when: float) -> str:
-    """Return a time as in `juju secrets`."""
-    return _utc(when).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def action_time(when: float) -> str:
-    """Return a time as in the answer of `juju run`."""
-    return _utc(when).strftime("%Y-%m-%d %H:%M:%S.%f +0000 UTC")
+# Times as `juju status`, the log, goal-state, `juju secrets` and `juju run` have them.
+since = functools.partial(_utc, "%d %b %Y %H:%M:%SZ")
+clock = functools.partial(_utc, "%H:%M:%S")
+iso_space = functools.partial(_utc, "%Y-%m-%d %H:%M:%SZ")
+iso = functools.partial(_utc, "%Y-%m-%dT%H:%M:%S.%fZ")
+action_time = functools.partial(_utc, "%Y-%m-%d %H:%M:%S.%f +0000 UTC")
 
 
 def ago(when: float, now: float) -> str:

@@ -45,6 +45,8 @@ class Stage:
         self.release = BASES[base]
         # The stopped container that machines of this base are copies of.
         self.golden = f"maaslab-golden-{self.release}"
+        # The container that packs charms for this base.
+        self.builder = f"maaslab-build-{self.release}"
         self.state = ROOT / name
         # The daemon's socket; what every machine sees as /var/lib/juju/lab; what is deployed.
         self.run = self.state / "run"

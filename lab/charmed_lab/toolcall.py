@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from .arguments import Arguments, UsageError, take_apart
-from .model import Hook, JujuError, Model, Status, Task, Unit
+from .model import Hook, JujuError, Model, Status, Task, Unit, tag
 from .store import Store
 
 VALUES = (
@@ -104,5 +104,4 @@ class Context:
 
     def log(self, level: str, module: str, message: str) -> None:
         """Write to the model's log in the unit's name."""
-        entity = "unit-" + self.unit_name.replace("/", "-")
-        self.store.log(self.model_name, entity, level, module, message)
+        self.store.log(self.model_name, tag(self.unit_name), level, module, message)
