@@ -233,14 +233,16 @@ def _user_secret(model: Model, name: str) -> Secret:
 
 
 def _about(secret: Secret) -> dict[str, Any]:
-    found: dict[str, Any] = {"revision": secret.latest, "rotation": secret.rotate}
-    found["owner"] = secret.owner or "<model>"
-    if secret.description:
-        found["description"] = secret.description
-    if secret.label:
-        found["label" if secret.owner else "name"] = secret.label
-    times = {"created": output.iso(secret.created), "updated": output.iso(secret.updated)}
-    return found | times
+    return output.filled(
+        revision=secret.latest,
+        rotation=secret.rotate,
+        owner=secret.owner or "<model>",
+        description=secret.description,
+        label=secret.owner and secret.label,
+        name="" if secret.owner else secret.label,
+        created=output.iso(secret.created),
+        updated=output.iso(secret.updated),
+    )
 
 
 def _revision(number: str, one: Any) -> dict[str, Any]:

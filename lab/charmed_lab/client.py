@@ -144,10 +144,11 @@ def command(
     """
     takes = {"model=", "format=", "output=", *options.split()}
     values = {name[:-1] for name in takes if name.endswith("=")}
+    flags = {name for name in takes if not name.endswith("=")}
     least = bool(missing) if least is None else least
 
     def register(run: Runner) -> Runner:
-        made = Command(run, values, takes - values, least, missing, rest, empty)
+        made = Command(run, values, flags, least, missing, rest, empty)
         COMMANDS.update(dict.fromkeys(names.split(), made))
         return run
 

@@ -135,20 +135,19 @@ def _wait(session: Session, ids: list[str], *, is_exec: bool) -> list[dict[str, 
 
 def _result(task: dict[str, Any]) -> dict[str, Any]:
     """Return a task as `juju run --format json` prints it."""
-    found: dict[str, Any] = {"id": task["id"]}
-    if task["log"]:
-        found["log"] = [f"{output.action_time(when)} {text}" for when, text in task["log"]]
-    if "/" not in task["receiver"]:
-        found["machine"] = task["receiver"]
-    if task["message"]:
-        found["message"] = task["message"]
-    if task["results"]:
-        found["results"] = dict(sorted(task["results"].items()))
-    found["status"] = task["status"]
-    found["timing"] = {"enqueued": output.action_time(task["enqueued"])}
-    if task["started"]:
-        found["timing"]["started"] = output.action_time(task["started"])
-    return found | ({"unit": task["receiver"]} if "/" in task["receiver"] else {})
+    started = output.action_time(task["started"]) if task["started"] else ""
+    timing = output.filled(enqueued=output.action_time(task["enqueued"]), started=started)
+    is_unit = "/" in task["receiver"]
+    return output.filled(
+        id=task["id"],
+        log=[f"{output.action_time(when)} {text}" for when, text in task["log"]],
+        machine="" if is_unit else task["receiver"],
+        message=task["message"],
+        results=dict(sorted(task["results"].items())),
+        status=task["status"],
+        timing=timing,
+        unit=task["receiver"] if is_unit else "",
+    )
 
 
 def _text(task: dict[str, Any], *, is_exec: bool) -> str:

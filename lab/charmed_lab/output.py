@@ -43,6 +43,11 @@ def to_json(value: Any) -> str:
     return text
 
 
+def filled(**values: Any) -> dict[str, Any]:
+    """Return what is not empty, as Go's omitempty does; `_` in names is printed as `-`."""
+    return {key.replace("_", "-"): value for key, value in values.items() if value}
+
+
 def to_smart(value: Any) -> str:
     """Return a value as hook tools print it by default."""
     if value is None or value in ([], {}):

@@ -143,15 +143,6 @@ class SecretTools(RelationTools):
         raise JujuError(f'secret "{named or label}" not found')
 
     def _info(self, secret: Secret) -> dict[str, Any]:
-        about: dict[str, Any] = {"revision": secret.latest, "label": secret.label}
-        about["owner"] = self._kind(secret.owner)
-        if secret.description:
-            about["description"] = secret.description
-        about["rotation"] = secret.rotate
-        expires = secret.revisions[str(secret.latest)].expires
-        for key, when in (("expiry", expires), ("rotates", secret.rotate_at)):
-            if when:
-                about[key] = output.iso_space(when).replace(" ", "T")
         access = [
             {
                 "target": ("unit-" if "/" in who else "application-") + who.replace("/", "-"),
@@ -160,7 +151,15 @@ class SecretTools(RelationTools):
             }
             for who, by in sorted(secret.grants.items())
         ]
-        return {**about, "access": access} if access else about
+        about = {"revision": secret.latest, "label": secret.label}
+        return about | output.filled(
+            owner=self._kind(secret.owner),
+            description=secret.description,
+            rotation=secret.rotate,
+            expiry=_time(secret.revisions[str(secret.latest)].expires),
+            rotates=_time(secret.rotate_at),
+            access=access,
+        )
 
     def _do_secret_grant(self, call: Call) -> None:
         secret_id, (relation, _) = self._secret_id(call), self._relation(call)
@@ -209,3 +208,7 @@ class SecretTools(RelationTools):
             secret.grants[changes["who"]] = changes["by"]
         else:
             secret.grants.pop(changes["who"], None)
+
+
+def _time(when: float) -> str:
+    return output.iso_space(when).replace(" ", "T") if when else ""

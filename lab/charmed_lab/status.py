@@ -11,6 +11,7 @@ CLOUD = "lab"
 LOST = "agent lost, see `juju debug-logs` or `juju show-status-log` for more information"
 SILENT = "agent is not communicating with the server"
 APPS = "App,Version,Status,Scale,Charm,Channel,Rev,Exposed,Message"
+HARDWARE = "arch=amd64"
 MACHINES = "Machine,State,Address,Inst id,Base,AZ,Message"
 
 
@@ -36,12 +37,8 @@ def full(model: Model, controller: str, now: float) -> dict[str, Any]:
 
 
 def _status(status: Status, **more: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"current": status.current}
-    if status.message:
-        found["message"] = status.message
-    if status.since:
-        found["since"] = output.since(status.since)
-    return found | more
+    since = output.since(status.since) if status.since else ""
+    return output.filled(current=status.current, message=status.message, since=since) | more
 
 
 def _base(text: str) -> dict[str, str]:
@@ -50,28 +47,20 @@ def _base(text: str) -> dict[str, str]:
 
 
 def _machine(machine: Machine) -> dict[str, Any]:
-    found: dict[str, Any] = {"juju-status": _status(machine.agent, life=machine.life)}
-    if machine.address:
-        found["hostname"] = machine.hostname
-        found |= {"dns-name": machine.address, "ip-addresses": [machine.address]}
-    found |= {
+    address = machine.address
+    about = {
         "instance-id": machine.instance_id,
         "machine-status": _status(machine.status, life=machine.life),
         "modification-status": {},
         "base": _base(machine.base),
     }
-    if machine.address:
-        found["network-interfaces"] = {
-            "eth0": {
-                "ip-addresses": [f"{machine.address}/24"],
-                "mac-address": machine.mac,
-                "gateway": machine.address.rpartition(".")[0] + ".1",
-                "space": "alpha",
-                "is-up": True,
-            }
-        }
-        found["hardware"] = "arch=amd64"
-    return found
+    status = {"juju-status": _status(machine.agent, life=machine.life)}
+    if not address:
+        return status | about
+    link = {"ip-addresses": [f"{address}/24"], "mac-address": machine.mac}
+    link |= {"gateway": address.rpartition(".")[0] + ".1", "space": "alpha", "is-up": True}
+    names = {"hostname": machine.hostname, "dns-name": address, "ip-addresses": [address]}
+    return status | names | about | {"network-interfaces": {"eth0": link}, "hardware": HARDWARE}
 
 
 def _application(model: Model, app: Application) -> dict[str, Any]:
@@ -94,14 +83,12 @@ def _application(model: Model, app: Application) -> dict[str, Any]:
         own, remote = relation.own(app.name), relation.remote(app.name)
         one = {"related-application": remote.application, "interface": own.interface}
         related.setdefault(own.name, []).append(one | {"scope": "global"})
-    if related:
-        found["relations"] = dict(sorted(related.items()))
-    if units:
-        found["units"] = {unit.name: _unit(model, unit) for unit in units}
-    if app.version:
-        found["version"] = app.version
-    names = sorted(["", "juju-info", *charm.endpoints])
-    return found | {"endpoint-bindings": dict.fromkeys(names, "alpha")}
+    return found | output.filled(
+        relations=dict(sorted(related.items())),
+        units={unit.name: _unit(model, unit) for unit in units},
+        version=app.version,
+        endpoint_bindings=dict.fromkeys(sorted(["", "juju-info", *charm.endpoints]), "alpha"),
+    )
 
 
 def _is_lost(model: Model, unit: Unit) -> bool:
@@ -109,21 +96,19 @@ def _is_lost(model: Model, unit: Unit) -> bool:
 
 
 def _unit(model: Model, unit: Unit) -> dict[str, Any]:
-    workload, agent, machine = unit.shown(), unit.agent, model.machines[unit.machine]
+    workload, agent = unit.shown(), unit.agent
     if _is_lost(model, unit):
         workload = Status("unknown", LOST, workload.since)
         agent = Status("lost", SILENT, agent.since)
-    found: dict[str, Any] = {"workload-status": _status(workload), "juju-status": _status(agent)}
-    if unit.charm:
-        found["juju-status"]["version"] = JUJU_VERSION
-    if model.is_leader(unit.name):
-        found["leader"] = True
-    found["machine"] = unit.machine
-    if opened := open_ports(unit):
-        found["open-ports"] = opened
-    if machine.address:
-        found["public-address"] = machine.address
-    return found
+    version = output.filled(version=unit.charm and JUJU_VERSION)
+    return output.filled(
+        workload_status=_status(workload),
+        juju_status=_status(agent) | version,
+        leader=model.is_leader(unit.name),
+        machine=unit.machine,
+        open_ports=open_ports(unit),
+        public_address=model.machines[unit.machine].address,
+    )
 
 
 def open_ports(unit: Unit) -> list[str]:
@@ -204,10 +189,7 @@ def _relation_row(relation: Relation) -> list[str]:
 def unit_info(model: Model, unit: Unit) -> dict[str, Any]:
     """Return what `juju show-unit` prints."""
     app = model.applications[unit.application]
-    found: dict[str, Any] = {}
-    if app.version:
-        found["workload-version"] = app.version
-    found |= {
+    found = output.filled(workload_version=app.version) | {
         "machine": unit.machine,
         "opened-ports": open_ports(unit) or None,
         "public-address": model.machines[unit.machine].address,
