@@ -45,9 +45,10 @@ class API(Controller):
         return {"uuid": self._store.world.controller_uuid}
 
     def status(self, model: Model) -> dict[str, Any]:
-        """Return the whole status of a model, and its relations."""
+        """Return the whole status of a model, its relations, and the numbers that come next."""
         full = status.full(model, CONTROLLER, time.time())
-        return {"status": full, "relations": status.relation_rows(model)}
+        rows = status.relation_rows(model)
+        return {"status": full, "relations": rows, "sequences": dict(model.sequences)}
 
     def show_unit(self, model: Model, name: str) -> dict[str, Any]:
         """Return all about a unit."""

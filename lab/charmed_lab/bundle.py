@@ -25,6 +25,7 @@ class Plan:
     bundle: dict[str, Any]
     folder: Path
     found: dict[str, Any]
+    sequences: dict[str, int]
     mapped: dict[str, str]
     steps: list[tuple[str, Callable[[], Any]]] = field(default_factory=list)
     placed: dict[str, list[str]] = field(default_factory=dict)
@@ -117,7 +118,7 @@ class Plan:
         """Return the model's machine for each of the bundle; new ones are added."""
         where = dict(self.mapped)
         self._reuse(where)
-        following = self.session.call("next_machine")
+        following = self.sequences.get("machine", 0)
         for key in sorted((str(key) for key in self.bundle.get("machines") or {}), key=int):
             if key not in where:
                 where[key] = str(following)
@@ -165,7 +166,7 @@ class Plan:
 
     def _units(self, name: str, app: dict[str, Any], machines: dict[str, str]) -> None:
         self.placed[name] = taken = self._taken(name)
-        number = self.session.call("next_unit", name=name)
+        number = self.sequences.get(f"unit {name}", 0)
         directives = [str(one) for one in app.get("to", [])] or ["new"]
         for at in range(len(taken), app.get("num_units", 0)):
             to = directives[min(at, len(directives) - 1)]
@@ -211,8 +212,9 @@ def deploy(session: Session) -> None:
         )
     if wrong := problems(bundle, path.parent):
         raise ClientError(f"cannot deploy bundle: {REFUSED}:\n" + "\n".join(wrong))
-    found = session.call("status")["status"]
-    plan = Plan(session, bundle, path.parent, found, _mapping(session, bundle, found))
+    answer = session.call("status")
+    found, mapped = answer["status"], _mapping(session, bundle, answer["status"])
+    plan = Plan(session, bundle, path.parent, found, answer["sequences"], mapped)
     plan.build()
     _run(plan, dry=session.flag("dry-run"))
 

@@ -104,14 +104,6 @@ class Controller:
         """Ask for empty machines; return their numbers."""
         return [self._new_machine(model, base or "ubuntu@24.04") for _ in range(count)]
 
-    def next_machine(self, model: Model) -> int:
-        """Return the number that the next machine will have."""
-        return model.sequences.get("machine", 0)
-
-    def next_unit(self, model: Model, name: str) -> int:
-        """Return the number that an application's next unit will have."""
-        return model.sequences.get(f"unit {name}", 0)
-
     def remove_machine(self, model: Model, number: str, force: bool) -> list[str]:
         """Begin to remove a machine; return the units that go with it."""
         failed = "removing machine failed"

@@ -38,7 +38,8 @@ class SecretTools(RelationTools):
             listed = call.files[name] if (name := call.get("file")) else ""
             content = secrets.parse_content(words, listed, call.files.__getitem__)
             if rotate := call.get("rotate"):
-                secrets.check_rotate(rotate)
+                if rotate not in secrets.ROTATION:
+                    raise JujuError(f'rotate policy "{rotate}" not valid')
                 changes["rotate"] = rotate
             if expire := call.get("expire"):
                 changes["expires"] = secrets.parse_expiry(expire, time.time())

@@ -60,12 +60,6 @@ def parse_content(words: Sequence[str], listed: str, read: Callable[[str], str])
     return content
 
 
-def check_rotate(policy: str) -> None:
-    """Refuse an unknown rotation policy."""
-    if policy not in ROTATION:
-        raise JujuError(f'rotate policy "{policy}" not valid')
-
-
 def parse_expiry(text: str, now: float) -> float:
     """Return the time that an RFC 3339 time or a duration means."""
     try:

@@ -90,17 +90,12 @@ def urgent_hook(model: Model, unit: Unit, now: float, rng: random.Random) -> Hoo
 def next_hook(model: Model, unit: Unit, now: float, rng: random.Random) -> Hook | None:
     """Return the event that the unit must run now, if any."""
     if unit.hook:
-        return unit.hook if _may_retry(model, unit, now) else None
+        is_due = bool(model.option(RETRY_HOOKS)) and now >= unit.retry_at
+        was_interrupted = not unit.failed
+        return unit.hook if was_interrupted or is_due or unit.resolved == "retry" else None
     if unit.queued:
         return Hook(unit.queued[0])
     return urgent_hook(model, unit, now, rng) or _ordinary_hook(model, unit, now, rng)
-
-
-def _may_retry(model: Model, unit: Unit, now: float) -> bool:
-    """Tell whether a pending event may run: it was interrupted, resolved or its pause is over."""
-    if not unit.failed or unit.resolved == "retry":
-        return True
-    return bool(model.option(RETRY_HOOKS)) and now >= unit.retry_at
 
 
 def may_skip(unit: Unit) -> bool:
