@@ -9,59 +9,20 @@ import shlex
 import threading
 import time
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from . import actions, environment, machine_tools, uniter
-from .hooktools import NAMES, Context
-from .machines import Completed, MachineError
-from .model import Hook, JujuError, Model, Task, Unit
+from .hooktools import NAMES, HookContext
+from .machines import Completed, MachineError, Machines
+from .model import Hook, JujuError, Model, Task, Unit, tag
 from .stage import LabError
-from .store import Store
+from .store import Store, World
 
 logger = logging.getLogger(__name__)
 # What a shell reports for SIGKILL and SIGTERM: such a hook is run again, it has not failed.
 KILLED = (137, 143, -9, -15)
 IDLE_S = 1.0
-
-
-class MachinesAPI(Protocol):
-    """What the agents need of the machines."""
-
-    def create(self, number: str) -> None:
-        """Bring up a machine."""
-
-    def delete(self, number: str) -> None:
-        """Delete a machine."""
-
-    def instance_id(self, number: str) -> str:
-        """Return the name of a machine's container."""
-        ...
-
-    def address(self, number: str) -> str:
-        """Return a machine's address."""
-        ...
-
-    def state(self, number: str) -> str:
-        """Return running, stopped, frozen or absent."""
-        ...
-
-    def boot_id(self, number: str) -> str | None:
-        """Return what changes with every boot."""
-        ...
-
-    def exec(
-        self,
-        number: str,
-        argv: list[str],
-        *,
-        env: dict[str, str] | None = None,
-        cwd: str = "/",
-        stdin: bytes = b"",
-        timeout_s: float | None = None,
-    ) -> Completed:
-        """Run a command in a machine."""
-        ...
+OPERATION = "juju.worker.uniter.operation"
 
 
 @dataclass
@@ -69,12 +30,11 @@ class Runtime:
     """What all agents of a daemon share."""
 
     store: Store
-    machines: MachinesAPI
-    hooks: Path
+    machines: Machines
     gateway: str
     rng: random.Random
     home: str = machine_tools.HOME
-    contexts: dict[str, Context] = field(default_factory=dict)
+    contexts: dict[str, HookContext] = field(default_factory=dict)
     stopping: threading.Event = field(default_factory=threading.Event)
     _locks: dict[str, threading.Lock] = field(default_factory=dict)
 
@@ -109,20 +69,23 @@ class UnitAgent(threading.Thread):
                 logger.exception("agent of %s", self._unit_name)
                 self._runtime.stopping.wait(IDLE_S)
 
+    def _find(self, world: World) -> tuple[Model, Unit] | None:
+        model = world.models.get(self._model_name)
+        unit = model.units.get(self._unit_name) if model else None
+        return (model, unit) if model and unit else None
+
     def _step(self) -> bool:
         """Run one event if there is one; tell whether the unit still exists."""
         with self._store.look() as world:
-            found = world.models.get(self._model_name)
-            unit = found.units.get(self._unit_name) if found else None
-            if not found or not unit:
+            if not (found := self._find(world)):
                 return False
-            machine = found.machines[unit.machine]
-            if not machine.present or not self.has_work(found, unit):
+            model, unit = found
+            machine = model.machines[unit.machine]
+            if not machine.present or not self.has_work(model, unit):
                 self._store.changed.wait(IDLE_S)
                 return True
-            slot = machine.slot
-        with self._runtime.machine_lock(slot):
-            self._run_next(slot)
+        with self._runtime.machine_lock(machine.slot):
+            self._run_next(machine.slot)
         return True
 
     def has_work(self, model: Model, unit: Unit) -> bool:
@@ -140,32 +103,34 @@ class UnitAgent(threading.Thread):
         """Choose again under the machine's lock, and run."""
         now, rng = time.time(), self._runtime.rng
         with self._store.change() as world:
-            found = world.models.get(self._model_name)
-            unit = found.units.get(self._unit_name) if found else None
-            if not found or not unit or not found.machines[unit.machine].present:
+            found = self._find(world)
+            if not found or not found[0].machines[found[1].machine].present:
                 return
-            uniter.leave_uncreated(found, unit)
+            model, unit = found
+            uniter.leave_uncreated(model, unit)
             if uniter.is_dead(unit):
-                uniter.remove_unit(found, unit.name)
+                uniter.remove_unit(model, unit.name)
                 return
             if uniter.may_skip(unit):
-                uniter.finish(found, unit, now, rng)
+                uniter.finish(model, unit, now, rng)
                 return
-            uniter.enter_scopes(found, unit)
-            task, hook = None, uniter.urgent_hook(found, unit, now, rng)
-            if not hook and not (task := _waiting_task(found, unit)):
-                hook = uniter.next_hook(found, unit, now, rng)
+            uniter.enter_scopes(model, unit)
+            task, hook = None, uniter.urgent_hook(model, unit, now, rng)
+            if not hook and not (task := _waiting_task(model, unit)):
+                hook = uniter.next_hook(model, unit, now, rng)
             leftover = hook.context if hook else ""
             if hook:
                 hook = replace(hook, context=_context_id(unit.name, hook.name))
-                uniter.begin(found, unit, hook, now)
+                uniter.begin(model, unit, hook, now)
             elif task:
-                self._begin_task(found, unit, task, now)
+                _begin_task(model, unit, task, now)
         if leftover:
-            self._kill(slot, leftover)
+            # The daemon died while it ran.
+            argv = ["python3", "-c", machine_tools.KILL, leftover]
+            self._runtime.machines.exec(slot, argv)
         if hook:
             self._run_hook(slot, hook)
-        elif task:
+        elif task and task.status == "running":
             self._run_task(slot, task)
 
     # Hooks.
@@ -173,10 +138,8 @@ class UnitAgent(threading.Thread):
     def _run_hook(self, slot: str, hook: Hook) -> None:
         if hook.kind in ("install", "upgrade-charm"):
             self._unpack(slot)
-        context = Context(self._store, self._model_name, self._unit_name, hook=hook)
-        done = self._dispatch(
-            slot, context, hook.context, f"hooks/{hook.name}", environment.of_hook(hook)
-        )
+        context = HookContext(self._store, self._model_name, self._unit_name, hook=hook)
+        done = self._dispatch(slot, context, hook.context, environment.of_hook(hook))
         for text, level in ((done.stdout, "DEBUG"), (done.stderr, "WARNING")):
             for line in text.decode(errors="replace").splitlines():
                 context.log(level, f"unit.{self._unit_name}.{hook.name}", line)
@@ -184,63 +147,52 @@ class UnitAgent(threading.Thread):
             self._runtime.stopping.wait(IDLE_S)
             return
         failure = f"exit status {done.returncode}" if done.returncode else ""
-        if not failure:
-            failure = self._commit(context)
-        operation, via = "juju.worker.uniter.operation", "(via hook dispatching script: dispatch)"
+        if not failure and (failure := self._commit(context)):
+            context.log("ERROR", "juju.worker.uniter.context", f"cannot apply changes: {failure}")
+        via = "(via hook dispatching script: dispatch)"
         if failure:
-            context.log("ERROR", operation, f'hook "{hook.name}" {via} failed: {failure}')
+            context.log("ERROR", OPERATION, f'hook "{hook.name}" {via} failed: {failure}')
             with self._store.change():
                 uniter.fail(context.unit, time.time(), self._runtime.rng)
             return
-        context.log("INFO", operation, f'ran "{hook.name}" hook {via}')
+        context.log("INFO", OPERATION, f'ran "{hook.name}" hook {via}')
         if context.reboot:
             self._runtime.machines.exec(slot, ["systemctl", "reboot"])
 
-    def _commit(self, context: Context) -> str:
-        """Apply what the hook asked for; return why that was refused."""
+    def _commit(self, context: HookContext) -> str:
+        """Apply what an event or action asked for; return why that was refused."""
         now = time.time()
         try:
             with self._store.change():
-                self._require_contact()
+                model, unit = context.model, context.unit
+                if context.hook and not model.machines[unit.machine].present:
+                    # The controller could not hear it.
+                    raise MachineError(f"machine {unit.machine} cannot be reached")
                 context.flush(now)
-                uniter.finish(context.model, context.unit, now, self._runtime.rng)
-                if uniter.is_dead(context.unit):
-                    uniter.remove_unit(context.model, self._unit_name)
+                if context.hook:
+                    uniter.finish(model, unit, now, self._runtime.rng)
+                if uniter.is_dead(unit):
+                    uniter.remove_unit(model, unit.name)
         except JujuError as error:
-            context.log("ERROR", "juju.worker.uniter.context", f"cannot apply changes: {error}")
             return str(error)
         return ""
 
-    def _require_contact(self) -> None:
-        """Refuse to commit for a machine that the controller could not hear."""
-        model = self._store.world.models[self._model_name]
-        machine = model.machines[model.units[self._unit_name].machine]
-        if not machine.present:
-            raise MachineError(f"machine {machine.number} cannot be reached")
-
     def _dispatch(
-        self, slot: str, context: Context, context_id: str, path: str, extra: dict[str, str]
+        self, slot: str, context: HookContext, context_id: str, extra: dict[str, str]
     ) -> Completed:
+        """Run the charm, or the command of `juju exec`, with a context around it."""
+        runtime, task = self._runtime, context.task
         with self._store.look():
-            env = self._environment(context, context_id) | extra
-        env["JUJU_DISPATCH_PATH"] = path
-        return self._exec(slot, context, context_id, [f"{env['CHARM_DIR']}/dispatch"], env)
-
-    def _exec(
-        self, slot: str, context: Context, context_id: str, argv: list[str], env: dict[str, str]
-    ) -> Completed:
-        """Run a command with a hook's context around it."""
-        self._runtime.contexts[context_id] = context
+            env = environment.base(runtime.home, runtime.gateway, context.model, context.unit)
+        env |= extra | {"JUJU_CONTEXT_ID": context_id}
+        argv = [f"{env['CHARM_DIR']}/dispatch"]
+        if task and task.is_exec:
+            argv = ["/bin/bash", "-c", task.parameters["command"]]
+        runtime.contexts[context_id] = context
         try:
-            return self._runtime.machines.exec(slot, argv, env=env, cwd=env["CHARM_DIR"])
+            return runtime.machines.exec(slot, argv, env=env, cwd=env["CHARM_DIR"])
         finally:
-            del self._runtime.contexts[context_id]
-
-    def _environment(self, context: Context, context_id: str) -> dict[str, str]:
-        runtime = self._runtime
-        return environment.base(
-            runtime.home, runtime.gateway, context.model, context.unit, context_id
-        )
+            del runtime.contexts[context_id]
 
     def _unpack(self, slot: str) -> None:
         """Put the application's charm into the unit's directory, and its tools beside."""
@@ -249,7 +201,7 @@ class UnitAgent(threading.Thread):
             charm = model.charm_of(self._unit_name.partition("/")[0])
             if model.units[self._unit_name].charm == charm.url:
                 return
-        home, name = self._runtime.home, environment.tag(self._unit_name)
+        home, name = self._runtime.home, tag(self._unit_name)
         archive = f"{home}/lab/charms/{charm.archive}"
         places = [archive, f"{home}/agents/{name}", f"{home}/tools/{name}", f"{home}/lab/jujuc"]
         argv = ["python3", "-c", machine_tools.UNPACK, *places, charm.url, *NAMES]
@@ -259,81 +211,29 @@ class UnitAgent(threading.Thread):
         with self._store.change() as world:
             world.models[self._model_name].units[self._unit_name].charm = charm.url
 
-    def _kill(self, slot: str, context_id: str) -> None:
-        self._runtime.machines.exec(slot, ["python3", "-c", machine_tools.KILL, context_id])
-
     # Actions and commands.
 
-    def _begin_task(self, model: Model, unit: Unit, task: Task, now: float) -> None:
-        problem = ""
-        if task.name != "juju-exec":
-            schema = model.charm_of(unit.application).actions[task.name]
-            problem = actions.problem(schema, task.parameters)
-            task.parameters = actions.with_defaults(schema, task.parameters)
-        if problem:
-            task.status, task.completed = "error", now
-            task.message = f'cannot run "{task.name}" action: validation failed: {problem}'
-            return
-        task.status, task.started = "running", now
-        task.context = _context_id(unit.name, task.name)
-        unit.set_agent("executing", f"running action {task.name}", now)
-
     def _run_task(self, slot: str, task: Task) -> None:
-        if task.status != "running":
-            return
-        context = Context(self._store, self._model_name, self._unit_name, task=task)
-        extra = {
-            "JUJU_ACTION_NAME": task.name,
-            "JUJU_ACTION_TAG": f"action-{task.id}",
-            "JUJU_ACTION_UUID": task.id,
-        }
+        context = HookContext(self._store, self._model_name, self._unit_name, task=task)
         try:
-            if task.name == "juju-exec":
-                done = self._run_command(slot, context, task, extra)
-            else:
-                path = f"actions/{task.name}"
-                done = self._dispatch(slot, context, task.context, path, extra)
+            done = self._dispatch(slot, context, task.context, environment.of_task(task))
         except LabError as error:
             done = Completed(-1, b"", str(error).encode())
-        self._end_task(context, task, done)
-
-    def _run_command(
-        self, slot: str, context: Context, task: Task, extra: dict[str, str]
-    ) -> Completed:
-        with self._store.look():
-            env = self._environment(context, task.context) | extra
-        argv = ["/bin/bash", "-c", task.parameters["command"]]
-        return self._exec(slot, context, task.context, argv, env)
-
-    def _end_task(self, context: Context, task: Task, done: Completed) -> None:
-        results: dict[str, Any] = {**context.results, "return-code": done.returncode}
-        for name, text in (("stdout", done.stdout), ("stderr", done.stderr)):
-            if text:
-                results[name] = text.decode(errors="replace")
+        results = {**context.results, **results_of(done)}
         status, message = "completed", ""
-        if done.returncode:
-            status = "completed" if task.name == "juju-exec" else "failed"
-            message = "" if task.name == "juju-exec" else f"exit status {done.returncode}"
-        elif refused := self._commit_task(context):
+        if done.returncode and not task.is_exec:
+            status, message = "failed", f"exit status {done.returncode}"
+        elif not done.returncode and (refused := self._commit(context)):
             status, message = "failed", "committing requested changes failed"
             results["stderr"] = results.get("stderr", "") + refused
-        elif context.failure is not None:
+        elif context.failure is not None and not done.returncode:
             status, message = "failed", context.failure
         with self._store.change() as world:
-            model, now = world.models[self._model_name], time.time()
+            model = world.models[self._model_name]
             kept = model.tasks[task.id]
             kept.status, kept.message, kept.results = status, message, results
-            kept.completed = now
             if unit := model.units.get(self._unit_name):
-                unit.set_agent("idle", "", now)
-
-    def _commit_task(self, context: Context) -> str:
-        try:
-            with self._store.change():
-                context.flush(time.time())
-        except JujuError as error:
-            return str(error)
-        return ""
+                unit.set_agent("idle", "", time.time())
 
 
 def _context_id(unit: str, name: str) -> str:
@@ -348,12 +248,32 @@ def _waiting_task(model: Model, unit: Unit) -> Task | None:
     return next((task for task in waiting if task.status == "pending"), None)
 
 
+def _begin_task(model: Model, unit: Unit, task: Task, now: float) -> None:
+    """Note that a task starts, unless its parameters do not fit its action."""
+    if not task.is_exec:
+        schema = model.charm_of(unit.application).actions[task.name]
+        problem = actions.problem(schema, task.parameters)
+        task.parameters = actions.with_defaults(schema, task.parameters)
+        if problem:
+            task.status = "error"
+            task.message = f'cannot run "{task.name}" action: validation failed: {problem}'
+            return
+    task.status, task.started = "running", now
+    task.context = _context_id(unit.name, task.name)
+    unit.set_agent("executing", f"running action {task.name}", now)
+
+
+def results_of(done: Completed) -> dict[str, Any]:
+    """Return what a command left, as a task's results have it."""
+    results: dict[str, Any] = {"return-code": done.returncode}
+    for name, text in (("stdout", done.stdout), ("stderr", done.stderr)):
+        if text:
+            results[name] = text.decode(errors="replace")
+    return results
+
+
 def machine_command(command: str) -> list[str]:
     """Return how `juju exec --machine` runs a command: as ubuntu, where that user exists."""
-    quoted = shlex.quote(command)
-    as_ubuntu = f"exec runuser -u ubuntu -- /bin/bash -c {quoted}"
-    return [
-        "/bin/sh",
-        "-c",
-        f"if id ubuntu >/dev/null 2>&1; then {as_ubuntu}; fi; exec /bin/bash -c {quoted}",
-    ]
+    run = f"/bin/bash -c {shlex.quote(command)}"
+    as_ubuntu = f"if id ubuntu >/dev/null 2>&1; then exec runuser -u ubuntu -- {run}; fi"
+    return ["/bin/sh", "-c", f"{as_ubuntu}; exec {run}"]

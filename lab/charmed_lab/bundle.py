@@ -3,16 +3,17 @@
 """`juju deploy bundle.yaml`, with what Juju 4.0.15 really does (recordings 70, 71 and 76)."""
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from . import charms
+from .arguments import UsageError
 from .bundle_file import PLACEMENT, load, problems
-from .client import ClientError, Line, Session, say
+from .client import ClientError, Session, say
 
-NOT_FOR_BUNDLES = ("num-units", "config", "constraints", "to", "base", "resource")
+NOT_FOR_BUNDLES = ("num-units", "config", "constraints", "to", "base")
 REFUSED = "the provided bundle has the following errors"
 
 
@@ -21,16 +22,24 @@ class Plan:
     """The changes that a bundle asks for, in Juju's order and words."""
 
     session: Session
-    model: str
     bundle: dict[str, Any]
     folder: Path
     found: dict[str, Any]
+    sequences: dict[str, int]
     mapped: dict[str, str]
-    steps: list[tuple[str, Any]] = field(default_factory=list)
+    steps: list[tuple[str, Callable[[], Any]]] = field(default_factory=list)
     placed: dict[str, list[str]] = field(default_factory=dict)
 
-    def add(self, text: str, action: Any) -> None:
-        """Add one change: what to say, and what to do."""
+    def add(self, text: str, method: str, **params: Any) -> None:
+        """Add one change: what to say, and the call that makes it."""
+        self.steps.append((text, lambda: self.session.call(method, **params)))
+
+    def refuse(self, text: str, message: str) -> None:
+        """Add a change that Juju announces and then cannot make."""
+
+        def action() -> None:
+            raise ClientError(message)
+
         self.steps.append((text, action))
 
     def build(self) -> None:
@@ -39,8 +48,9 @@ class Plan:
         for name in sorted(apps):
             self._application(name, apps[name])
         machines = self._machines()
-        for pair in self.bundle.get("relations") or []:
-            self._relation(pair)
+        for one, other in self.bundle.get("relations") or []:
+            if not self._is_related(one, other):
+                self.add(f"add relation {one} - {other}", "integrate", one=one, other=other)
         for name in self._unit_order(apps):
             self._units(name, apps[name], machines)
 
@@ -50,45 +60,36 @@ class Plan:
         if known is None:
             self._new_application(name, app, config)
         else:
-            if self.bundle.get("default-base"):
-                charm = known["charm-name"]
-                base = f"{known['base']['name']}@{known['base']['channel']}/stable"
-                gone = f'cannot deploy local charm at "./{charm}": file does not exist'
-                self.add(f"upload charm {charm} from local for base {base}", _refuse(gone))
-            now = self.session.call("config", model=self.model, name=name)["settings"]
-            if any(now.get(key, {}).get("value") != value for key, value in config.items()):
-                refused = (
-                    f'cannot update options for application "{name}": config yaml not '
-                    "supported not implemented"
-                )
-                self.add(f"set application options for {name}", _refuse(refused))
+            self._old_application(name, known, config)
         if app.get("expose") and not (known or {}).get("exposed"):
-            self.add(
-                f"expose all endpoints of {name} and allow access from CIDRs 0.0.0.0/0 and ::/0",
-                lambda: self._call("expose", name=name, exposed=True),
-            )
-        if known is None and (notes := app.get("annotations")):
-            self.add(
-                f"set annotations for {name}",
-                lambda: self._call("annotate", name=name, values=notes),
-            )
+            text = f"expose all endpoints of {name} and allow access from CIDRs 0.0.0.0/0 and ::/0"
+            self.add(text, "expose", name=name, exposed=True)
+        if known is None and app.get("annotations"):
+            # Nobody reads them here.
+            self.steps.append((f"set annotations for {name}", lambda: None))
+
+    def _old_application(self, name: str, known: dict[str, Any], config: dict[str, Any]) -> None:
+        if self.bundle.get("default-base"):
+            charm = known["charm-name"]
+            base = f"{known['base']['name']}@{known['base']['channel']}/stable"
+            gone = f'cannot deploy local charm at "./{charm}": file does not exist'
+            self.refuse(f"upload charm {charm} from local for base {base}", gone)
+        now = self.session.call("config", name=name)["settings"]
+        if any(now.get(key, {}).get("value") != value for key, value in config.items()):
+            refused = f'cannot update options for application "{name}": config yaml not supported'
+            self.refuse(f"set application options for {name}", f"{refused} not implemented")
 
     def _new_application(self, name: str, app: dict[str, Any], config: dict[str, Any]) -> None:
-        path = self.folder / app["charm"]
+        path, session = self.folder / app["charm"], self.session
         wanted = app.get("base") or self.bundle.get("default-base") or ""
         charm: dict[str, Any] = {}
 
         def upload() -> None:
-            charm.update(self._call("upload", path=str(path.resolve())))
-            if wanted and wanted.removesuffix("/stable") not in charm["bases"]:
-                bases = ", ".join(charm["bases"])
-                base = wanted.removesuffix("/stable")
-                raise ClientError(
-                    f'base "{base}/stable" is not supported, supported bases are: {bases}'
-                )
+            charm.update(session.call("upload", path=str(path.resolve())))
+            supported_base(wanted, charm)
 
         def deploy() -> None:
-            self._call(
+            session.call(
                 "deploy",
                 url=charm["url"],
                 name=name,
@@ -99,9 +100,11 @@ class Plan:
                 trust=bool(app.get("trust")),
             )
 
-        shown = wanted.removesuffix("/stable") or _first_base(path)
-        self.add(f"upload charm {app['charm']} for base {shown}/stable", upload)
-        self.add(f"deploy application {name} on {shown}/stable", deploy)
+        shown = wanted.removesuffix("/stable") or charms.bases(path)[0]
+        self.steps += [
+            (f"upload charm {app['charm']} for base {shown}/stable", upload),
+            (f"deploy application {name} on {shown}/stable", deploy),
+        ]
 
     def _value(self, value: Any) -> Any:
         """Return an option's value, read from the file that it names if it does."""
@@ -111,47 +114,31 @@ class Plan:
                 return base64.b64encode(data).decode() if decode else data.decode()
         return value
 
-    def _call(self, method: str, **params: Any) -> Any:
-        return self.session.call(method, model=self.model, **params)
-
     def _machines(self) -> dict[str, str]:
         """Return the model's machine for each of the bundle; new ones are added."""
-        wanted = sorted((str(key) for key in self.bundle.get("machines") or {}), key=int)
-        found, where = dict(self.mapped), {}
-        self._reuse(found)
-        numbers = [int(number) for number in self.found["machines"]]
-        following = max(self._next_machine(), *(number + 1 for number in [-1, *numbers]))
-        for key in wanted:
-            if key in found:
-                where[key] = found[key]
-                continue
-            where[key] = str(following)
-            following += 1
-            self.add(f"add new machine {where[key]} (bundle machine {key})", self._add_machine)
+        where = dict(self.mapped)
+        self._reuse(where)
+        following = self.sequences.get("machine", 0)
+        for key in sorted((str(key) for key in self.bundle.get("machines") or {}), key=int):
+            if key not in where:
+                where[key] = str(following)
+                text = f"add new machine {following} (bundle machine {key})"
+                self.add(text, "add_machines", count=1, base="")
+                following += 1
         return where
 
-    def _next_machine(self) -> int:
-        return int(self._call("next_machine"))
-
-    def _add_machine(self) -> None:
-        self._call("add_machines", count=1, base="")
-
-    def _reuse(self, found: dict[str, str]) -> None:
+    def _reuse(self, where: dict[str, str]) -> None:
         """Map bundle machines whose units are deployed already to where these are."""
         for name, app in self.bundle["applications"].items():
-            units = (self.found["applications"].get(name) or {}).get("units", {})
-            taken = [one["machine"] for _, one in sorted(units.items(), key=_by_number)]
-            for to, machine in zip(app.get("to", []), taken, strict=False):
+            for to, machine in zip(app.get("to", []), self._taken(name), strict=False):
                 if str(to).isdecimal():
-                    found.setdefault(str(to), machine)
+                    where.setdefault(str(to), machine)
 
-    def _relation(self, pair: list[str]) -> None:
-        one, other = pair
-        if self._is_related(one, other):
-            return
-        self.add(
-            f"add relation {one} - {other}", lambda: self._call("integrate", one=one, other=other)
-        )
+    def _taken(self, name: str) -> list[str]:
+        """Return the machines of the units that an application has, by number."""
+        units = (self.found["applications"].get(name) or {}).get("units", {})
+        by_number = sorted(units, key=lambda unit: int(unit.partition("/")[2]))
+        return [units[unit]["machine"] for unit in by_number]
 
     def _is_related(self, one: str, other: str) -> bool:
         app, _, name = one.partition(":")
@@ -168,8 +155,8 @@ class Plan:
                 raise ClientError(f"cannot deploy bundle: cycle in placement of {name}")
             for to in apps[name].get("to", []):
                 parts = PLACEMENT.fullmatch(str(to))
-                if parts and parts.group(3) and parts.group(3) != "new":
-                    visit(parts.group(3), (*trail, name))
+                if parts and parts["app"]:
+                    visit(parts["app"], (*trail, name))
             if name not in order:
                 order.append(name)
 
@@ -178,70 +165,45 @@ class Plan:
         return order
 
     def _units(self, name: str, app: dict[str, Any], machines: dict[str, str]) -> None:
-        units = (self.found["applications"].get(name) or {}).get("units", {})
-        taken = [one["machine"] for _, one in sorted(units.items(), key=_by_number)]
-        self.placed[name] = taken
-        first = int(self._call("next_unit", name=name))
-        directives = [str(one) for one in app.get("to", [])]
+        self.placed[name] = taken = self._taken(name)
+        number = self.sequences.get(f"unit {name}", 0)
+        directives = [str(one) for one in app.get("to", [])] or ["new"]
         for at in range(len(taken), app.get("num_units", 0)):
-            last = directives[-1] if directives else "new"
-            to = directives[at] if at < len(directives) else last
+            to = directives[min(at, len(directives) - 1)]
             machine, why = self._target(to, at, machines)
-            unit = f"{name}/{first + at - len(units)}"
-            new = machine not in self.found["machines"]
-            place = (
-                f"{'new' if new else 'existing'} machine {machine}" if machine else "new machine"
-            )
-            self.add(f"add unit {unit} to {place}{why}", self._unit_adder(name, machine))
-            self.placed[name].append(machine)
-
-    def _unit_adder(self, name: str, machine: str) -> Any:
-        to = [machine] if machine else []
-        return lambda: self._call("add_units", name=name, count=1, to=to)
+            kind = "existing" if machine in self.found["machines"] else "new"
+            text = f"add unit {name}/{number} to {f'{kind} machine {machine}'.rstrip()}{why}"
+            self.add(text, "add_units", name=name, count=1, to=[machine] if machine else [])
+            taken.append(machine)
+            number += 1
 
     def _target(self, to: str, at: int, machines: dict[str, str]) -> tuple[str, str]:
         """Return the machine of a placement directive, and the reason to print."""
         parts = PLACEMENT.fullmatch(to)
-        if not parts or to == "new":
+        if not parts or parts["new"]:
             return "", ""
-        _, _, app, number, machine = parts.groups()
-        if machine:
-            return machines[machine], ""
-        beside = int(number) if number else at
-        where = self.placed.get(app, [])
-        if beside < len(where):
-            return where[beside], f" to satisfy [{to}]"
-        return "", ""
+        if parts["machine"]:
+            return machines[parts["machine"]], ""
+        beside, where = int(parts["number"] or at), self.placed.get(parts["app"], [])
+        return (where[beside], f" to satisfy [{to}]") if beside < len(where) else ("", "")
 
 
-def _by_number(item: tuple[str, Any]) -> int:
-    return int(item[0].partition("/")[2])
+def supported_base(wanted: str, charm: dict[str, Any]) -> str:
+    """Return a base without its risk, refused unless the charm is for it; empty stays empty."""
+    base = wanted.removesuffix("/stable")
+    if base and base not in charm["bases"]:
+        bases = ", ".join(charm["bases"])
+        raise ClientError(f'base "{base}/stable" is not supported, supported bases are: {bases}')
+    return base
 
 
-def _refuse(message: str) -> Any:
-    def action() -> None:
-        raise ClientError(message)
-
-    return action
-
-
-def _first_base(path: Path) -> str:
-    import zipfile
-
-    with zipfile.ZipFile(path) as packed:
-        if "manifest.yaml" not in packed.namelist():
-            return "ubuntu@24.04"
-        bases = yaml.safe_load(packed.read("manifest.yaml")).get("bases") or []
-    return f"{bases[0]['name']}@{bases[0]['channel']}" if bases else "ubuntu@24.04"
-
-
-def deploy(session: Session, line: Line) -> None:
+def deploy(session: Session) -> None:
     """Deploy a bundle: say each change and make it."""
-    path = Path(line.words[0])
-    if bad := [one for one in NOT_FOR_BUNDLES if line.get(one)]:
+    path = Path(session.words[0])
+    if bad := [one for one in NOT_FOR_BUNDLES if session.get(one)]:
         names = ", ".join("-n" if one == "num-units" else f"--{one}" for one in bad)
         raise ClientError(f"options provided but not supported when deploying a bundle: {names}")
-    bundle, unknown = load(path, [Path(one) for one in line.all("overlay")])
+    bundle, unknown = load(path, [Path(one) for one in session.all("overlay")])
     if unknown:
         say(
             "WARNING These fields\n unmarshal document 0: yaml: unmarshal errors:\n"
@@ -250,17 +212,17 @@ def deploy(session: Session, line: Line) -> None:
         )
     if wrong := problems(bundle, path.parent):
         raise ClientError(f"cannot deploy bundle: {REFUSED}:\n" + "\n".join(wrong))
-    model = session.model(line)
-    found = session.call("status", model=model)["status"]
-    plan = Plan(session, model, bundle, path.parent, found, _mapping(line, bundle, found))
+    answer = session.call("status")
+    found, mapped = answer["status"], _mapping(session, bundle, answer["status"])
+    plan = Plan(session, bundle, path.parent, found, answer["sequences"], mapped)
     plan.build()
-    _run(plan, dry=line.flag("dry-run"))
+    _run(plan, dry=session.flag("dry-run"))
 
 
-def _mapping(line: Line, bundle: dict[str, Any], found: dict[str, Any]) -> dict[str, str]:
+def _mapping(session: Session, bundle: dict[str, Any], found: dict[str, Any]) -> dict[str, str]:
     """Return the bundle's machines that --map-machines gives a machine of the model."""
     mapped: dict[str, str] = {}
-    for one in line.all("map-machines"):
+    for one in session.all("map-machines"):
         key, equals, value = one.partition("=")
         if one == "existing":
             keys = (str(key) for key in bundle.get("machines") or {})
@@ -268,11 +230,8 @@ def _mapping(line: Line, bundle: dict[str, Any], found: dict[str, Any]) -> dict[
         elif equals and value in found["machines"]:
             mapped[key] = value
         else:
-            raise ClientError(
-                f'error in --map-machines: expected "existing" or '
-                f'"<bundle-id>=<machine-id>", got "{one}"',
-                2,
-            )
+            expected = 'expected "existing" or "<bundle-id>=<machine-id>"'
+            raise UsageError(f'error in --map-machines: {expected}, got "{one}"')
     return mapped
 
 

@@ -15,44 +15,51 @@ from .model import Charm, Endpoint, JujuError
 
 ROLES = {"peers": "peer", "provides": "provider", "requires": "requirer"}
 LEFT_OUT = ("storage", "resources", "containers", "subordinate", "extra-bindings")
+BOOLEANS = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
 
 
-def load(path: Path, store: Path, revision: int) -> Charm:
-    """Read a .charm file and keep a copy of it for the machines."""
+def _read(path: Path, name: str) -> dict[str, Any]:
+    """Return what one YAML file of a packed charm says."""
     with zipfile.ZipFile(path) as packed:
-        names = set(packed.namelist())
+        return (yaml.safe_load(packed.read(name)) if name in packed.namelist() else None) or {}
 
-        def read(name: str) -> dict[str, Any]:
-            return (yaml.safe_load(packed.read(name)) if name in names else None) or {}
 
-        metadata, options = read("metadata.yaml"), read("config.yaml").get("options") or {}
-        listed, manifest = read("actions.yaml"), read("manifest.yaml")
-    if "dispatch" not in names:
+def bases(path: Path) -> list[str]:
+    """Return the bases that a packed charm is for; Juju takes the first."""
+    listed = _read(path, "manifest.yaml").get("bases") or []
+    return [f"{base['name']}@{base['channel']}" for base in listed] or ["ubuntu@24.04"]
+
+
+def load(path: Path, store: Path) -> Charm:
+    """Read a .charm file and keep a copy of it for the machines."""
+    if not zipfile.Path(path, "dispatch").exists():
         raise JujuError(f'charm "{path.name}" has no dispatch; the lab runs only packed charms')
+    metadata = _read(path, "metadata.yaml")
     for key in LEFT_OUT:
         if metadata.get(key):
             raise JujuError(f'charm "{metadata["name"]}" has {key}, which the lab leaves out')
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    archive = f"{metadata['name']}-{digest}.charm"
+    listed = _read(path, "actions.yaml")
+    return Charm(
+        name=metadata["name"],
+        archive=_keep(path, metadata["name"], store),
+        bases=bases(path),
+        endpoints=_endpoints(metadata),
+        options=_read(path, "config.yaml").get("options") or {},
+        actions={name: actions.schema(name, one or {}) for name, one in sorted(listed.items())},
+    )
+
+
+def _keep(path: Path, name: str, store: Path) -> str:
+    """Copy a packed charm to where the machines see it; return the copy's name."""
+    archive = f"{name}-{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}.charm"
     store.mkdir(parents=True, exist_ok=True)
     store.chmod(0o755)
     if not (store / archive).exists():
-        shutil.copyfile(path, store / f"{archive}.new")
-        (store / f"{archive}.new").chmod(0o644)
-        (store / f"{archive}.new").replace(store / archive)
-    bases = [f"{base['name']}@{base['channel']}" for base in manifest.get("bases", [])]
-    return Charm(
-        url=f"local:{metadata['name']}-{revision}",
-        name=metadata["name"],
-        revision=revision,
-        archive=archive,
-        base=bases[0] if bases else "ubuntu@24.04",
-        bases=bases,
-        description=metadata.get("description", ""),
-        endpoints=_endpoints(metadata),
-        options=options,
-        actions={name: actions.schema(name, one or {}) for name, one in sorted(listed.items())},
-    )
+        new = store / f"{archive}.new"
+        shutil.copyfile(path, new)
+        new.chmod(0o644)
+        new.replace(store / archive)
+    return archive
 
 
 def _endpoints(metadata: dict[str, Any]) -> dict[str, Endpoint]:
@@ -67,12 +74,11 @@ def _endpoints(metadata: dict[str, Any]) -> dict[str, Endpoint]:
 
 def parse_options(charm: Charm, values: dict[str, Any]) -> dict[str, Any]:
     """Return values for a charm's options, typed; texts are parsed as the command line's."""
-    parsed = {}
-    for key, value in values.items():
+    for key in values:
         if key not in charm.options:
             raise JujuError(f'unknown option "{key}"')
-        parsed[key] = parse_option(key, charm.options[key]["type"], value)
-    return parsed
+    kinds = {key: charm.options[key]["type"] for key in values}
+    return {key: parse_option(key, kinds[key], value) for key, value in values.items()}
 
 
 def parse_option(key: str, kind: str, value: Any) -> Any:
@@ -81,18 +87,16 @@ def parse_option(key: str, kind: str, value: Any) -> Any:
     if kind in ("string", "secret"):
         if not isinstance(value, str):
             raise JujuError(f'option "{key}" expected {kind}, got {value!r}')
-        if kind == "secret" and value:
-            try:
-                return f"secret:{secrets.parse_id(value)}"
-            except JujuError as error:
-                message = f'invalid secret URI for option "{key}": {error}'
-                raise JujuError(message) from error
-        return value
+        if kind == "string" or not value:
+            return value
+        try:
+            return f"secret:{secrets.parse_id(value)}"
+        except JujuError as error:
+            raise JujuError(f'invalid secret URI for option "{key}": {error}') from error
     if kind == "boolean":
-        words = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
-        if str(value).lower() not in words:
+        if str(value).lower() not in BOOLEANS:
             raise wrong
-        return words[str(value).lower()]
+        return BOOLEANS[str(value).lower()]
     if isinstance(value, bool):
         raise wrong
     try:

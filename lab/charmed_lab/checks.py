@@ -15,6 +15,7 @@ from .stage import REPOSITORY
 
 # No result is worth less than a failure: a killed or empty run must not count as nothing.
 NO_REPORT = (0, 1)
+COVERAGE = [sys.executable, "-m", "coverage"]
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,10 @@ def ruff_format() -> Count:
 
 def lint() -> Count:
     """Check the rules of the style, and the spelling."""
-    tracked = subprocess.run(
-        ["git", "-c", f"safe.directory={REPOSITORY}", "ls-files", "-z"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        check=False,
-    ).stdout
-    words = "ans,aks,nd,te,assertIn"
+    argv = ["git", "-c", f"safe.directory={REPOSITORY}", "ls-files", "-z"]
+    tracked = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, check=False).stdout
     files = [name for name in tracked.decode().split("\0") if name and "recordings" not in name]
-    spelling = _command("codespell", "-L", words, *files)
+    spelling = _command("codespell", "-L", "ans,aks,nd,te,assertIn", *files)
     return _command("ruff", "check", "--quiet", ".") + spelling
 
 
@@ -59,16 +55,13 @@ def unit() -> Count:
     """Run the unit tests: one process a room, for four modules are called `charm`."""
     rooms = [path.parent for path in sorted(REPOSITORY.glob("charms/*/charmcraft.yaml"))]
     rooms += [REPOSITORY / "lib", REPOSITORY / "lab", REPOSITORY]
-    total = Count()
+    rooms = [room for room in rooms if (room / "tests/unit").is_dir()]
     with tempfile.TemporaryDirectory() as scratch:
-        for room in rooms:
-            if (room / "tests/unit").is_dir():
-                total += _covered(room, Path(scratch))
-        coverage = [sys.executable, "-m", "coverage"]
+        total = sum((_covered(room, Path(scratch)) for room in rooms), Count())
         data = [f"--data-file={scratch}/all", f"--rcfile={REPOSITORY / 'pyproject.toml'}"]
         files = [str(path) for path in Path(scratch).glob("cover-*")]
-        subprocess.run([*coverage, "combine", "--quiet", *data, *files], check=False)
-        subprocess.run([*coverage, "report", *data], cwd=REPOSITORY, check=False)
+        _run([*COVERAGE, "combine", "--quiet", *data, *files])
+        _run([*COVERAGE, "report", *data])
     return total
 
 
@@ -101,24 +94,24 @@ def count(report: str, code: int) -> Count:
 
 
 def _covered(room: Path, scratch: Path) -> Count:
-    name = room.name if room != REPOSITORY else "root"
-    print(f"--- unit tests of {name}", flush=True)
-    source = room / "src" if (room / "src").is_dir() else room
-    data = f"--data-file={scratch}/cover-{name}"
-    options = [data, f"--source={source}", "--omit=*/tests/*", "--branch"]
-    coverage = [sys.executable, "-m", "coverage", "run", *options, "-m"]
+    print(f"--- unit tests of {room.name if room != REPOSITORY else 'root'}", flush=True)
     if room == REPOSITORY:
         return pytest("tests/unit")
-    return pytest("tests/unit", cwd=room, prefix=coverage)
+    source = room / "src" if (room / "src").is_dir() else room
+    options = [f"--data-file={scratch}/cover-{room.name}", f"--source={source}", "--branch"]
+    prefix = [*COVERAGE, "run", *options, "--omit=*/tests/*", "-m"]
+    return pytest("tests/unit", cwd=room, prefix=prefix)
 
 
 def _command(*argv: str) -> Count:
     """Run a tool of this environment as one check."""
     tool = Path(sys.executable).with_name(argv[0])
-    return Count(1, 0) if _run([tool, *argv[1:]], REPOSITORY, None) == 0 else Count(0, 1)
+    return Count(1, 0) if _run([tool, *argv[1:]]) == 0 else Count(0, 1)
 
 
-def _run(argv: Sequence[str | Path], cwd: Path, env: Mapping[str, str] | None) -> int:
+def _run(
+    argv: Sequence[str | Path], cwd: Path = REPOSITORY, env: Mapping[str, str] | None = None
+) -> int:
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
     sys.stdout.flush()
     return subprocess.run(argv, cwd=cwd, env=environment, check=False).returncode

@@ -15,11 +15,18 @@ from typing import Any
 import yaml
 
 from . import output
+from .arguments import Arguments, UsageError, take_apart
 from .stage import Stage, StageError
 
 CONTROLLER = "lab"
 VERSION = "4.0.15-ubuntu-amd64"
 FORMATS = ("json", "yaml", "tabular", "plain", "smart")
+SHORT = {"m": "model", "n": "num-units", "o": "output", "r": "replay", "u": "unit", "a": "app"}
+# Options that Juju has and the lab has not.
+LEFT_OUT = (
+    "attach-storage bind channel constraints container credential disks resource revision scope "
+    "storage via"
+)
 
 
 class ClientError(Exception):
@@ -30,134 +37,19 @@ class ClientError(Exception):
         self.code, self.empty = code, empty
 
 
-def usage(message: str) -> ClientError:
-    """Return the error of a command line that is wrong."""
-    return ClientError(message, 2)
+def short_name(model: str) -> str:
+    """Return a model's name without controller and owner."""
+    return model.rpartition(":")[2].rpartition("/")[2]
 
 
 @dataclass
-class Line:
-    """A command line taken apart."""
+class Session(Arguments):
+    """One run of the client: its command line, the daemon, the model in use."""
 
-    words: list[str] = field(default_factory=list)
-    options: dict[str, list[str]] = field(default_factory=dict)
+    stage: Stage = field(default_factory=Stage)
+    command: str = ""
 
-    def get(self, name: str, default: str = "") -> str:
-        """Return the last value of an option."""
-        return self.options.get(name, [default])[-1]
-
-    def flag(self, name: str) -> bool:
-        """Tell whether a boolean option is set."""
-        return self.get(name, "false").lower() in ("true", "1", "t")
-
-    def all(self, name: str) -> list[str]:
-        """Return the values of an option that may come again, commas taken apart."""
-        return [one for value in self.options.get(name, []) for one in value.split(",") if one]
-
-
-@dataclass
-class Command:
-    """What a command takes, and what runs it."""
-
-    run: Callable[["Session", Line], None]
-    values: frozenset[str]
-    flags: frozenset[str]
-    least: int
-    missing: str
-    rest: bool
-    formats: tuple[str, ...]
-
-
-COMMANDS: dict[str, Command] = {}
-SHORT = {"m": "model", "n": "num-units", "o": "output", "r": "replay", "u": "unit", "a": "app"}
-
-
-def command(
-    names: str,
-    values: str = "",
-    flags: str = "",
-    *,
-    least: int = 0,
-    missing: str = "",
-    rest: bool = False,
-    formats: tuple[str, ...] = (),
-) -> Callable[[Callable[["Session", Line], None]], Callable[["Session", Line], None]]:
-    """Register the function that runs a command."""
-
-    def register(run: Callable[["Session", Line], None]) -> Callable[["Session", Line], None]:
-        takes = frozenset(f"model format output {values}".split())
-        made = Command(
-            run, takes, frozenset(flags.split()), least, missing, rest, FORMATS + formats
-        )
-        COMMANDS.update(dict.fromkeys(names.split(), made))
-        return run
-
-    return register
-
-
-def parse(made: Command, args: list[str]) -> Line:
-    """Take the arguments of a command apart; options may stand anywhere before `--`."""
-    line, left = Line(), list(args)
-    while left:
-        word = left.pop(0)
-        if word == "--":
-            line.words += left
-            break
-        if not word.startswith("-") or word == "-":
-            line.words.append(word)
-            if made.rest:
-                # From its target on, all belongs to the command that runs there.
-                line.words += left
-                break
-            continue
-        name, equals, value = word.lstrip("-").partition("=")
-        name = name if word.startswith("--") else SHORT.get(name, name)
-        if name not in made.values and name not in made.flags:
-            raise usage(f"option provided but not defined: {word.partition('=')[0]}")
-        if not equals:
-            if name in made.values and not left:
-                raise usage(f"option needs an argument: {word}")
-            value = left.pop(0) if name in made.values else "true"
-        line.options.setdefault(name, []).append(value)
-    if (style := line.get("format")) and style not in made.formats:
-        text = f'invalid value "{style}" for option --format: unknown format "{style}"'
-        raise usage(text)
-    if len(line.words) < made.least:
-        raise usage(made.missing)
-    return line
-
-
-def assignments(words: list[str], *, typed: bool = True) -> dict[str, Any]:
-    """Return key=value words; @FILE means a file's content."""
-    found: dict[str, Any] = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals:
-            raise usage(f'expected "key=value", got "{word}"')
-        text = Path(value[1:]).read_text() if value.startswith("@") else value
-        found[key] = text if typed else yaml.safe_load(text)
-    return found
-
-
-def number(line: Line, name: str, default: int) -> int:
-    """Return an option that is a number."""
-    text = line.get(name, str(default))
-    if not text.isdecimal():
-        raise usage(
-            f'invalid value "{text}" for option --{name}: strconv.ParseInt: parsing '
-            f'"{text}": invalid syntax'
-        )
-    return int(text)
-
-
-class Session:
-    """One run of the client: the stage, its daemon, and the model in use."""
-
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
-        self._choice = stage.state / "client.json"
-
-    def call(self, method: str, **params: Any) -> Any:
+    def ask(self, method: str, **params: Any) -> Any:
         """Ask the daemon; what it refuses is raised."""
         with socket.socket(socket.AF_UNIX) as link:
             try:
@@ -172,27 +64,126 @@ class Session:
             raise ClientError(answer["error"])
         return answer["result"]
 
+    def call(self, method: str, **params: Any) -> Any:
+        """Ask the daemon about the model in use."""
+        return self.ask(method, model=self.model, **params)
+
+    @property
+    def _choice(self) -> Path:
+        return self.stage.state / "client.json"
+
     @property
     def current(self) -> str:
         """The model that `juju switch` chose."""
         if not self._choice.exists():
             return ""
         name: str = json.loads(self._choice.read_text())["model"]
-        return name if any(one["name"] == name for one in self.call("models")) else ""
+        return name if any(one["name"] == name for one in self.ask("models")) else ""
 
     @current.setter
     def current(self, name: str) -> None:
         self._choice.parent.mkdir(parents=True, exist_ok=True)
         self._choice.write_text(json.dumps({"model": name}))
 
-    def model(self, line: Line) -> str:
-        """Return the model that a command is about."""
-        name = line.get("model") or os.environ.get("JUJU_MODEL") or self.current
-        if name:
-            return name.rpartition(":")[2].rpartition("/")[2]
-        models = "\n".join(f"  - {CONTROLLER}:admin/{one['name']}" for one in self.call("models"))
+    @property
+    def model(self) -> str:
+        """The model that the command is about."""
+        if name := self.get("model") or os.environ.get("JUJU_MODEL") or self.current:
+            return short_name(name)
+        models = "\n".join(f"  - {CONTROLLER}:admin/{one['name']}" for one in self.ask("models"))
         choose = f'Use "juju switch" to select one of the following models:\n\n{models}\n'
-        raise usage(f"No selected model.\n\n{choose}")
+        raise UsageError(f"No selected model.\n\n{choose}")
+
+    def show(self, value: Any, default: str = "yaml", *, text: str | None = None) -> None:
+        """Print a value in the format asked for."""
+        style = self.get("format") or default
+        if style == "json":
+            printed = output.to_json(value) + "\n"
+        elif style == "yaml" or text is None:
+            printed = output.to_yaml(value)
+        else:
+            printed = text
+        if name := self.get("output"):
+            Path(name).write_text(printed)
+        else:
+            sys.stdout.write(printed)
+
+
+Runner = Callable[[Session], None]
+
+
+@dataclass
+class Command:
+    """What a command takes, and what runs it."""
+
+    run: Runner
+    values: set[str]
+    flags: set[str]
+    least: int
+    missing: str
+    rest: bool
+    empty: bool
+
+
+COMMANDS: dict[str, Command] = {}
+
+
+def command(
+    names: str,
+    options: str = "",
+    missing: str = "",
+    *,
+    least: int | None = None,
+    rest: bool = False,
+    empty: bool = False,
+) -> Callable[[Runner], Runner]:
+    """Register the function that runs a command.
+
+    An option that takes a value is written with `=`. `missing` is said when there are fewer than
+    `least` words. With `empty` an error comes with an empty answer on standard output, as in Juju.
+    """
+    takes = {"model=", "format=", "output=", *options.split()}
+    values = {name[:-1] for name in takes if name.endswith("=")}
+    flags = {name for name in takes if not name.endswith("=")}
+    least = bool(missing) if least is None else least
+
+    def register(run: Runner) -> Runner:
+        made = Command(run, values, flags, least, missing, rest, empty)
+        COMMANDS.update(dict.fromkeys(names.split(), made))
+        return run
+
+    return register
+
+
+def parse(stage: Stage, name: str, args: list[str]) -> Session:
+    """Take a command line apart."""
+    made, session = COMMANDS[name], Session(stage=stage, command=name)
+    take_apart(
+        session,
+        args,
+        values=made.values,
+        flags=made.flags,
+        short=SHORT,
+        left_out=LEFT_OUT.split(),
+        rest=made.rest,
+    )
+    if (style := session.get("format")) and style not in FORMATS:
+        raise UsageError(f'invalid value "{style}" for option --format: unknown format "{style}"')
+    if len(session.words) < made.least:
+        raise UsageError(made.missing)
+    return session
+
+
+def assignments(words: list[str], *, typed: bool = True) -> dict[str, Any]:
+    """Return key=value words; @FILE means a file's content."""
+    found: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise UsageError(f'expected "key=value", got "{word}"')
+        text = Path(value[1:]).read_text() if value.startswith("@") else value
+        found[key] = text if typed else yaml.safe_load(text)
+    return found
 
 
 def say(text: str) -> None:
@@ -200,26 +191,10 @@ def say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def show(line: Line, value: Any, default: str = "yaml", *, text: str | None = None) -> None:
-    """Print a value in the format asked for."""
-    style = line.get("format") or default
-    if style == "json":
-        printed = output.to_json(value) + "\n"
-    elif style == "yaml" or text is None:
-        printed = output.to_yaml(value)
-    else:
-        printed = text
-    if name := line.get("output"):
-        Path(name).write_text(printed)
-    else:
-        sys.stdout.write(printed)
-
-
 def execute(stage: Stage, args: list[str]) -> int:
     """Run one command of the line; return its exit code."""
-    for name in ("commands", "command_models", "command_tasks", "command_ssh", "command_secrets"):
+    for name in ("commands", "command_models", "command_tasks", "command_ssh"):
         importlib.import_module(f"charmed_lab.{name}")  # They register what they run.
-
     if not args or args[0] in ("help", "--help"):
         print("The lab's juju knows:", *sorted(COMMANDS), sep="\n  ")
         return 0
@@ -228,9 +203,12 @@ def execute(stage: Stage, args: list[str]) -> int:
         say(f'ERROR "{name}" is not part of the lab\'s juju. See "juju --help".')
         return 2
     try:
-        COMMANDS[name].run(Session(stage), parse(COMMANDS[name], rest))
+        COMMANDS[name].run(parse(stage, name, rest))
+    except UsageError as error:
+        say(f"ERROR {error}")
+        return 2
     except ClientError as error:
-        if error.empty:
+        if error.empty or COMMANDS[name].empty:
             print("{}")
         if str(error):
             sys.stdout.flush()

@@ -1,24 +1,24 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
-"""The commands about the controller, models and machines."""
+"""The commands about the controller, models, machines and the operator's secrets."""
 
 import time
+from pathlib import Path
 from typing import Any
 
-from . import output, status
+from . import output, secrets, status
+from .arguments import UsageError
 from .client import (
     CONTROLLER,
     VERSION,
     ClientError,
-    Line,
     Session,
     assignments,
     command,
-    number,
     say,
-    show,
-    usage,
+    short_name,
 )
+from .model import JujuError
 
 KEYS = (
     'To use "juju ssh", "juju scp" and "juju debug-hooks" ssh public keys need to be added to '
@@ -29,99 +29,59 @@ KEYS = (
 # The controller and its models.
 
 
-@command("version", flags="all")
-def _version(_: Session, line: Line) -> None:
-    if not line.flag("all"):
-        show(line, VERSION, "text", text=f"{VERSION}\n")
-        return
-    source = {"git-commit": "", "git-tree-state": "lab", "compiler": "python", "official": False}
-    show(line, {"version": VERSION, **source})
+@command("version", "all")
+def _version(session: Session) -> None:
+    about = {"git-commit": "", "git-tree-state": "lab", "compiler": "python", "official": False}
+    if session.flag("all"):
+        session.show({"version": VERSION, **about})
+    else:
+        session.show(VERSION, "text", text=f"{VERSION}\n")
 
 
 @command("whoami")
-def _whoami(session: Session, line: Line) -> None:
-    found = {"controller": CONTROLLER, "model": session.current, "user": "admin"}
-    text = f"Controller:  {CONTROLLER}\nModel:       {session.current or '<no-current-model>'}\n"
-    show(line, found, "text", text=f"{text}User:        admin\n")
+def _whoami(session: Session) -> None:
+    current = session.current
+    text = f"Controller:  {CONTROLLER}\nModel:       {current or '<no-current-model>'}\n"
+    found = {"controller": CONTROLLER, "model": current, "user": "admin"}
+    session.show(found, "text", text=f"{text}User:        admin\n")
 
 
-@command("controllers list-controllers", flags="refresh")
-def _controllers(session: Session, line: Line) -> None:
-    about = session.call("controller")
-    one = {
-        "user": "admin",
-        "access": "superuser",
-        "uuid": about["uuid"],
-        "cloud": status.CLOUD,
-        "agent-version": status.JUJU_VERSION,
-        "seed": about["seed"],
-    }
-    found = {"controllers": {CONTROLLER: one}, "current-controller": CONTROLLER}
-    row = (f"{CONTROLLER}*", session.current, "admin", "superuser", status.CLOUD)
-    header = ("Controller", "Model", "User", "Access", "Cloud/Region")
-    show(line, found, "text", text=output.table(header, [row]))
-
-
-@command(
-    "add-model",
-    "config credential controller",
-    "no-switch",
-    least=1,
-    missing="model name is required",
-)
-def _add_model(session: Session, line: Line) -> None:
-    name = line.words[0]
-    config = assignments(line.options.get("config", []), typed=False)
-    session.call("add_model", name=name, config=config)
-    if not line.flag("no-switch"):
+@command("add-model", "config= credential= controller= no-switch", "model name is required")
+def _add_model(session: Session) -> None:
+    name = session.words[0]
+    config = assignments(session.options.get("config", []), typed=False)
+    session.ask("add_model", name=name, config=config)
+    if not session.flag("no-switch"):
         session.current = name
     say(f"Added '{name}' model with credential 'default' for user 'admin'\n{KEYS}")
 
 
-@command("switch", least=1, missing="no model given")
-def _switch(session: Session, line: Line) -> None:
-    name = line.words[0].rpartition(":")[2].rpartition("/")[2]
-    session.call("model_config", model=name)
-    old, new = session.current, f"{CONTROLLER}:admin/{name}"
+@command("switch", "", "no model given")
+def _switch(session: Session) -> None:
+    name, old = short_name(session.words[0]), session.current
+    session.ask("model_config", model=name)
+    new = f"{CONTROLLER}:admin/{name}"
     before = f"{CONTROLLER}:admin/{old}" if old else f"{CONTROLLER} (controller)"
     session.current = name
     say(f"{new} (no change)" if old == name else f"{before} -> {new}")
 
 
-@command("models list-models", flags="all")
-def _models(session: Session, line: Line) -> None:
-    current, uuid = session.current, session.call("controller")["uuid"]
-    models, rows = [], []
-    for one in session.call("models"):
-        models.append(_model_info(one, uuid))
-        star = "*" if one["name"] == current else ""
-        units = str(one["units"] or "-")
-        state = "available" if one["life"] == "alive" else "destroying"
-        rows.append(
-            (
-                one["name"] + star,
-                status.CLOUD,
-                status.CLOUD,
-                state,
-                str(len(one["machines"])),
-                units,
-                "admin",
-                "just now",
-            )
-        )
-    header = (
-        "Model",
-        "Cloud/Region",
-        "Type",
-        "Status",
-        "Machines",
-        "Units",
-        "Access",
-        "Last connection",
-    )
+@command("models list-models", "all")
+def _models(session: Session) -> None:
+    current, uuid = session.current, session.ask("controller")["uuid"]
+    models: list[dict[str, Any]] = []
+    rows: list[list[str]] = []
+    for one in session.ask("models"):
+        about = _model_info(one, uuid)
+        models.append(about)
+        name = one["name"] + ("*" if one["name"] == current else "")
+        counts = [str(len(one["machines"])), str(one["units"] or "-")]
+        state = about["status"]["current"]
+        rows.append([name, status.CLOUD, status.CLOUD, state, *counts, "admin", "just now"])
+    header = "Model,Cloud/Region,Type,Status,Machines,Units,Access,Last connection"
     text = f"Controller: {CONTROLLER}\n\n" + output.table(header, rows, right=(4, 5))
     found: dict[str, Any] = {"models": models}
-    show(line, found | ({"current-model": current} if current else {}), "text", text=text)
+    session.show(found | ({"current-model": current} if current else {}), "text", text=text)
 
 
 def _model_info(one: dict[str, Any], controller_uuid: str) -> dict[str, Any]:
@@ -144,124 +104,176 @@ def _model_info(one: dict[str, Any], controller_uuid: str) -> dict[str, Any]:
     }
 
 
-@command("show-model")
-def _show_model(session: Session, line: Line) -> None:
-    name = line.words[0] if line.words else session.model(line)
-    short, uuid = name.rpartition(":")[2].rpartition("/")[2], session.call("controller")["uuid"]
-    for one in session.call("models"):
-        if one["name"] == short:
-            about = _model_info(one, uuid)
-            access = about.pop("access"), about.pop("last-connection")
-            user = {"display-name": "admin", "access": access[0], "last-connection": access[1]}
-            about |= {
-                "users": {"admin": user},
-                "machines": {name: {"cores": 0} for name in one["machines"]},
-                "secret-backends": {
-                    "internal": {"num-secrets": one["secrets"], "status": "active"}
-                },
-            }
-            show(line, {short: about})
-            return
-    raise ClientError(f"model {CONTROLLER}:{name} not found", empty=True)
+@command("show-model", empty=True)
+def _show_model(session: Session) -> None:
+    name = session.words[0] if session.words else session.model
+    found = [one for one in session.ask("models") if one["name"] == short_name(name)]
+    if not found:
+        raise ClientError(f"model {CONTROLLER}:{name} not found")
+    about = _model_info(found[0], session.ask("controller")["uuid"])
+    user = {"display-name": "admin"} | {
+        key: about.pop(key) for key in ("access", "last-connection")
+    }
+    about["users"] = {"admin": user}
+    about["machines"] = {number: {"cores": 0} for number in found[0]["machines"]}
+    internal = {"num-secrets": found[0]["secrets"], "status": "active"}
+    session.show({short_name(name): about | {"secret-backends": {"internal": internal}}})
 
 
 @command(
     "destroy-model",
-    "timeout",
-    "no-prompt force no-wait destroy-storage release-storage",
-    least=1,
-    missing="no model specified",
+    "timeout= no-prompt force no-wait destroy-storage release-storage",
+    "no model specified",
 )
-def _destroy_model(session: Session, line: Line) -> None:
-    force, name = line.flag("force"), line.words[0].rpartition(":")[2].rpartition("/")[2]
-    timeout = line.get("timeout")
+def _destroy_model(session: Session) -> None:
+    force, name = session.flag("force"), short_name(session.words[0])
+    timeout = session.get("timeout")
     if timeout and not force:
-        raise usage("--timeout can only be used with --force (dangerous)")
-    session.call("model_config", model=name)
-    if not line.flag("no-prompt"):
+        raise UsageError("--timeout can only be used with --force (dangerous)")
+    session.ask("model_config", model=name)
+    if not session.flag("no-prompt"):
         raise ClientError("model destruction: aborted")
-    session.call("destroy_model", model=name, force=force and not timeout)
+    session.ask("destroy_model", model=name, force=force and not timeout)
     say("Destroying model\n")
     began, told = time.monotonic(), "never"
-    while found := [one for one in session.call("models") if one["name"] == name]:
+    while found := [one for one in session.ask("models") if one["name"] == name]:
         left = len(found[0]["applications"])
         text = f", {left} application(s)" if left else ""
         if text != told:
             say(f"Waiting for model to be removed{text}...")
             told = text
         if timeout and time.monotonic() - began > float(timeout.rstrip("s")):
-            session.call("destroy_model", model=name, force=True)
+            session.ask("destroy_model", model=name, force=True)
         time.sleep(0.5)
     say("Model destroyed.")
 
 
-@command("model-config", "reset file", "color")
-def _model_config(session: Session, line: Line) -> None:
-    model, values = session.model(line), [word for word in line.words if "=" in word]
-    reset = line.all("reset")
+@command("model-config", "reset= file= color")
+def _model_config(session: Session) -> None:
+    values, reset = [word for word in session.words if "=" in word], session.all("reset")
     if values or reset:
         given = assignments(values, typed=False)
-        for key in session.call("set_model_config", model=model, values=given, reset=reset):
-            say(
-                f'WARNING key "{key}" is not defined in the current model configuration: '
-                "possible misspelling"
-            )
+        for key in session.call("set_model_config", values=given, reset=reset):
+            known = "is not defined in the current model configuration: possible misspelling"
+            say(f'WARNING key "{key}" {known}')
         return
-    found = session.call("model_config", model=model)
-    if line.words:
-        key = line.words[0]
+    found = session.call("model_config")
+    if session.words:
+        key = session.words[0]
         if key not in found:
-            raise ClientError(
-                f'"{key}" is not a key of the currently targeted model: "admin/{model}"'
-            )
-        show(line, found[key]["Value"], "text", text=output.to_smart(found[key]["Value"]))
+            where = f'the currently targeted model: "admin/{session.model}"'
+            raise ClientError(f'"{key}" is not a key of {where}')
+        value = found[key]["Value"]
+        session.show(value, "text", text=output.to_smart(value))
         return
     rows = [
         (key, one["Source"], output.to_json(one["Value"]).strip('"') or '""')
         for key, one in found.items()
     ]
-    lower = {key: {"value": one["Value"], "source": one["Source"]} for key, one in found.items()}
-    text = output.table(("Attribute", "From", "Value"), rows)
-    show(line, lower if line.get("format") == "yaml" else found, "text", text=text)
+    if session.get("format") == "yaml":
+        found = {key: {k.lower(): one[k] for k in one} for key, one in found.items()}
+    session.show(found, "text", text=output.table("Attribute,From,Value", rows))
 
 
 # Machines.
 
 
-@command("add-machine", "base constraints num-units disks", "")
-def _add_machine(session: Session, line: Line) -> None:
-    if line.words:
-        raise usage(f'placement "{line.words[0]}" is not part of the lab: it makes its machines')
-    count, base = number(line, "num-units", 1), line.get("base")
-    for one in session.call("add_machines", model=session.model(line), count=count, base=base):
+@command("add-machine", "base= num-units=")
+def _add_machine(session: Session) -> None:
+    if session.words:
+        what = f'placement "{session.words[0]}"'
+        raise UsageError(f"{what} is not part of the lab: it makes its machines")
+    count, base = session.number("num-units", 1), session.get("base")
+    for one in session.call("add_machines", count=count, base=base):
         say(f"created machine {one}")
 
 
 @command(
-    "remove-machine",
-    "timeout",
-    "no-prompt force keep-instance no-wait",
-    least=1,
-    missing="no machines specified",
+    "remove-machine", "timeout= no-prompt force keep-instance no-wait", "no machines specified"
 )
-def _remove_machine(session: Session, line: Line) -> None:
-    model, force = session.model(line), line.flag("force")
-    for one in line.words:
-        units = session.call("remove_machine", model=model, number=one, force=force)
-        print(
-            "\n".join([f"will remove machine {one}", *(f"- will remove unit {u}" for u in units)])
+def _remove_machine(session: Session) -> None:
+    for one in session.words:
+        units = session.call("remove_machine", number=one, force=session.flag("force"))
+        print(f"will remove machine {one}", *units, sep="\n- will remove unit ")
+
+
+# The operator's secrets.
+
+NO_URI = "missing secret URI"
+NO_VALUE = "missing secret value or filename"
+
+
+def _content(session: Session) -> dict[str, str]:
+    name = session.get("file")
+    listed = Path(name).read_text() if name else ""
+    try:
+        return secrets.parse_content(
+            session.words[1:], listed, lambda path: Path(path).read_text()
         )
+    except JujuError as error:
+        raise UsageError(str(error)) from error
 
 
-@command("machines list-machines", flags="color utc")
-def _machines(session: Session, line: Line) -> None:
-    model = session.model(line)
-    found = session.call("status", model=model)["status"]
-    only = {
-        "model": found["model"],
-        "machines": found["machines"],
-        "applications": {},
-        "controller": found["controller"],
-    }
-    text = status.tabular(only, None).partition("\n\n")[2]
-    show(line, {"model": model, "machines": found["machines"]}, "text", text=text)
+@command("add-secret", "file= info=", "missing secret name")
+def _add_secret(session: Session) -> None:
+    if not (content := _content(session)):
+        raise UsageError(NO_VALUE)
+    info = session.get("info")
+    print(session.call("add_secret", name=session.words[0], content=content, info=info))
+
+
+@command("update-secret", "file= info= name= auto-prune", NO_URI)
+def _update_secret(session: Session) -> None:
+    changes: dict[str, Any] = {}
+    if content := _content(session):
+        changes["content"] = content
+    for option, key in (("info", "description"), ("name", "label")):
+        if value := session.get(option):
+            changes[key] = value
+    if session.get("auto-prune"):
+        changes["auto_prune"] = session.flag("auto-prune")
+    if not changes:
+        raise UsageError(NO_VALUE)
+    session.call("update_secret", name=session.words[0], changes=changes)
+
+
+@command("remove-secret", "revision=", NO_URI)
+def _remove_secret(session: Session) -> None:
+    revision = session.number("revision")
+    session.call("remove_secret", name=session.words[0], revision=revision)
+
+
+@command("grant-secret revoke-secret", "", "missing secret name or application", least=2)
+def _grant_secret(session: Session) -> None:
+    apps, grant = session.words[1].split(","), session.command == "grant-secret"
+    session.call("grant_secret", name=session.words[0], apps=apps, grant=grant)
+
+
+@command("secrets list-secrets", "owner=")
+def _secrets(session: Session) -> None:
+    found = session.call("secrets")
+    if owner := session.get("owner").removeprefix("application-"):
+        found = {key: one for key, one in found.items() if one["owner"] == owner}
+    rows = [_secret_row(key, one) for key, one in found.items()]
+    header = "ID,Name,Owner,Rotation,Revision,Last updated"
+    session.show(found, "text", text=output.table(header, rows, right=(4,)))
+
+
+def _secret_row(key: str, one: dict[str, Any]) -> list[str]:
+    updated = output.ago(secrets.parse_expiry(one["updated"], 0.0), time.time())
+    name, revision = one.get("name", "-"), str(one["revision"])
+    return [key, name, one["owner"], one["rotation"], revision, updated]
+
+
+@command("show-secret", "revision= reveal revisions", NO_URI)
+def _show_secret(session: Session) -> None:
+    reveal, revisions = session.flag("reveal"), session.flag("revisions")
+    if revisions and reveal:
+        raise UsageError("specify either --revisions or --reveal but not both")
+    asked = {"reveal": reveal, "revisions": revisions, "revision": session.number("revision")}
+    found = session.call("show_secret", name=session.words[0], **asked)
+    if session.get("format") != "json":
+        for one in found.values():
+            if "content" in one:
+                one["content"] = one["content"]["Data"]
+    session.show(found)

@@ -11,133 +11,91 @@ from typing import Any
 import yaml
 
 from . import output
-from .client import ClientError, Line, Session, command, say, show, usage
-from .model import seconds
+from .arguments import UsageError
+from .client import ClientError, Session, command, say
+from .model import seconds, tag
 
 TARGET = re.compile(r"[a-z][a-z0-9-]*/(\d+|leader)")
 ACTION = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 POLL_S = 0.1
+LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
 
 
-def _wait_s(line: Line) -> float:
-    try:
-        return seconds(line.get("wait") or "60s")
-    except ValueError as error:
-        raise usage(f'invalid value "{line.get("wait")}" for option --wait: {error}') from error
-
-
-def _parameters(line: Line, words: list[str]) -> dict[str, Any]:
+def _parameters(session: Session, words: list[str]) -> dict[str, Any]:
     """Return an action's parameters: from --params, then key=value with dotted keys."""
     found: dict[str, Any] = {}
-    if name := line.get("params"):
+    if name := session.get("params"):
         found = yaml.safe_load(sys.stdin if name == "-" else Path(name).read_text()) or {}
     for word in words:
         path, equals, value = word.partition("=")
         if not equals:
-            raise usage(f'argument "{word}" must be of the form key.key.key...=value')
+            raise ClientError(f'argument "{word}" must be of the form key.key.key...=value')
         *parents, last = path.split(".")
         where = found
         for key in parents:
             where = where.setdefault(key, {})
         try:
-            where[last] = value if line.flag("string-args") else yaml.safe_load(value)
+            where[last] = value if session.flag("string-args") else yaml.safe_load(value)
         except yaml.YAMLError:
             raise ClientError("yaml: line 1: did not find expected node content") from None
     return found
 
 
-@command(
-    "run",
-    "params wait max-log",
-    "background string-args color no-color utc",
-    least=1,
-    missing="no unit specified",
-)
-def _run(session: Session, line: Line) -> None:
-    words = list(line.words)
-    units = []
+@command("run", "params= wait= string-args color no-color utc", "no unit specified")
+def _run(session: Session) -> None:
+    words, units = list(session.words), list[str]()
     while words and TARGET.fullmatch(words[0]):
         units.append(words.pop(0))
-    if not units or not words:
-        if words:
-            raise usage(f'invalid unit or action name "{words[0]}"')
-        raise usage("no action specified")
+    if not words:
+        raise UsageError("no action specified")
     name = words.pop(0)
-    if not ACTION.fullmatch(name):
-        raise usage(f'invalid unit or action name "{name}"')
+    if not units or not ACTION.fullmatch(name):
+        raise UsageError(f'invalid unit or action name "{name}"')
     try:
-        asked = session.call(
-            "enqueue",
-            model=session.model(line),
-            receivers=units,
-            name=name,
-            parameters=_parameters(line, words),
-        )
+        parameters = _parameters(session, words)
+        asked = session.call("enqueue", receivers=units, name=name, parameters=parameters)
     except ClientError as error:
-        raise ClientError(str(error), empty=line.get("format") == "json") from error
-    if line.flag("background"):
-        tasks = " ".join(asked["tasks"])
-        say(
-            f"Scheduled operation {asked['operation']} with task {tasks}\n"
-            f"Check operation status with 'juju show-operation {asked['operation']}'\n"
-            f"Check task status with 'juju show-task {tasks}'"
-        )
-        return
-    _finish(session, line, asked, quiet=False)
+        raise ClientError(str(error), empty=session.get("format") == "json") from error
+    _finish(session, asked, is_exec=False)
 
 
-@command("exec", "unit application machine wait", "all background color parallel", rest=True)
-def _exec(session: Session, line: Line) -> None:
-    model = session.model(line)
-    receivers = line.all("unit") + line.all("machine")
-    receivers += session.call("units_of", model=model, names=line.all("application"))
-    if line.flag("all"):
-        receivers += session.call("machine_numbers", model=model)
-    if not line.words:
-        raise usage("no commands specified")
+@command("exec", "unit= application= machine= wait= color parallel", rest=True)
+def _exec(session: Session) -> None:
+    receivers = session.all("unit") + session.all("machine")
+    receivers += session.call("units_of", names=session.all("application"))
+    if not session.words:
+        raise UsageError("no commands specified")
     if not receivers:
-        raise usage(
-            "You must specify a target, either through --all, --machine, --application or --unit"
-        )
+        targets = "--all, --machine, --application or --unit"
+        raise UsageError(f"You must specify a target, either through {targets}")
     # One word is a script of its own; several are a command with its arguments.
-    text = line.words[0] if len(line.words) == 1 else " ".join(line.words)
-    asked = session.call(
-        "enqueue", model=model, receivers=receivers, name="juju-exec", parameters={"command": text}
-    )
-    _finish(session, line, asked, quiet=True)
+    parameters = {"command": " ".join(session.words)}
+    asked = session.call("enqueue", receivers=receivers, name="juju-exec", parameters=parameters)
+    _finish(session, asked, is_exec=True)
 
 
-def _finish(session: Session, line: Line, asked: dict[str, Any], *, quiet: bool) -> None:
+def _finish(session: Session, asked: dict[str, Any], *, is_exec: bool) -> None:
     """Wait for an operation's tasks and print what became of them."""
-    tasks, failures = asked["tasks"], asked["failures"]
-    if not tasks:
-        space = "" if quiet else "\n"
-        say(
-            f"{space}Operation {asked['operation']} failed to schedule any tasks:\n"
-            + "\n".join(failures)
-        )
+    if not asked["tasks"]:
+        failed = f"Operation {asked['operation']} failed to schedule any tasks:"
+        say("\n".join([failed if is_exec else f"\n{failed}", *asked["failures"]]))
         return
-    if not quiet:
+    if not is_exec:
         _announce(asked)
-    done = _wait(session, line, list(tasks), quiet=quiet)
-    styles = {one["receiver"]: _result(one) for one in done}
-    if line.get("format") in ("json", "yaml"):
-        show(line, styles)
+    done = _wait(session, list(asked["tasks"]), is_exec=is_exec)
+    if session.get("format") in ("json", "yaml"):
+        session.show({one["receiver"]: _result(one) for one in done})
     else:
-        print(_plain(done, is_exec=quiet), end="")
-    failed = [one for one in done if one["results"].get("return-code")]
+        print(_plain(done, is_exec=is_exec), end="")
+    failed = [
+        f' - id "{one["id"]}" with return code {one["results"]["return-code"]}'
+        for one in done
+        if one["results"].get("return-code")
+    ]
     if failed:
-        many = len(failed) > 1
-        lines = [
-            f' - id "{one["id"]}" with return code {one["results"]["return-code"]}'
-            for one in failed
-        ]
-        said = "\n".join(lines)
-        raise ClientError(
-            f"the following task{'s' if many else ''} failed:\n{said}\n\n"
-            "use 'juju show-task' to inspect the failure"
-            f"{'s' if many else ''}"
-        )
+        many, lines = "s" if len(failed) > 1 else "", "\n".join(failed)
+        inspect = f"use 'juju show-task' to inspect the failure{many}"
+        raise ClientError(f"the following task{many} failed:\n{lines}\n\n{inspect}")
 
 
 def _announce(asked: dict[str, Any]) -> None:
@@ -145,20 +103,23 @@ def _announce(asked: dict[str, Any]) -> None:
     many = "s" if len(tasks) > 1 else ""
     say(f"Running operation {asked['operation']} with {len(tasks)} task{many}")
     for task, unit in tasks.items():
-        say(f"  - task {task} on unit-{unit.replace('/', '-')}")
+        say(f"  - task {task} on {tag(unit)}")
     if failures:
-        say("\nSome actions could not be scheduled:\n" + "\n".join(failures))
+        say("\n".join(["\nSome actions could not be scheduled:", *failures]))
     say("")
+    say("\n".join(f"Waiting for task {task}..." for task in tasks))
 
 
-def _wait(session: Session, line: Line, ids: list[str], *, quiet: bool) -> list[dict[str, Any]]:
+def _wait(session: Session, ids: list[str], *, is_exec: bool) -> list[dict[str, Any]]:
     """Return the tasks when all have ended; tell their log meanwhile if it is only one."""
-    model, deadline, told = session.model(line), time.monotonic() + _wait_s(line), 0
-    if not quiet:
-        say("\n".join(f"Waiting for task {task}..." for task in ids))
+    try:
+        deadline, told = time.monotonic() + seconds(session.get("wait") or "60s"), 0
+    except ValueError as error:
+        given = session.get("wait")
+        raise UsageError(f'invalid value "{given}" for option --wait: {error}') from error
     while True:
-        tasks = session.call("tasks", model=model, ids=ids)
-        if len(ids) == 1 and not quiet:
+        tasks = session.call("tasks", ids=ids)
+        if len(ids) == 1 and not is_exec:
             for when, message in tasks[0]["log"][told:]:
                 say(f"{output.clock(when)} {message}")
             told = len(tasks[0]["log"])
@@ -167,28 +128,26 @@ def _wait(session: Session, line: Line, ids: list[str], *, quiet: bool) -> list[
             return tasks
         if time.monotonic() > deadline:
             units = "\n".join(f"unit {one['receiver']}" for one in open_ones)
-            raise ClientError(
-                f"timed out waiting for results from: {units}", empty=line.get("format") == "json"
-            )
+            empty = session.get("format") == "json"
+            raise ClientError(f"timed out waiting for results from: {units}", empty=empty)
         time.sleep(POLL_S)
 
 
 def _result(task: dict[str, Any]) -> dict[str, Any]:
     """Return a task as `juju run --format json` prints it."""
-    found: dict[str, Any] = {"id": task["id"]}
-    if task["log"]:
-        found["log"] = [f"{output.action_time(when)} {text}" for when, text in task["log"]]
-    if "/" not in task["receiver"]:
-        found["machine"] = task["receiver"]
-    if task["message"]:
-        found["message"] = task["message"]
-    if task["results"]:
-        found["results"] = dict(sorted(task["results"].items()))
-    found["status"] = task["status"]
-    found["timing"] = {"enqueued": output.action_time(task["enqueued"])}
-    if task["started"]:
-        found["timing"]["started"] = output.action_time(task["started"])
-    return found | ({"unit": task["receiver"]} if "/" in task["receiver"] else {})
+    started = output.action_time(task["started"]) if task["started"] else ""
+    timing = output.filled(enqueued=output.action_time(task["enqueued"]), started=started)
+    is_unit = "/" in task["receiver"]
+    return output.filled(
+        id=task["id"],
+        log=[f"{output.action_time(when)} {text}" for when, text in task["log"]],
+        machine="" if is_unit else task["receiver"],
+        message=task["message"],
+        results=dict(sorted(task["results"].items())),
+        status=task["status"],
+        timing=timing,
+        unit=task["receiver"] if is_unit else "",
+    )
 
 
 def _text(task: dict[str, Any], *, is_exec: bool) -> str:
@@ -210,124 +169,53 @@ def _plain(tasks: list[dict[str, Any]], *, is_exec: bool) -> str:
         return texts[tasks[0]["receiver"]]
     if is_exec:
         return "\n".join(f"{name}:\n{text}" for name, text in texts.items())
-    found = {
-        one["receiver"]: {
-            "id": one["id"],
-            "output": texts[one["receiver"]],
-            "status": one["status"],
-        }
-        for one in tasks
-    }
+    found: dict[str, Any] = {}
+    for one in tasks:
+        text = texts[one["receiver"]]
+        found[one["receiver"]] = {"id": one["id"], "output": text, "status": one["status"]}
     return output.to_yaml(found)
 
 
-@command("actions list-actions", "", "schema", least=1, missing="no application specified")
-def _actions(session: Session, line: Line) -> None:
-    found = session.call("actions", model=session.model(line), name=line.words[0])
+@command("actions list-actions", "schema", "no application specified")
+def _actions(session: Session) -> None:
+    found = session.call("actions", name=session.words[0])
     brief = {name: one["description"] for name, one in found.items()}
-    text = output.table(("Action", "Description"), list(brief.items()))
-    show(line, found if line.flag("schema") else brief, "text", text=text)
+    text = output.table("Action,Description", list(brief.items()))
+    session.show(found if session.flag("schema") else brief, "text", text=text)
 
 
-@command("show-task", "wait", "watch utc", least=1, missing="no task ID specified")
-def _show_task(session: Session, line: Line) -> None:
-    for operation in session.call("operations", model=session.model(line)):
-        for task in operation["tasks"]:
-            if task["id"] == line.words[0]:
-                show(line, _result(task))
-                return
-    raise ClientError("id not found")
-
-
-@command("show-operation", "wait", "watch utc", least=1, missing="no operation ID specified")
-def _show_operation(session: Session, line: Line) -> None:
-    for one in session.call("operations", model=session.model(line)):
-        if one["id"] == line.words[0]:
-            show(line, {one["id"]: _operation(one)})
-            return
-    raise ClientError(f'operation "{line.words[0]}" not found', empty=True)
-
-
-@command("operations list-operations", "limit status", "utc")
-def _operations(session: Session, line: Line) -> None:
-    found = session.call("operations", model=session.model(line))
-    rows = []
-    for one in found:
-        about = _operation(one)
-        ended = [task["completed"] for task in one["tasks"]]
-        finished = output.iso(max(ended)).partition(".")[0] if ended and all(ended) else ""
-        ids = ",".join(sorted(task["id"] for task in one["tasks"]))
-        rows.append((one["id"], about["status"], "", finished, ids, one["summary"]))
-    header = ("ID", "Status", "Started", "Finished", "Task IDs", "Summary")
-    text = output.table(header, rows, right=(0,))
-    show(line, {one["id"]: _operation(one) for one in found}, "text", text=text)
-
-
-def _operation(one: dict[str, Any]) -> dict[str, Any]:
-    states = [task["status"] for task in one["tasks"]] or ["error"]
-    order = ("running", "pending", "error", "failed", "completed")
-    state = next(word for word in order if word in states)
-    timing = {"enqueued": output.action_time(one["enqueued"])}
-    tasks = {}
-    for task in one["tasks"]:
-        about = _result(task)
-        tasks[about.pop("id")] = {"host": task["receiver"], **about}
-    return {"summary": one["summary"], "status": state, "timing": timing, "tasks": tasks}
+@command("show-task", "wait= watch utc", "no task ID specified")
+def _show_task(session: Session) -> None:
+    session.show(_result(session.call("tasks", ids=session.words[:1])[0]))
 
 
 # The log.
 
 
-@command(
-    "debug-log",
-    "limit include exclude include-module level lines",
-    "tail no-tail replay date utc location ms color retry T",
-)
-def _debug_log(session: Session, line: Line) -> None:
-    if line.flag("tail") and line.flag("no-tail"):
-        raise usage("setting --tail and --no-tail not valid")
-    model, limit = session.model(line), int(line.get("limit", "0"))
-    records = session.call("log", model=model, skip=0)
-    seen, wanted = len(records), [one for one in records if _is_wanted(line, one)]
-    if limit:
-        wanted = wanted[-limit:]
-    elif not line.flag("replay") and sys.stdout.isatty():
-        wanted = wanted[-10:]
-    _print_log(line, wanted)
-    follow = line.flag("tail") or (sys.stdout.isatty() and not limit)
-    while follow and not line.flag("no-tail"):
-        time.sleep(0.5)
-        records = session.call("log", model=model, skip=seen)
+@command("debug-log", "limit= include= level= tail no-tail replay utc ms color retry")
+def _debug_log(session: Session) -> None:
+    if session.flag("tail") and session.flag("no-tail"):
+        raise UsageError("setting --tail and --no-tail not valid")
+    limit, terminal, seen = session.number("limit"), sys.stdout.isatty(), 0
+    follow = session.flag("tail") or (terminal and not limit and not session.flag("no-tail"))
+    last = limit or (10 if terminal and not session.flag("replay") else 0)
+    while True:
+        records = session.call("log", skip=seen)
         seen += len(records)
-        _print_log(line, [one for one in records if _is_wanted(line, one)])
+        for record in [one for one in records if _is_wanted(session, one)][-last:]:
+            when, _, entity, level, module, message = record
+            print(f"{entity}: {output.clock(when)} {level} {module} {message}", flush=True)
+        if not follow:
+            return
+        last = 0
+        time.sleep(0.5)
 
 
-LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
-
-
-def _is_wanted(line: Line, record: list[Any]) -> bool:
-    _, _, entity, level, module, _ = record
-    least = line.get("level", "DEBUG").upper()
-    names = [f"unit-{one.replace('/', '-')}" if "/" in one else one for one in line.all("include")]
+def _is_wanted(session: Session, record: list[Any]) -> bool:
+    _, _, entity, level, _, _ = record
+    least = session.get("level", "DEBUG").upper()
     if level in LEVELS and least in LEVELS and LEVELS.index(level) < LEVELS.index(least):
         return False
-    modules = line.all("include-module")
-    return (not names or entity in names) and (
-        not modules or any(module.startswith(one) for one in modules)
-    )
-
-
-def _print_log(line: Line, records: list[list[Any]]) -> None:
-    for when, _, entity, level, module, message in records:
-        if line.get("format") == "json":
-            found = {
-                "timestamp": output.iso(when),
-                "entity": entity,
-                "level": level,
-                "module": module,
-                "message": message,
-            }
-            print(output.to_json(found), flush=True)
-            continue
-        stamp = output.iso_space(when).rstrip("Z") if line.flag("date") else output.clock(when)
-        print(f"{entity}: {stamp} {level} {module} {message}", flush=True)
+    included = session.all("include")
+    names = [tag(one) if "/" in one else one for one in included]
+    return not names or entity in names

@@ -21,14 +21,9 @@ class StepError(LabError):
     """A step cannot be done; the message says what the operator can do."""
 
 
-def elapsed_s() -> float:
-    """Return the seconds since the command began."""
-    return time.monotonic() - _started
-
-
 def say(text: str) -> None:
     """Print a line with the elapsed seconds before it."""
-    print(f"[{elapsed_s():4.0f} s] {text}", flush=True)
+    print(f"[{time.monotonic() - _started:4.0f} s] {text}", flush=True)
 
 
 @contextmanager

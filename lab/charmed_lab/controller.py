@@ -1,14 +1,15 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
-"""What the controller does for the client: each public method is a call of the API."""
+"""What the controller changes for the client: each public method is a call of the API."""
 
+import random
 import re
 import time
 import uuid
 from pathlib import Path
 from typing import Any
 
-from . import charms, uniter
+from . import charms, relating, uniter
 from .model import (
     ALIVE,
     DYING,
@@ -23,46 +24,50 @@ from .model import (
     Unit,
     seconds,
 )
-from .relating import Relating
-from .tasking import Tasking
+from .stage import MAX_MACHINES
+from .store import Store
 
-MAX_SLOTS = 90
 MODEL_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
-class Controller(Relating, Tasking):
+class Controller:
     """The models, as the client may change them; every call is one commit."""
+
+    integrate = staticmethod(relating.integrate)
+    remove_relation = staticmethod(relating.remove_relation)
+
+    def __init__(self, store: Store, charm_store: Path, rng: random.Random) -> None:
+        self._store = store
+        self._charm_store = charm_store
+        self._rng = rng
 
     # Models.
 
     def add_model(self, name: str, config: dict[str, Any]) -> None:
         """Make an empty model."""
+        models = self._store.world.models
         if not MODEL_NAME.fullmatch(name):
-            raise JujuError(
-                f'"{name}" is not a valid name: model names may only contain '
-                "lowercase letters, digits and hyphens"
-            )
-        if name in self._store.world.models:
+            may = "model names may only contain lowercase letters, digits and hyphens"
+            raise JujuError(f'"{name}" is not a valid name: {may}')
+        if name in models:
             raise JujuError(f"model admin/{name} already exists (already exists)")
-        model = Model(name, str(uuid.UUID(int=self._rng.getrandbits(128), version=4)), time.time())
-        self._store.world.models[name] = model
-        self.set_model_config(name, config, [])
+        identity = str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
+        models[name] = Model(name, identity, time.time())
+        self.set_model_config(models[name], config, [])
 
-    def set_model_config(self, model: str, values: dict[str, Any], reset: list[str]) -> list[str]:
+    def set_model_config(
+        self, model: Model, values: dict[str, Any], reset: list[str]
+    ) -> list[str]:
         """Set and reset model options; return the names that Juju would not know."""
-        found, unknown = self._model(model), []
         for key, value in values.items():
-            default = MODEL_DEFAULTS.get(key)
-            if key not in MODEL_DEFAULTS:
-                unknown.append(key)
-            if isinstance(default, bool):
+            if isinstance(MODEL_DEFAULTS.get(key), bool):
                 value = charms.parse_option(key, "boolean", value)
             if key == UPDATE_STATUS:
-                self._new_interval(found, str(value))
-            found.config[key] = value
+                self._new_interval(model, str(value))
+            model.config[key] = value
         for key in reset:
-            found.config.pop(key, None)
-        return unknown
+            model.config.pop(key, None)
+        return [key for key in values if key not in MODEL_DEFAULTS]
 
     def _new_interval(self, model: Model, value: str) -> None:
         try:
@@ -72,100 +77,76 @@ class Controller(Relating, Tasking):
         for unit in model.units.values():
             unit.update_status_at = min(unit.update_status_at, time.time() + interval)
 
-    def destroy_model(self, model: str, force: bool) -> None:
+    def destroy_model(self, model: Model, force: bool) -> None:
         """Begin to remove a model with all that is in it; by force without any event."""
-        found = self._model(model)
-        found.life = DYING
-        for name in list(found.applications):
-            self._destroy_application(found, name, force=force)
-        for name in [one for one in found.machines if not found.units_on(one)]:
-            found.machines[name].life = DYING
+        model.life = DYING
+        for name in list(model.applications):
+            self._destroy_application(model, name, force=force)
+        for name in [one for one in model.machines if not model.units_on(one)]:
+            model.machines[name].life = DYING
 
     # Machines.
 
-    def _new_machine(self, model: Model, base: str) -> Machine:
-        number = str(model.take("machine"))
-        taken = {
-            one.slot
-            for any_ in self._store.world.models.values()
-            for one in any_.machines.values()
-        }
-        free = [number, *(str(slot) for slot in range(MAX_SLOTS))]
-        slot = next((one for one in free if one not in taken and int(one) < MAX_SLOTS), None)
-        if slot is None:
-            raise JujuError(f"the lab has no more than {MAX_SLOTS} machines")
-        now = time.time()
-        waiting = Status("allocating", "", now)
-        machine = Machine(number, slot, "", "pending", base, waiting, Status("pending", "", now))
+    def _new_machine(self, model: Model, base: str) -> str:
+        number, now = str(model.take("machine")), time.time()
+        models = self._store.world.models.values()
+        taken = {one.slot for any_ in models for one in any_.machines.values()}
+        slots = [str(slot) for slot in range(MAX_MACHINES) if str(slot) not in taken]
+        if not slots:
+            raise JujuError(f"the lab has no more than {MAX_MACHINES} machines")
+        slot = number if number in slots else slots[0]
+        waiting, pending = Status("allocating", "", now), Status("pending", "", now)
+        machine = Machine(number, slot, "", "pending", base, waiting, pending)
         model.machines[number] = machine
-        return machine
+        return number
 
-    def add_machines(self, model: str, count: int, base: str) -> list[str]:
+    def add_machines(self, model: Model, count: int, base: str) -> list[str]:
         """Ask for empty machines; return their numbers."""
-        found = self._model(model)
-        return [self._new_machine(found, base or "ubuntu@24.04").number for _ in range(count)]
+        return [self._new_machine(model, base or "ubuntu@24.04") for _ in range(count)]
 
-    def next_machine(self, model: str) -> int:
-        """Return the number that the next machine will have."""
-        return self._model(model).sequences.get("machine", 0)
-
-    def next_unit(self, model: str, name: str) -> int:
-        """Return the number that an application's next unit will have."""
-        return self._model(model).sequences.get(f"unit {name}", 0)
-
-    def remove_machine(self, model: str, number: str, force: bool) -> list[str]:
+    def remove_machine(self, model: Model, number: str, force: bool) -> list[str]:
         """Begin to remove a machine; return the units that go with it."""
-        found = self._model(model)
-        if number not in found.machines:
+        failed = "removing machine failed"
+        if number not in model.machines:
             missing = f'getting UUID for machine "{number}": machine "{number}": machine not found'
-            raise JujuError(f"removing machine failed: getting machine UUID: {missing}")
-        names = [unit.name for unit in found.units_on(number)]
+            raise JujuError(f"{failed}: getting machine UUID: {missing}")
+        names = [unit.name for unit in model.units_on(number)]
         if names and not force:
-            raise JujuError(
-                f"removing machine failed: machine {number} has units "
-                f"{', '.join(names)}; remove them first or use --force"
-            )
+            units = f"machine {number} has units {', '.join(names)}"
+            raise JujuError(f"{failed}: {units}; remove them first or use --force")
         for name in names:
-            uniter.remove_unit(found, name)
-        found.machines[number].life = DYING
+            uniter.remove_unit(model, name)
+        model.machines[number].life = DYING
         return names
 
     def _place(self, model: Model, directive: str, base: str) -> str:
         """Return the machine that a placement directive means."""
         if directive in ("", "new"):
-            return self._new_machine(model, base).number
+            return self._new_machine(model, base)
         if ":" in directive or "=" in directive:
             raise JujuError(
                 f'placement "{directive}" is not part of the lab: only machine numbers'
             )
         machine = model.machines.get(directive)
         if not machine or machine.life != ALIVE:
-            raise JujuError(
-                f'making unit args: getting machine "{directive}" for unit placement '
-                f'directive: machine with name "{directive}" does not exist'
-            )
+            missing = f'machine with name "{directive}" does not exist'
+            getting = f'getting machine "{directive}" for unit placement directive'
+            raise JujuError(f"making unit args: {getting}: {missing}")
         return directive
 
     # Charms, applications and units.
 
-    def upload(self, model: str, path: str) -> dict[str, Any]:
+    def upload(self, model: Model, path: str) -> dict[str, Any]:
         """Take a packed charm into the model under the next revision."""
-        found = self._model(model)
-        draft = charms.load(Path(path), self._charm_store, 0)
-        revision = found.take(f"charm {draft.name}")
-        draft.revision, draft.url = revision, f"local:{draft.name}-{revision}"
-        found.charms[draft.url] = draft
-        return {
-            "url": draft.url,
-            "name": draft.name,
-            "revision": revision,
-            "base": draft.base,
-            "bases": draft.bases,
-        }
+        charm = charms.load(Path(path), self._charm_store)
+        charm.revision = model.take(f"charm {charm.name}")
+        model.charms[charm.url] = charm
+        about = {"url": charm.url, "name": charm.name, "revision": charm.revision}
+        return about | {"base": charm.bases[0], "bases": charm.bases}
 
     def deploy(
         self,
-        model: str,
+        model: Model,
         url: str,
         name: str,
         count: int,
@@ -175,29 +156,22 @@ class Controller(Relating, Tasking):
         trust: bool,
     ) -> None:
         """Make an application of an uploaded charm."""
-        found = self._model(model)
-        charm = found.charms[url]
-        failed = f'cannot deploy "{name}"'
+        charm = model.charms[url]
+        base, failed = base or charm.bases[0], f'cannot deploy "{name}"'
         try:
-            base = base or charm.base
             options = self._check_options(charm, config)
-            if name in found.applications:
-                where = f'creating application "{name}": creating IAAS application "{name}"'
-                raise JujuError(
-                    f'{where}: inserting IAAS application "{name}": checking if '
-                    f'application "{name}" exists: application already exists'
-                )
-            for directive in to:
-                if directive.isdecimal():
-                    self._place(found, directive, base)
+            if name not in model.applications:
+                for directive in to:
+                    if directive.isdecimal():
+                        self._place(model, directive, base)
         except JujuError as error:
-            apart = "" if str(error).startswith("creating") else "preparing application args: "
-            raise JujuError(f"{failed}: {apart}{error}") from error
-        app = Application(name, url, base, trust=trust, config=options)
-        found.applications[name] = app
-        for endpoint in charm.endpoints.values():
-            if endpoint.role == "peer":
-                self._relate(found, [self._end(name, endpoint)])
+            raise JujuError(f"{failed}: preparing application args: {error}") from error
+        if name in model.applications:
+            where = f'creating application "{name}": creating IAAS application "{name}"'
+            exists = f'checking if application "{name}" exists: application already exists'
+            raise JujuError(f'{failed}: {where}: inserting IAAS application "{name}": {exists}')
+        model.applications[name] = Application(name, url, base, trust=trust, config=options)
+        relating.relate_peers(model, name, set())
         self.add_units(model, name, count, to)
 
     def _check_options(self, charm: Charm, config: dict[str, Any]) -> dict[str, Any]:
@@ -207,27 +181,24 @@ class Controller(Relating, Tasking):
             where = "validating create application args: validating application config"
             raise JujuError(f"{where}: {error}") from error
 
-    def add_units(self, model: str, name: str, count: int, to: list[str]) -> list[str]:
+    def add_units(self, model: Model, name: str, count: int, to: list[str]) -> list[str]:
         """Add units to an application; return their names."""
-        found, now = self._model(model), time.time()
-        app = self._application(found, name)
-        added = []
+        app, now, added = model.application(name), time.time(), list[str]()
         for at in range(count):
-            directive = to[at] if at < len(to) else ""
             try:
-                machine = self._place(found, directive, app.base)
+                machine = self._place(model, to[at] if at < len(to) else "", app.base)
             except JujuError as error:
-                message = f'adding {count} units to application "{name}": {error}'
-                raise JujuError(message) from error
-            unit = f"{name}/{found.take(f'unit {name}')}"
+                failed = f'adding {count} units to application "{name}"'
+                raise JujuError(f"{failed}: {error}") from error
+            unit = f"{name}/{model.take(f'unit {name}')}"
             waiting = Status("waiting", "waiting for machine", now)
-            found.units[unit] = Unit(unit, machine, waiting, Status("allocating", "", now))
+            model.units[unit] = Unit(unit, machine, waiting, Status("allocating", "", now))
             added.append(unit)
         return added
 
-    def remove_unit(self, model: str, name: str, force: bool) -> None:
+    def remove_unit(self, model: Model, name: str, force: bool) -> None:
         """Begin to remove a unit."""
-        self._destroy_unit(self._model(model), self._unit(self._model(model), name), force=force)
+        self._destroy_unit(model, model.unit(name), force=force)
 
     def _destroy_unit(self, model: Model, unit: Unit, *, force: bool) -> None:
         unit.life, unit.forced = DYING, unit.forced or force
@@ -235,21 +206,19 @@ class Controller(Relating, Tasking):
         if (force and lost) or (not unit.installed and not unit.hook):
             uniter.remove_unit(model, unit.name)
 
-    def units_to_remove(self, model: str, name: str, count: int) -> list[str]:
+    def units_to_remove(self, model: Model, name: str, count: int) -> list[str]:
         """Return the units that go when an application loses some: the newest."""
-        found = self._model(model)
-        self._application(found, name)
-        return [unit.name for unit in found.units_of(name)[-count:]]
+        model.application(name)
+        return [unit.name for unit in model.units_of(name)[-count:]]
 
-    def remove_application(self, model: str, name: str, force: bool, dry: bool) -> list[str]:
+    def remove_application(self, model: Model, name: str, force: bool, dry: bool) -> list[str]:
         """Begin to remove an application; return its units."""
-        found = self._model(model)
-        if name not in found.applications:
+        if name not in model.applications:
             missing = f'application "{name}" not found'
             raise JujuError(f"removing application {name} failed: {missing}")
-        units = [unit.name for unit in found.units_of(name)]
+        units = [unit.name for unit in model.units_of(name)]
         if not dry:
-            self._destroy_application(found, name, force=force)
+            self._destroy_application(model, name, force=force)
         return units
 
     def _destroy_application(self, model: Model, name: str, *, force: bool) -> None:
@@ -257,59 +226,49 @@ class Controller(Relating, Tasking):
         for unit in model.units_of(name):
             self._destroy_unit(model, unit, force=force)
 
-    def refresh(self, model: str, name: str, url: str) -> list[str]:
+    def refresh(self, model: Model, name: str, url: str) -> list[str]:
         """Give an application another charm; return its endpoints."""
-        found = self._model(model)
-        app, charm = self._application(found, name), found.charms[url]
-        old = found.charm_of(name)
+        app, old, charm = model.application(name), model.charm_of(name), model.charms[url]
         if charm.name != old.name:
             raise JujuError(f'cannot refresh "{name}" to "{charm.name}"')
-        ends = [one.own(name) for one in found.relations_of(name) if one.life == ALIVE]
-        for end in ends:
-            if end.name not in charm.endpoints:
+        for relation in model.relations_of(name):
+            end = relation.own(name)
+            if relation.life == ALIVE and end.name not in charm.endpoints:
                 raise JujuError(f'would break relation "{end}"')
         app.charm = url
         app.config = {key: one for key, one in app.config.items() if key in charm.options}
-        for endpoint in charm.endpoints.values():
-            if endpoint.role == "peer" and endpoint.name not in old.endpoints:
-                self._relate(found, [self._end(name, endpoint)])
+        relating.relate_peers(model, name, set(old.endpoints))
         return sorted(["juju-info", *charm.endpoints])
 
-    def resolved(self, model: str, units: list[str], every: bool, retry: bool) -> None:
+    def resolved(self, model: Model, units: list[str], every: bool, retry: bool) -> None:
         """Let units in error go on: with the same event again, or without it."""
-        found = self._model(model)
-        for name in units:
-            self._unit(found, name)
-        for unit in found.units.values():
-            if unit.failed and (every or unit.name in units):
+        for unit in model.units.values() if every else [model.unit(name) for name in units]:
+            if unit.failed:
                 unit.resolved = "retry" if retry else "no-hooks"
 
     # Options.
 
-    def set_config(self, model: str, name: str, values: dict[str, Any], reset: list[str]) -> None:
+    def set_config(
+        self, model: Model, name: str, values: dict[str, Any], reset: list[str]
+    ) -> None:
         """Set and reset an application's options."""
-        found = self._model(model)
-        app, charm = self._application(found, name), found.charm_of(name)
+        app, charm = model.application(name), model.charm_of(name)
         if unknown := [key for key in values if key not in charm.options]:
             raise JujuError(f'invalid application config: unknown option "{unknown[0]}"')
         before = dict(app.config)
         app.config |= charms.parse_options(charm, values)
         if app.config != before:
-            for unit in found.units_of(name):
+            for unit in model.units_of(name):
                 # Juju 4.0 dispatches config-changed twice (recordings 20 and 74).
                 unit.config_pending = 2 if unit.started else max(1, unit.config_pending)
         for key in reset:
             # ... and not at all after a reset.
             app.config.pop(key, None)
 
-    def trust(self, model: str, name: str, remove: bool) -> None:
+    def trust(self, model: Model, name: str, remove: bool) -> None:
         """Note that an application may have the cloud's credentials; there are none."""
-        self._application(self._model(model), name).trust = not remove
+        model.application(name).trust = not remove
 
-    def expose(self, model: str, name: str, exposed: bool) -> None:
+    def expose(self, model: Model, name: str, exposed: bool) -> None:
         """Note that an application is exposed; the lab has no firewall."""
-        self._application(self._model(model), name).exposed = exposed
-
-    def annotate(self, model: str, name: str, values: dict[str, str]) -> None:
-        """Set an application's annotations."""
-        self._application(self._model(model), name).annotations |= values
+        model.application(name).exposed = exposed

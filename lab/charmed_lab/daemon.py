@@ -2,7 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """The lab's controller: one process per stage that serves the client and runs the agents."""
 
-import argparse
+import errno
 import json
 import logging
 import os
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import machine_tools, uniter
-from .agent import MachinesAPI, Runtime, UnitAgent, machine_command
+from .agent import Runtime, UnitAgent, machine_command, results_of
 from .api import API
 from .machines import Machines
 from .model import ALIVE, DYING, Application, JujuError, Machine, Model, Status
@@ -36,48 +36,38 @@ CLOSED_PORT = 9
 class Daemon:
     """The threads around the store: servers, agents, provisioning, leases."""
 
-    def __init__(self, stage: Stage, machines: MachinesAPI, seed: int) -> None:
+    def __init__(self, stage: Stage, machines: Machines, seed: int) -> None:
         self._stage = stage
         fresh = World(seed, str(uuid.uuid4()))
         self.store = Store(stage.state / "juju", fresh)
         rng = random.Random(self.store.world.seed)  # noqa: S311 - it shuffles
-        self.runtime = Runtime(self.store, machines, stage.hooks, str(stage.gateway), rng)
+        self.runtime = Runtime(self.store, machines, str(stage.gateway), rng)
         self.api = API(self.store, stage.hooks / "charms", rng)
         self._machines = machines
         self._agents: dict[str, UnitAgent] = {}
         self._workers: dict[str, threading.Thread] = {}
         self._provision_slots = threading.BoundedSemaphore(2)
 
-    def serve(self) -> None:
-        """Run until the process ends."""
-        self.start()
-        self.runtime.stopping.wait()
-
     def start(self) -> None:
         """Start all threads."""
         logger.info("stage %s, seed %s", self._stage.name, self.store.world.seed)
         self._interrupt_tasks()
-        self._install_tools()
+        self._stage.hooks.mkdir(parents=True, exist_ok=True)
+        program = self._stage.hooks / "jujuc"
+        program.write_text(machine_tools.JUJUC)
+        program.chmod(0o755)
         self._stage.run.mkdir(parents=True, exist_ok=True)
         self._listen(self._stage.run / "api.sock", self._answer_client, mode=0o600)
         self._listen(self._stage.hooks / machine_tools.TOOL_SOCKET, self._answer_tool, mode=0o666)
         for loop in (self._supervise, self._watch_machines):
             threading.Thread(target=self._forever, args=(loop,), daemon=True).start()
 
-    def _install_tools(self) -> None:
-        self._stage.hooks.mkdir(parents=True, exist_ok=True)
-        program = self._stage.hooks / "jujuc"
-        program.write_text(machine_tools.JUJUC)
-        program.chmod(0o755)
-
     def _interrupt_tasks(self) -> None:
         """Fail the actions that ran when the last daemon ended."""
         with self.store.change() as world:
-            for model in world.models.values():
-                for task in model.tasks.values():
-                    if task.status == "running":
-                        task.status, task.message = "failed", "action terminated"
-                        task.completed = time.time()
+            for task in [one for model in world.models.values() for one in model.tasks.values()]:
+                if task.status == "running":
+                    task.status, task.message = "failed", "action terminated"
 
     def _listen(self, path: Path, answer: Callable[[bytes], bytes], *, mode: int) -> None:
         """Answer one question a connection on a unix socket."""
@@ -109,10 +99,12 @@ class Daemon:
 
     def ask(self, question: dict[str, Any]) -> dict[str, Any]:
         """Answer one call of the API."""
-        call = getattr(self.api, question["method"])
+        call, params = getattr(self.api, question["method"]), question["params"]
         try:
             with self.store.change():
-                return {"result": call(**question["params"])}
+                if "model" in params:
+                    params = {**params, "model": self.api.find(params["model"])}
+                return {"result": call(**params)}
         except JujuError as error:
             return {"error": str(error)}
 
@@ -140,8 +132,12 @@ class Daemon:
         with self.store.look() as world:
             self.store.changed.wait(POLL_S)
             for model in world.models.values():
-                for unit in model.units.values():
-                    self._ensure_agent(model, unit.name)
+                for unit in model.units:
+                    agent = self._agents.get(f"{model.uuid} {unit}")
+                    if not agent or not agent.is_alive():
+                        agent = UnitAgent(self.runtime, model.name, unit)
+                        self._agents[f"{model.uuid} {unit}"] = agent
+                        agent.start()
                 for machine in model.machines.values():
                     self._ensure_worker(model, machine)
         with self.store.change() as world:
@@ -152,50 +148,45 @@ class Daemon:
                 if model.life == DYING and not model.applications and not model.machines:
                     del world.models[model.name]
 
-    def _ensure_agent(self, model: Model, unit: str) -> None:
-        key = f"{model.uuid} {unit}"
-        if key not in self._agents or not self._agents[key].is_alive():
-            self._agents[key] = UnitAgent(self.runtime, model.name, unit)
-            self._agents[key].start()
-
     def _ensure_worker(self, model: Model, machine: Machine) -> None:
         """Create a machine that is not there yet, delete one that ends, run its commands."""
-        ends = machine.life == DYING and not model.units_on(machine.number)
-        pending = machine.instance_id == "pending"
-        waiting = any(
-            task.receiver == machine.number and task.status == "pending"
-            for task in model.tasks.values()
-        )
+        tasks = [one for one in model.tasks.values() if one.receiver == machine.number]
+        if machine.life == DYING and not model.units_on(machine.number):
+            work = self._delete
+        elif machine.instance_id == "pending":
+            work = self._create
+        elif any(task.status == "pending" for task in tasks):
+            work = self._run_commands
+        else:
+            return
         key = f"{model.uuid} {machine.number}"
-        if not (ends or pending or waiting):
-            return
-        if key in self._workers and self._workers[key].is_alive():
-            return
-        work = self._delete if ends else self._create if pending else self._run_commands
-        worker = threading.Thread(
-            target=work, args=(model.name, machine.number, machine.slot), daemon=True
-        )
-        self._workers[key] = worker
-        worker.start()
+        if key not in self._workers or not self._workers[key].is_alive():
+            args = (work, model.name, machine.number, machine.slot)
+            self._workers[key] = threading.Thread(target=self._work, args=args, daemon=True)
+            self._workers[key].start()
 
-    def _create(self, model: str, number: str, slot: str) -> None:
+    def _work(
+        self, work: Callable[[str, str, str], None], model: str, number: str, slot: str
+    ) -> None:
         try:
-            with self._provision_slots:
-                self._machines.create(slot)
-            mac = self._ask(slot, "cat", "/sys/class/net/eth0/address")
-            hostname = self._ask(slot, "hostname")
+            work(model, number, slot)
         except LabError as error:
             logger.warning("machine %s: %s", number, error)
             with self.store.change() as world:
                 machine = world.models[model].machines[number]
                 machine.status = Status("provisioning error", str(error), time.time())
             self.runtime.stopping.wait(PROVISION_RETRY_S)
-            return
+
+    def _create(self, model: str, number: str, slot: str) -> None:
+        with self._provision_slots:
+            self._machines.create(slot)
+        mac = self._ask(slot, "cat", "/sys/class/net/eth0/address")
+        hostname = self._ask(slot, "hostname")
         with self.store.change() as world:
             machine, now = world.models[model].machines[number], time.time()
             machine.address = self._machines.address(slot)
-            machine.instance_id = self._machines.instance_id(slot)
             machine.mac, machine.hostname = mac, hostname
+            machine.instance_id = self._machines.instance_id(slot)
             machine.boot_id, machine.present = self._machines.boot_id(slot), True
             machine.status = Status("running", "Running", now)
             machine.agent = Status("started", "", now)
@@ -206,12 +197,7 @@ class Daemon:
         return self._machines.exec(slot, list(argv), timeout_s=30).stdout.decode().strip()
 
     def _delete(self, model: str, number: str, slot: str) -> None:
-        try:
-            self._machines.delete(slot)
-        except LabError as error:
-            logger.warning("machine %s: %s", number, error)
-            self.runtime.stopping.wait(PROVISION_RETRY_S)
-            return
+        self._machines.delete(slot)
         with self.store.change() as world:
             world.models[model].machines.pop(number, None)
 
@@ -223,16 +209,12 @@ class Daemon:
             task.status, task.started = "running", time.time()
             task_id, command = task.id, task.parameters["command"]
         try:
-            done = self._machines.exec(slot, machine_command(command))
-            results: dict[str, Any] = {"return-code": done.returncode}
-            for name, text in (("stdout", done.stdout), ("stderr", done.stderr)):
-                if text:
-                    results[name] = text.decode(errors="replace")
+            results = results_of(self._machines.exec(slot, machine_command(command)))
         except LabError as error:
             results = {"return-code": 1, "stderr": str(error)}
         with self.store.change() as world:
             task = world.models[model].tasks[task_id]
-            task.results, task.status, task.completed = results, "completed", time.time()
+            task.results, task.status = results, "completed"
 
     # Machines that come and go.
 
@@ -278,10 +260,8 @@ class Daemon:
             app.renewed, app.lease_until = now, now + LEASE_S
         if app.leader and now < app.lease_until:
             return
-        candidates = sorted(
-            unit.name for unit in units if unit.life == ALIVE and unit.name in present
-        )
-        if candidates:
+        living = (unit.name for unit in units if unit.life == ALIVE)
+        if candidates := sorted(present.intersection(living)):
             app.leader = self.runtime.rng.choice(candidates)
             app.renewed, app.lease_until = now, now + LEASE_S
             for unit in units:
@@ -292,26 +272,19 @@ def reachable(address: str) -> bool:
     """Tell whether a machine answers: a refused connection is an answer too."""
     with socket.socket() as link:
         link.settimeout(CONTACT_TIMEOUT_S)
-        try:
-            link.connect((address, CLOSED_PORT))
-        except ConnectionRefusedError:
-            return True
-        except OSError:
-            return False
-    return True
+        return link.connect_ex((address, CLOSED_PORT)) in (0, errno.ECONNREFUSED)
 
 
 def main() -> None:
     """Run the daemon of the stage that LAB_STAGE names, in the foreground."""
-    parser = argparse.ArgumentParser(prog="charmed_lab.daemon", description=__doc__)
-    parser.add_argument("--seed", type=int, help="shuffle what Juju leaves open by this number")
-    seed = parser.parse_args().seed
-    if seed is None:
-        seed = int(os.environ.get("LAB_SEED") or random.SystemRandom().randrange(10**6))
+    # What Juju leaves open is shuffled by this number.
+    seed = int(os.environ.get("LAB_SEED") or random.SystemRandom().randrange(10**6))
     form = "%(asctime)s %(levelname)s %(message)s"
     logging.basicConfig(level=logging.INFO, format=form)
     stage = Stage.current()
-    Daemon(stage, Machines(stage), seed).serve()
+    daemon = Daemon(stage, Machines(stage), seed)
+    daemon.start()
+    daemon.runtime.stopping.wait()
 
 
 if __name__ == "__main__":

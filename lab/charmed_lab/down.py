@@ -5,8 +5,8 @@
 import argparse
 import shutil
 
-from . import console, faults, host, image, juju, lxd
-from .machines import POOL, Machines
+from . import console, faults, host, juju, lxd
+from .machines import Machines
 from .stage import BASES, OCTETS, ROOT, Stage
 
 
@@ -43,11 +43,11 @@ def clear_caches() -> None:
         for base in BASES:
             stage = Stage(base=base)
             lxd.delete_instance(stage.golden)
-            lxd.delete_instance(image.build_container(stage))
+            lxd.delete_instance(stage.builder)
             if alias := lxd.get(f"/images/aliases/{stage.golden}"):
                 _delete(f"/images/{alias['target']}")
         _delete(f"/networks/{host.BUILD_BRIDGE}")
-        _delete(f"/storage-pools/{POOL}")
+        _delete(f"/storage-pools/{lxd.POOL}")
         shutil.rmtree(ROOT, ignore_errors=True)
 
 
@@ -66,7 +66,7 @@ def command() -> int:
     if left := others(stage):
         console.say(f"stage {', '.join(left)} is still up: images and caches stay")
     elif arguments.keep_caches:
-        console.say(f"images and caches stay in {ROOT} and LXD's pool {POOL}")
+        console.say(f"images and caches stay in {ROOT} and LXD's pool {lxd.POOL}")
     else:
         clear_caches()
         console.say("all that the lab made is gone; LXD and other packages stay installed")

@@ -2,42 +2,33 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """The environment of an event: exactly what Juju 4.0 gives, nothing inherited."""
 
-from .model import JUJU_VERSION, Hook, Model, Unit
+from .model import JUJU_VERSION, Hook, Model, Task, Unit, tag
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+EMPTY = (
+    "CLOUD_API_VERSION JUJU_AVAILABILITY_ZONE JUJU_CHARM_FTP_PROXY JUJU_HOOK_NAME "
+    "JUJU_CHARM_TRACE_CONFIG_CA_CERT JUJU_CHARM_TRACE_CONFIG_GRPC JUJU_CHARM_TRACE_CONFIG_HTTP "
+    "JUJU_PRINCIPAL_UNIT"
+)
 
 
-def tag(unit: str) -> str:
-    """Return a unit's name as paths have it."""
-    return "unit-" + unit.replace("/", "-")
-
-
-def base(home: str, gateway: str, model: Model, unit: Unit, context_id: str) -> dict[str, str]:
+def base(home: str, gateway: str, model: Model, unit: Unit) -> dict[str, str]:
     """Return what every event's environment has: nothing else is in it."""
-    charm, tools = f"{home}/agents/{tag(unit.name)}/charm", f"{home}/tools/{tag(unit.name)}"
-    env = {
+    agent, tools = f"{home}/agents/{tag(unit.name)}", f"{home}/tools/{tag(unit.name)}"
+    env = dict.fromkeys(EMPTY.split(), "") | {
         "APT_LISTCHANGES_FRONTEND": "none",
-        "CHARM_DIR": charm,
-        "CLOUD_API_VERSION": "",
+        "CHARM_DIR": f"{agent}/charm",
         "DEBIAN_FRONTEND": "noninteractive",
-        "JUJU_AGENT_SOCKET_ADDRESS": f"{home}/agents/{tag(unit.name)}/agent.socket",
+        "JUJU_AGENT_SOCKET_ADDRESS": f"{agent}/agent.socket",
         "JUJU_AGENT_SOCKET_NETWORK": "unix",
         "JUJU_API_ADDRESSES": f"{gateway}:17070",
-        "JUJU_AVAILABILITY_ZONE": "",
-        "JUJU_CHARM_DIR": charm,
-        "JUJU_CHARM_FTP_PROXY": "",
+        "JUJU_CHARM_DIR": f"{agent}/charm",
         "JUJU_CHARM_HTTPS_PROXY": model.option("juju-https-proxy"),
         "JUJU_CHARM_HTTP_PROXY": model.option("juju-http-proxy"),
         "JUJU_CHARM_NO_PROXY": model.option("juju-no-proxy"),
-        "JUJU_CHARM_TRACE_CONFIG_CA_CERT": "",
-        "JUJU_CHARM_TRACE_CONFIG_GRPC": "",
-        "JUJU_CHARM_TRACE_CONFIG_HTTP": "",
-        "JUJU_CONTEXT_ID": context_id,
-        "JUJU_HOOK_NAME": "",
         "JUJU_MACHINE_ID": unit.machine,
         "JUJU_MODEL_NAME": model.name,
         "JUJU_MODEL_UUID": model.uuid,
-        "JUJU_PRINCIPAL_UNIT": "",
         "JUJU_UNIT_NAME": unit.name,
         "JUJU_VERSION": JUJU_VERSION,
         "LANG": "C.UTF-8",
@@ -53,7 +44,7 @@ def base(home: str, gateway: str, model: Model, unit: Unit, context_id: str) -> 
 
 def of_hook(hook: Hook) -> dict[str, str]:
     """Return what an event's environment says of it."""
-    env = {"JUJU_HOOK_NAME": hook.name}
+    env = {"JUJU_HOOK_NAME": hook.name, "JUJU_DISPATCH_PATH": f"hooks/{hook.name}"}
     if hook.relation is not None:
         env["JUJU_RELATION"] = hook.endpoint
         env["JUJU_RELATION_ID"] = f"{hook.endpoint}:{hook.relation}"
@@ -67,3 +58,11 @@ def of_hook(hook: Hook) -> dict[str, str]:
     if hook.revision:
         env["JUJU_SECRET_REVISION"] = str(hook.revision)
     return env
+
+
+def of_task(task: Task) -> dict[str, str]:
+    """Return what the environment of an action or command says of it."""
+    env = {"JUJU_ACTION_NAME": task.name, "JUJU_ACTION_UUID": task.id}
+    if not task.is_exec:
+        env["JUJU_DISPATCH_PATH"] = f"actions/{task.name}"
+    return env | {"JUJU_ACTION_TAG": f"action-{task.id}"}

@@ -54,28 +54,23 @@ def parse(argv: list[str]) -> tuple[str, str, str | None]:
     return action, target, service
 
 
-def table(stage: Stage) -> str:
-    """Return the name of the stage's nftables table."""
-    return f"maaslab_{stage.name}"
-
-
 def cut(stage: Stage, number: str) -> None:
     """Drop every frame from and to a machine, also after it is powered on again."""
-    if not _nft(f"list table bridge {table(stage)}"):
-        _nft(TABLE.format(table=table(stage)), must=True)
+    if not _nft(f"list table bridge maaslab_{stage.name}"):
+        _nft(TABLE.format(table=f"maaslab_{stage.name}"), must=True)
     for nic in nic_names(stage, number):
-        _nft(f'add element bridge {table(stage)} cut {{ "{nic}" }}', must=True)
+        _nft(f'add element bridge maaslab_{stage.name} cut {{ "{nic}" }}', must=True)
 
 
 def heal(stage: Stage, number: str) -> None:
     """Let a machine's frames through; nothing happens when it is not cut off."""
     for nic in nic_names(stage, number):
-        _nft(f'delete element bridge {table(stage)} cut {{ "{nic}" }}')
+        _nft(f'delete element bridge maaslab_{stage.name} cut {{ "{nic}" }}')
 
 
 def heal_all(stage: Stage) -> None:
     """Forget every cut of the stage."""
-    _nft(f"delete table bridge {table(stage)}")
+    _nft(f"delete table bridge maaslab_{stage.name}")
 
 
 def unplug(stage: Stage, number: str) -> None:
@@ -102,22 +97,20 @@ def act(stage: Stage, action: str, number: str, service: str | None) -> None:
     machines = Machines(stage)
     if machines.state(number) == "absent":
         raise StepError(f"no machine {number}; there are: {', '.join(machines.numbers())}")
-    match action:
-        case "poweroff":
-            unplug(stage, number)
-            machines.stop(number)
-        case "poweron":
-            machines.start(number)
-        case "freeze":
-            machines.freeze(number)
-        case "thaw":
-            machines.thaw(number)
-        case "cut":
-            cut(stage, number)
-        case "heal":
-            heal(stage, number)
-        case _:
-            kill(machines, number, str(service))
+    by_machines = {
+        "poweroff": machines.stop,
+        "poweron": machines.start,
+        "freeze": machines.freeze,
+        "thaw": machines.thaw,
+    }
+    if action == "poweroff":
+        unplug(stage, number)
+    if action in by_machines:
+        by_machines[action](number)
+    elif action == "kill":
+        kill(machines, number, str(service))
+    else:
+        {"cut": cut, "heal": heal}[action](stage, number)
 
 
 def command() -> int:
@@ -130,12 +123,8 @@ def command() -> int:
 
 
 def _nft(script: str, *, must: bool = False) -> bool:
-    done = subprocess.run(
-        [NFT, "-f", "-"] if not script.startswith("list") else [NFT, *script.split()],
-        input=script.encode(),
-        capture_output=True,
-        check=False,
-    )
+    argv = [NFT, *script.split()] if script.startswith("list") else [NFT, "-f", "-"]
+    done = subprocess.run(argv, input=script.encode(), capture_output=True, check=False)
     if must and done.returncode != 0:
         raise StepError(f"nft refused: {done.stderr.decode().strip()}")
     return done.returncode == 0

@@ -5,76 +5,38 @@
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from . import output, ports, uniter
-from .model import DYING, Hook, JujuError, Model, Status, Task, Unit
-from .relation_tools import RelationTools
+from .arguments import UsageError
+from .model import DYING, JujuError, Status, Task, Unit
 from .secret_tools import SecretTools
-from .store import Store
-from .toolcall import Call, UsageError, parse
+from .toolcall import Call, parse
 
 STATUSES = ("maintenance", "blocked", "waiting", "active")
+KEY_RULE = (
+    "must start and end with lowercase alphanumeric, and contain only lowercase alphanumeric "
+    "and hyphens"
+)
+# What a tool says that is called without any word.
+MISSING = {
+    "application-version-set": "no version specified",
+    "close-port": "no port or range specified",
+    "juju-log": "no message specified",
+    "network-get": "no arguments specified",
+    "open-port": "no port or range specified",
+    "resource-get": "missing required resource name",
+    "secret-grant": "missing secret URI",
+    "secret-remove": "missing secret URI",
+    "secret-revoke": "missing secret URI",
+    "secret-set": "missing secret URI",
+    "status-set": "invalid args, require <status> [message]",
+}
 ACTION_KEY = re.compile(r"[a-z0-9](([a-z0-9-]*)?[a-z0-9])?")
-NAMES = [
-    "action-fail",
-    "action-get",
-    "action-log",
-    "action-set",
-    "application-version-set",
-    "close-port",
-    "config-get",
-    "credential-get",
-    "goal-state",
-    "is-leader",
-    "juju-log",
-    "juju-reboot",
-    "network-get",
-    "open-port",
-    "opened-ports",
-    "relation-get",
-    "relation-ids",
-    "relation-list",
-    "relation-model-get",
-    "relation-set",
-    "resource-get",
-    "secret-add",
-    "secret-get",
-    "secret-grant",
-    "secret-ids",
-    "secret-info-get",
-    "secret-remove",
-    "secret-revoke",
-    "secret-set",
-    "state-delete",
-    "state-get",
-    "state-set",
-    "status-get",
-    "status-set",
-    "storage-list",
-    "unit-get",
-]
 
 
-@dataclass
-class Context(RelationTools, SecretTools):
-    """What one event or action may see and do, and what it wants committed."""
-
-    store: Store
-    model_name: str
-    unit_name: str
-    hook: Hook | None = None
-    task: Task | None = None
-    writes: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
-    app_reads: dict[str, dict[str, str]] = field(default_factory=dict)
-    status: Status | None = None
-    opened: dict[str, list[str]] | None = None
-    state: dict[str, str] | None = None
-    secret_ops: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
-    results: dict[str, Any] = field(default_factory=dict)
-    failure: str | None = None
-    reboot: bool = False
+class HookContext(SecretTools):
+    """One event or action with all its tools: the tool `is-leader` is `_do_is_leader`."""
 
     def call(
         self, tool: str, args: Sequence[str], files: Mapping[str, str]
@@ -82,49 +44,33 @@ class Context(RelationTools, SecretTools):
         """Run one tool; return its exit code, standard output and standard error."""
         if "--help" in args or "-h" in args:
             return 0, f"Usage: {tool} [options]\n", ""
-        run: Callable[[Call], Any] = getattr(self, f"_{tool.replace('-', '_')}")
+        run: Callable[[Call], Any] = getattr(self, f"_do_{tool.replace('-', '_')}")
         try:
             call = parse(tool, args, files)
+            if tool in MISSING and not call.words:
+                raise UsageError(MISSING[tool])
             answer = run(call)
         except UsageError as error:
             return 2, "", f"ERROR {error}\n"
         except JujuError as error:
             return 1, "", f"ERROR {error}\n"
-        return 0, _show(answer, call.options.get("format", "smart")), ""
-
-    # What all tools need.
-
-    @property
-    def model(self) -> Model:
-        """The model as it is now; the store's lock must be held."""
-        return self.store.world.models[self.model_name]
-
-    @property
-    def unit(self) -> Unit:
-        """The unit as it is now."""
-        return self.model.units[self.unit_name]
-
-    @property
-    def app_name(self) -> str:
-        """The unit's application."""
-        return self.unit_name.partition("/")[0]
+        return 0, _show(answer, call.get("format", "smart")), ""
 
     # Configuration, leadership, statuses, versions, logs.
 
-    def _config_get(self, call: Call) -> Any:
+    def _do_config_get(self, call: Call) -> Any:
         settings = self.model.settings(self.app_name)
         if call.words:
             return settings.get(call.words[0])
         every = call.flag("all")
         return {key: value for key, value in settings.items() if every or value is not None}
 
-    def _is_leader(self, call: Call) -> bool:
-        return self.model.is_leader(self.unit_name)
+    def _do_is_leader(self, call: Call) -> bool:
+        return self.is_leader
 
-    def _status_get(self, call: Call) -> Any:
+    def _do_status_get(self, call: Call) -> Any:
         if call.flag("application"):
-            if not self.model.is_leader(self.unit_name):
-                raise JujuError("finding application status: this unit is not the leader")
+            self.require_leader("finding application status: ")
             found = self.model.app_status(self.app_name)
             if not call.flag("include-data"):
                 return _status_word(found, call)
@@ -133,15 +79,10 @@ class Context(RelationTools, SecretTools):
             return {"application-status": {**_full_status(found), "units": about}}
         # Read once a hook: a status-set after it does not show (recording 22).
         self.status = self.status or self.unit.workload
-        return (
-            _full_status(self.status)
-            if call.flag("include-data")
-            else _status_word(self.status, call)
-        )
+        full = call.flag("include-data")
+        return _full_status(self.status) if full else _status_word(self.status, call)
 
-    def _status_set(self, call: Call) -> None:
-        if not call.words:
-            raise UsageError("invalid args, require <status> [message]")
+    def _do_status_set(self, call: Call) -> None:
         current, message = call.words[0], " ".join(call.words[1:])
         if current not in STATUSES:
             raise UsageError(f'invalid status "{current}", expected one of [{" ".join(STATUSES)}]')
@@ -149,52 +90,32 @@ class Context(RelationTools, SecretTools):
             if not call.flag("application"):
                 self.unit.set_workload(current, message, time.time())
                 return
-            if not self.model.is_leader(self.unit_name):
-                raise JujuError("this unit is not the leader")
+            self.require_leader()
             self.model.applications[self.app_name].status = Status(current, message, time.time())
 
-    def _application_version_set(self, call: Call) -> None:
-        if not call.words:
-            raise UsageError("no version specified")
+    def _do_application_version_set(self, call: Call) -> None:
         with self.store.change():
             self.model.applications[self.app_name].version = call.words[0]
 
-    def _juju_log(self, call: Call) -> None:
-        if not call.words:
-            raise UsageError("no message specified")
-        level = "DEBUG" if call.flag("debug") else call.options.get("log-level", "INFO").upper()
+    def _do_juju_log(self, call: Call) -> None:
+        level = "DEBUG" if call.flag("debug") else call.get("log-level", "INFO").upper()
         self.log(level, f"unit.{self.unit_name}.juju-log", " ".join(call.words))
-
-    def log(self, level: str, module: str, message: str) -> None:
-        """Write to the model's log in the unit's name."""
-        entity = "unit-" + self.unit_name.replace("/", "-")
-        self.store.log(self.model_name, entity, level, module, message)
 
     # Networks and ports.
 
-    def _network_get(self, call: Call) -> Any:
-        if not call.words:
-            raise UsageError("no arguments specified")
+    def _do_network_get(self, call: Call) -> Any:
         binding = call.words[0]
         if binding != "juju-info" and binding not in self.model.charm_of(self.app_name).endpoints:
             raise JujuError(f'no network config found for binding "{binding}"')
         machine = self.model.machines[self.unit.machine]
         address = machine.address
-        short = {"bind-address": address, "ingress-address": address, "primary-address": address}
-        short["egress-subnets"] = f"{address}/32"
-        for option, value in short.items():
-            if call.flag(option):
-                return value
         subnet = ".".join(address.split(".")[:3]) + ".0/24"
         one = {"hostname": address, "value": address, "cidr": subnet}
         link = {"mac-address": machine.mac, "interface-name": "eth0", "addresses": [one]}
-        return {
-            "bind-addresses": [link],
-            "egress-subnets": [f"{address}/32"],
-            "ingress-addresses": [address],
-        }
+        egress = {"egress-subnets": [f"{address}/32"]}
+        return {"bind-addresses": [link], **egress, "ingress-addresses": [address]}
 
-    def _unit_get(self, call: Call) -> str:
+    def _do_unit_get(self, call: Call) -> str:
         setting = call.words[0] if call.words else ""
         if setting not in ("private-address", "public-address"):
             raise UsageError(f'unknown setting "{setting}"')
@@ -206,40 +127,36 @@ class Context(RelationTools, SecretTools):
             self.opened = {key: list(value) for key, value in self.unit.ports.items()}
         return self.opened
 
-    def _open_port(self, call: Call) -> None:
+    def _do_open_port(self, call: Call) -> None:
         wanted = self._port(call)
         if clash := ports.clash(self.model, self.unit, self._ports(), wanted):
             raise JujuError(f'cannot open {wanted} (unit "{self.unit_name}"): {clash}')
-        for endpoint in call.options.get("endpoints", "").split(","):
+        for endpoint in call.get("endpoints").split(","):
             found = self._ports().setdefault(endpoint, [])
             if wanted not in found:
                 found.append(wanted)
 
-    def _close_port(self, call: Call) -> None:
+    def _do_close_port(self, call: Call) -> None:
         wanted = self._port(call)
-        for endpoint in call.options.get("endpoints", "").split(","):
-            names = [endpoint] if endpoint else list(self._ports())
-            for name in names:
+        for endpoint in call.get("endpoints").split(","):
+            for name in [endpoint] if endpoint else self._ports():
                 if wanted in self._ports().get(name, []):
                     self._ports()[name].remove(wanted)
 
     def _port(self, call: Call) -> str:
-        if not call.words:
-            raise UsageError("no port or range specified")
         try:
             return ports.parse(call.words[0])
         except JujuError as error:
             raise UsageError(str(error)) from error
 
-    def _opened_ports(self, call: Call) -> list[str]:
+    def _do_opened_ports(self, call: Call) -> list[str]:
         found: dict[str, list[str]] = {}
         for endpoint, ranges in self._ports().items():
             for one in ranges:
                 found.setdefault(one, []).append(endpoint or "*")
-        names = sorted(found, key=ports.order)
-        if call.flag("endpoints"):
-            return [f"{one} ({', '.join(sorted(found[one]))})" for one in names]
-        return names
+        told = call.flag("endpoints")
+        ranges = sorted(found, key=ports.order)
+        return [f"{one} ({', '.join(sorted(found[one]))})" if told else one for one in ranges]
 
     # The unit's own state, the model's goal.
 
@@ -248,19 +165,19 @@ class Context(RelationTools, SecretTools):
             self.state = dict(self.unit.state)
         return self.state
 
-    def _state_get(self, call: Call) -> Any:
+    def _do_state_get(self, call: Call) -> Any:
         if call.words and call.words[0] != "-":
             return self._states().get(call.words[0], Ellipsis)
         return dict(sorted(self._states().items())) or None
 
-    def _state_set(self, call: Call) -> None:
+    def _do_state_set(self, call: Call) -> None:
         self._states().update(call.pairs())
 
-    def _state_delete(self, call: Call) -> None:
+    def _do_state_delete(self, call: Call) -> None:
         if call.words:
             self._states().pop(call.words[0], None)
 
-    def _goal_state(self, call: Call) -> dict[str, Any]:
+    def _do_goal_state(self, call: Call) -> dict[str, Any]:
         model = self.model
         units = {unit.name: _goal(unit) for unit in model.units_of(self.app_name)}
         related: dict[str, Any] = {}
@@ -280,17 +197,17 @@ class Context(RelationTools, SecretTools):
     # Actions.
 
     def _action(self) -> Task:
-        if self.task is None or self.task.name == "juju-exec":
+        if self.task is None or self.task.is_exec:
             raise JujuError("not running an action")
         return self.task
 
-    def _action_get(self, call: Call) -> Any:
+    def _do_action_get(self, call: Call) -> Any:
         value: Any = self._action().parameters
         for key in call.words[0].split(".") if call.words else []:
             value = value.get(key) if isinstance(value, dict) else None
         return value
 
-    def _action_set(self, call: Call) -> None:
+    def _do_action_set(self, call: Call) -> None:
         self._action()
         for word in call.words:
             path, equals, value = word.partition("=")
@@ -299,10 +216,7 @@ class Context(RelationTools, SecretTools):
             *parents, last = path.split(".")
             for key in (*parents, last):
                 if not ACTION_KEY.fullmatch(key):
-                    raise UsageError(
-                        f'key "{key}" must start and end with lowercase alphanumeric, '
-                        "and contain only lowercase alphanumeric and hyphens"
-                    )
+                    raise UsageError(f'key "{key}" {KEY_RULE}')
             where = self.results
             for key in parents:
                 inner = where.get(key)
@@ -310,35 +224,32 @@ class Context(RelationTools, SecretTools):
                 where = where[key]
             where[last] = value
 
-    def _action_fail(self, call: Call) -> None:
+    def _do_action_fail(self, call: Call) -> None:
         self._action()
-        self.failure = (
-            " ".join(call.words) or "action failed without reason given, check action for errors"
-        )
+        no_reason = "action failed without reason given, check action for errors"
+        self.failure = " ".join(call.words) or no_reason
 
-    def _action_log(self, call: Call) -> None:
+    def _do_action_log(self, call: Call) -> None:
         task_id = self._action().id
         with self.store.change():
             self.model.tasks[task_id].log.append([time.time(), " ".join(call.words)])
 
     # The rest.
 
-    def _juju_reboot(self, call: Call) -> None:
+    def _do_juju_reboot(self, call: Call) -> None:
         if self.task is not None:
             raise JujuError("juju-reboot is not supported when running an action.")
         self.reboot = True
         if call.flag("now"):
             raise JujuError("juju-reboot --now is not part of the lab")
 
-    def _credential_get(self, call: Call) -> None:
+    def _do_credential_get(self, call: Call) -> None:
         raise JujuError("cannot access cloud credentials: permission denied")
 
-    def _resource_get(self, call: Call) -> None:
-        if not call.words:
-            raise UsageError("missing required resource name")
+    def _do_resource_get(self, call: Call) -> None:
         raise JujuError("could not download resource: resource not found")
 
-    def _storage_list(self, call: Call) -> list[str]:
+    def _do_storage_list(self, call: Call) -> list[str]:
         return []
 
     # The commit.
@@ -349,8 +260,8 @@ class Context(RelationTools, SecretTools):
         address = model.machines[unit.machine].address
         for (key, owner), changes in self.writes.items():
             if relation := model.relations.get(key):
-                if owner == self.app_name and not model.is_leader(self.unit_name):
-                    raise JujuError("executing leadership func: this unit is not the leader")
+                if owner == self.app_name:
+                    self.require_leader("executing leadership func: ")
                 relation.write(owner, changes)
         for key in unit.scopes:
             uniter.write_addresses(model.relations[key], unit.name, address)
@@ -368,17 +279,14 @@ def _show(value: Any, style: str) -> str:
     if value is Ellipsis:
         return ""
     if style == "json":
-        return output.to_json(value) + "\n" if value is not Ellipsis else ""
-    if style == "yaml":
-        return output.to_yaml(value)
-    if style != "smart":
-        return ""
-    return output.to_smart(value)
+        return output.to_json(value) + "\n"
+    shown = {"yaml": output.to_yaml, "smart": output.to_smart}
+    return shown[style](value) if style in shown else ""
 
 
 def _status_word(status: Status, call: Call) -> Any:
     word = status.current
-    return {"status": word} if call.options.get("format") in ("json", "yaml") else word
+    return {"status": word} if call.get("format") in ("json", "yaml") else word
 
 
 def _full_status(status: Status) -> dict[str, Any]:
@@ -389,3 +297,10 @@ def _goal(unit: Unit) -> dict[str, str]:
     status = unit.shown()
     word = "dying" if unit.life == DYING else status.current
     return {"status": word, "since": output.iso_space(status.since)}
+
+
+NAMES = sorted(
+    name.removeprefix("_do_").replace("_", "-")
+    for name in dir(HookContext)
+    if name.startswith("_do_")
+)

@@ -5,19 +5,19 @@
 import ipaddress
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from . import console, lxd
 from .console import StepError
-from .machines import POOL
 from .stage import FIRST_MACHINE, MAX_MACHINES, REPOSITORY, ROOT, Stage
 
 PACKAGES = (
@@ -48,7 +48,7 @@ def require_root() -> None:
 
 def require_disk() -> None:
     """Refuse to begin where the lab would fill the disk."""
-    if lxd.is_answering() and lxd.get(f"/storage-pools/{POOL}"):
+    if lxd.is_answering() and lxd.get(f"/storage-pools/{lxd.POOL}"):
         return
     path = next(path for path in (Path("/var/lib/lxd"), Path("/var/lib")) if path.exists())
     free = shutil.disk_usage(path).free / 2**30
@@ -58,7 +58,7 @@ def require_disk() -> None:
 
 def ensure_packages() -> None:
     """Install what is missing, on Debian 12 and later."""
-    release = _os_release()
+    release = platform.freedesktop_os_release()
     if release.get("ID") != "debian" or int(release.get("VERSION_ID", "0")) < 12:
         if missing := [name for name in COMMANDS if not shutil.which(name)]:
             raise StepError(
@@ -84,25 +84,35 @@ def ensure_lxd() -> None:
         return
     with console.step("starting LXD"):
         if Path("/run/systemd/system").is_dir():
-            unit = "snap.lxd.daemon" if shutil.which("snap") and not _has_deb() else "lxd"
+            is_snap = shutil.which("snap") and not _installed(["lxd"])
+            unit = "snap.lxd.daemon" if is_snap else "lxd"
             console.run(["systemctl", "start", unit], otherwise="systemd cannot start LXD")
         else:
             _forget_dead_daemon()
             ROOT.mkdir(parents=True, exist_ok=True)
-            with (ROOT / "lxd.log").open("ab") as log:
-                subprocess.Popen(
-                    ["lxd", "--group", "root"],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
+            spawn(["lxd", "--group", "root"], ROOT / "lxd.log")
         deadline = time.monotonic() + LXD_TIMEOUT_S
         while not lxd.is_answering():
             if time.monotonic() > deadline:
                 log = ROOT / "lxd.log"
                 raise StepError(f"LXD does not start; {log} or `journalctl -u lxd` says why")
             time.sleep(0.2)
+
+
+def spawn(
+    argv: list[str], log: Path, env: Mapping[str, str] | None = None
+) -> "subprocess.Popen[bytes]":
+    """Start a process that outlives this command."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd="/",
+            env={**os.environ, **(env or {})},
+        )
 
 
 def ensure_kernel_limits() -> None:
@@ -115,12 +125,12 @@ def ensure_kernel_limits() -> None:
 
 def ensure_pool() -> None:
     """Make the storage pool: btrfs in a file, plain directories where the kernel has none."""
-    if lxd.get(f"/storage-pools/{POOL}"):
+    if lxd.get(f"/storage-pools/{lxd.POOL}"):
         return
     if shutil.which("modprobe"):
         subprocess.run(["modprobe", "-q", "btrfs"], check=False)
     has_btrfs = "\tbtrfs\n" in Path("/proc/filesystems").read_text()
-    pool: dict[str, Any] = {"name": POOL, "driver": "btrfs" if has_btrfs else "dir"}
+    pool: dict[str, Any] = {"name": lxd.POOL, "driver": "btrfs" if has_btrfs else "dir"}
     if has_btrfs:
         pool["config"] = {"size": f"{POOL_GIB}GiB"}
     _ask("/storage-pools", pool)
@@ -128,17 +138,15 @@ def ensure_pool() -> None:
 
 def ensure_networks(stage: Stage) -> None:
     """Make the stage's two bridges; refuse addresses that somebody else uses."""
-    records = " ".join(
-        f"host-record={stage.machine_name(str(n))},{stage.address(str(n))}"
-        for n in range(MAX_MACHINES)
-    )
+    numbers = map(str, range(MAX_MACHINES))
+    records = [f"host-record={stage.machine_name(n)},{stage.address(n)}" for n in numbers]
     config = {
         "ipv4.address": f"{stage.gateway}/24",
         "ipv4.nat": "true",
         "ipv4.dhcp": "false",
         "ipv6.address": "none",
         "dns.domain": stage.name,
-        "raw.dnsmasq": records.replace(" ", "\n"),
+        "raw.dnsmasq": "\n".join(records),
     }
     _ensure_network(stage.bridge, stage.subnet, config)
     bare = {"ipv4.address": "none", "ipv6.address": "none"}
@@ -197,10 +205,8 @@ def _ensure_network(name: str, subnet: ipaddress.IPv4Network, config: dict[str, 
         if not found["managed"]:
             raise StepError(f"an interface {name} is there and not LXD's: remove or rename it")
         return
-    routes = json.loads(
-        console.run(["ip", "-j", "-4", "route"], otherwise="ip cannot list the routes")
-    )
-    if user := overlapping(subnet, routes):
+    routes = console.run(["ip", "-j", "-4", "route"], otherwise="ip cannot list the routes")
+    if user := overlapping(subnet, json.loads(routes)):
         raise StepError(f"{subnet} is in use on {user}: the lab needs it, free it first")
     _ask("/networks", {"name": name, "type": "bridge", "config": config})
 
@@ -218,15 +224,21 @@ def _forget_dead_daemon() -> None:
     Its dnsmasq processes hold the bridges' addresses. Its process ID files may name other
     processes by now, which the next LXD would kill.
     """
-    for pid in (path.name for path in Path("/proc").iterdir() if path.name.isdecimal()):
-        try:
-            argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if argv[0].endswith(b"dnsmasq") and any(b"=/var/lib/lxd/networks/" in a for a in argv):
-            os.kill(int(pid), signal.SIGTERM)
+    for pid, argv, _ in processes():
+        if argv[0].endswith("dnsmasq") and any("=/var/lib/lxd/networks/" in a for a in argv):
+            os.kill(pid, signal.SIGTERM)
     for left in Path("/var/lib/lxd/networks").glob("*/*.pid"):
         left.unlink()
+
+
+def processes() -> Iterator[tuple[int, list[str], list[str]]]:
+    """Yield each process's ID, arguments and environment; zombies are gone already."""
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            parts = [(path / name).read_text(errors="replace") for name in ("cmdline", "environ")]
+        except OSError:
+            continue
+        yield int(path.name), parts[0].split("\0"), parts[1].split("\0")
 
 
 def _installed(packages: Iterable[str]) -> set[str]:
@@ -234,16 +246,6 @@ def _installed(packages: Iterable[str]) -> set[str]:
     done = subprocess.run(query, capture_output=True, text=True, check=False)
     lines = (line.split() for line in done.stdout.splitlines())
     return {words[0] for words in lines if words[1:] == ["ii"]}
-
-
-def _has_deb() -> bool:
-    return bool(_installed(["lxd"]))
-
-
-def _os_release() -> dict[str, str]:
-    lines = Path("/etc/os-release").read_text().splitlines()
-    pairs = (line.partition("=") for line in lines if "=" in line)
-    return {key: value.strip('"') for key, _, value in pairs}
 
 
 def _project() -> dict[str, Any]:

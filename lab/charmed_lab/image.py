@@ -13,7 +13,6 @@ from pathlib import Path
 
 from . import console, host, lxd
 from .console import StepError
-from .machines import POOL
 from .stage import ROOT, Stage
 
 IMAGES = ROOT / "images"
@@ -63,6 +62,7 @@ properties: {os: debian}
 templates:
   /etc/hostname: {when: [create, copy], template: hostname.tpl}
 """
+IMAGE_FILES = {"metadata.yaml": METADATA, "templates/hostname.tpl": "{{ container.name }}\n"}
 BOOT_TIMEOUT_S = 60
 INDEX_FORMAT = "$(REPO_URI)|$(ORIGIN)|$(CODENAME)|$(COMPONENT)"
 
@@ -103,7 +103,7 @@ def ensure_base(stage: Stage) -> None:
             _bootstrap(stage, tar)
     with console.step("importing the image"):
         lxd.delete_instance(stage.golden)
-        lxd.delete_instance(build_container(stage))
+        lxd.delete_instance(stage.builder)
         _import(stage, tar)
         source = {"type": "image", "alias": stage.golden}
         create(stage.golden, source, {"user.image": wanted})
@@ -130,29 +130,10 @@ def ensure_workloads(stage: Stage) -> None:
         lxd.request("PATCH", f"/instances/{stage.golden}", {"config": {"user.ready": "true"}})
 
 
-def build_container(stage: Stage) -> str:
-    """Return the name of the container that packs charms for a base."""
-    return f"maaslab-build-{stage.release}"
-
-
 def create(name: str, source: Mapping[str, str], config: Mapping[str, str]) -> None:
     """Create a stopped container on the build network."""
-    devices = {
-        "root": {"type": "disk", "path": "/", "pool": POOL},
-        "eth0": {"type": "nic", "name": "eth0", "network": host.BUILD_BRIDGE},
-    }
-    base = {"security.nesting": "true", "boot.autostart": "false"}
-    lxd.request(
-        "POST",
-        "/instances",
-        {
-            "name": name,
-            "source": source,
-            "profiles": [],
-            "config": {**base, **config},
-            "devices": devices,
-        },
-    )
+    nic = {"type": "nic", "name": "eth0", "network": host.BUILD_BRIDGE}
+    lxd.create_instance(name, source, config, {"eth0": nic})
 
 
 def start(name: str) -> None:
@@ -184,23 +165,16 @@ def _bootstrap(stage: Stage, tar: Path) -> None:
     """Build the root file system by mmdebstrap."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     setup = IMAGES / "setup.sh"
-    configuration = proxies(_read(["apt-config", "dump", "Acquire"]))
-    setup.write_text(f"#!/bin/sh\n{SETUP}" + _apt_proxy_script(configuration))
+    configuration = shlex.quote(proxies(_read(["apt-config", "dump", "Acquire"])))
+    proxy = f"printf %s {configuration} >$root/etc/apt/apt.conf.d/90host\n"
+    setup.write_text(f"#!/bin/sh\n{SETUP}{proxy}")
     setup.chmod(0o755)
     index = _read(["apt-get", "indextargets", "--format", INDEX_FORMAT, "Created-By: Packages"])
     partial = tar.with_suffix(".partial.tar")
-    argv = [
-        "mmdebstrap",
-        "--variant=minbase",
-        f"--include={INCLUDED}",
-        "--dpkgopt=force-unsafe-io",
-        '--aptopt=Acquire::Languages "none"',
-        f'--customize-hook={setup} "$1"',
-        "--skip=output/dev",
-        stage.release,
-        str(partial),
-        *sources(index.splitlines(), stage.release),
-    ]
+    options = ["--variant=minbase", "--dpkgopt=force-unsafe-io", "--skip=output/dev"]
+    options += [f"--include={INCLUDED}", '--aptopt=Acquire::Languages "none"']
+    options += [f'--customize-hook={setup} "$1"', stage.release, str(partial)]
+    argv = ["mmdebstrap", *options, *sources(index.splitlines(), stage.release)]
     console.run(argv, otherwise=f"the {stage.base} image cannot be built: check the apt mirror")
     for old in IMAGES.glob(f"{stage.release}-*.tar"):
         if old != partial:
@@ -208,18 +182,10 @@ def _bootstrap(stage: Stage, tar: Path) -> None:
     partial.rename(tar)
 
 
-def _apt_proxy_script(configuration: str) -> str:
-    quoted = shlex.quote(configuration)
-    return f"printf %s {quoted} >$root/etc/apt/apt.conf.d/90host\n" if configuration else ""
-
-
 def _import(stage: Stage, tar: Path) -> None:
     metadata = IMAGES / "metadata.tar"
     with tarfile.open(metadata, "w") as archive:
-        for name, text in {
-            "metadata.yaml": METADATA,
-            "templates/hostname.tpl": "{{ container.name }}\n",
-        }.items():
+        for name, text in IMAGE_FILES.items():
             member = tarfile.TarInfo(name)
             member.size = len(text)
             archive.addfile(member, io.BytesIO(text.encode()))

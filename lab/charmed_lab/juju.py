@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -36,16 +35,9 @@ def ensure_daemon(stage: Stage) -> None:
     stage.run.mkdir(parents=True, exist_ok=True)
     stage.hooks.mkdir(parents=True, exist_ok=True)
     log = stage.state / "daemon.log"
-    with console.step("starting the lab's Juju"), log.open("ab") as output:
-        process = subprocess.Popen(
-            [host.VENV / "bin/python", "-m", DAEMON],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            cwd="/",
-            env={**os.environ, **environment(stage), "PYTHONPATH": str(REPOSITORY / "lab")},
-        )
+    env = {**environment(stage), "PYTHONPATH": str(REPOSITORY / "lab")}
+    with console.step("starting the lab's Juju"):
+        process = host.spawn([str(host.VENV / "bin/python"), "-m", DAEMON], log, env)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not is_answering(stage):
             if process.poll() is not None or time.monotonic() > deadline:
@@ -97,16 +89,6 @@ def units(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _daemons(stage: Stage) -> list[int]:
-    """Return the process IDs of the stage's daemons; zombies are gone already."""
-    found: list[int] = []
-    for path in Path("/proc").iterdir():
-        if not path.name.isdecimal():
-            continue
-        try:
-            argv = (path / "cmdline").read_bytes().split(b"\0")
-            variables = (path / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if DAEMON.encode() in argv and f"LAB_STAGE={stage.name}".encode() in variables:
-            found.append(int(path.name))
-    return found
+    """Return the process IDs of the stage's daemons."""
+    mark = f"LAB_STAGE={stage.name}"
+    return [pid for pid, argv, env in host.processes() if DAEMON in argv and mark in env]

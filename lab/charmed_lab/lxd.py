@@ -15,6 +15,7 @@ from urllib.parse import quote
 from .stage import LabError
 
 SOCKETS = (Path("/var/lib/lxd/unix.socket"), Path("/var/snap/lxd/common/lxd/unix.socket"))
+POOL = "maaslab"
 TIMEOUT_S = 300
 # btrfs and the bridges are busy for moments when several machines come or go at once.
 RETRY_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
@@ -76,16 +77,10 @@ def get(path: str) -> Any:
         raise
 
 
-def push(instance: str, remote: str, content: bytes, *, mode: int = 0o644) -> None:
+def push(instance: str, remote: str, content: bytes) -> None:
     """Write a root-owned file into an instance, running or not."""
-    headers = {
-        "Content-Type": "application/octet-stream",
-        "X-LXD-uid": "0",
-        "X-LXD-gid": "0",
-        "X-LXD-mode": f"{mode:04o}",
-        "X-LXD-type": "file",
-        "X-LXD-write": "overwrite",
-    }
+    headers = {"Content-Type": "application/octet-stream", "X-LXD-uid": "0", "X-LXD-gid": "0"}
+    headers |= {"X-LXD-mode": "0644", "X-LXD-type": "file", "X-LXD-write": "overwrite"}
     _send("POST", f"/instances/{instance}/files?path={quote(remote)}", content, headers)
 
 
@@ -98,12 +93,21 @@ def is_answering() -> bool:
     return True
 
 
-def set_state(instance: str, action: str, *, force: bool = False) -> None:
-    """Start, stop, freeze or unfreeze an instance; try again while LXD is busy with it."""
+def create_instance(
+    name: str, source: Mapping[str, Any], config: Mapping[str, str], devices: Mapping[str, Any]
+) -> None:
+    """Create a stopped container with a root disk in the lab's pool."""
+    base = {"security.nesting": "true", "boot.autostart": "false"}
+    root = {"type": "disk", "path": "/", "pool": POOL}
+    data = {"name": name, "source": source, "profiles": [], "config": {**base, **config}}
+    request("POST", "/instances", {**data, "devices": {"root": root, **devices}})
+
+
+def _patiently(method: str, path: str, data: Any = None) -> None:
+    """Do a request; try again while LXD is busy with the instance."""
     for pause in (*RETRY_PAUSES_S, None):
         try:
-            data = {"action": action, "force": force, "timeout": -1}
-            request("PUT", f"/instances/{instance}/state", data)
+            request(method, path, data)
         except LXDError as error:
             if pause is None or error.code == 404:
                 raise
@@ -112,23 +116,23 @@ def set_state(instance: str, action: str, *, force: bool = False) -> None:
             return
 
 
+def set_state(instance: str, action: str, *, force: bool = False) -> None:
+    """Start, stop, freeze or unfreeze an instance."""
+    data = {"action": action, "force": force, "timeout": -1}
+    _patiently("PUT", f"/instances/{instance}/state", data)
+
+
 def delete_instance(instance: str) -> None:
     """Stop and delete an instance; nothing happens when it is not there."""
     if (found := get(f"/instances/{instance}")) is None:
         return
     if found["status"] != "Stopped":
         set_state(instance, "stop", force=True)
-    for pause in (*RETRY_PAUSES_S, None):
-        try:
-            request("DELETE", f"/instances/{instance}")
-        except LXDError as error:
-            if error.code == 404:
-                return
-            if pause is None:
-                raise
-            time.sleep(pause)
-        else:
-            return
+    try:
+        _patiently("DELETE", f"/instances/{instance}")
+    except LXDError as error:
+        if error.code != 404:
+            raise
 
 
 def run(

@@ -4,7 +4,8 @@
 
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from typing import Any
 from . import lxd
 from .stage import LabError, Stage
 
-POOL = "maaslab"
 START_TIMEOUT_S = 90
 PF_EXITING = 0x4
 CGROUPS = Path("/sys/fs/cgroup")
@@ -43,7 +43,7 @@ class Machines:
     def create(self, number: str) -> None:
         """Bring up a new machine; one that was brought up before is left as it is."""
         name = self.instance_id(number)
-        try:
+        with _about(number):
             found = lxd.get(f"/instances/{name}")
             if found and found["config"].get("user.ready"):
                 return
@@ -52,15 +52,11 @@ class Machines:
             lxd.set_state(name, "start")
             self._wait_until_up(number)
             lxd.request("PATCH", f"/instances/{name}", {"config": {"user.ready": "true"}})
-        except lxd.LXDError as error:
-            raise MachineError(f"machine {number}: {error}") from error
 
     def delete(self, number: str) -> None:
         """Delete a machine with all it holds; nothing happens when it is not there."""
-        try:
+        with _about(number):
             lxd.delete_instance(self.instance_id(number))
-        except lxd.LXDError as error:
-            raise MachineError(f"machine {number}: {error}") from error
 
     def numbers(self) -> list[str]:
         """Return the numbers of the machines that exist, sorted."""
@@ -116,13 +112,6 @@ class Machines:
             raise MachineError(f"machine {number} went away while {argv[0]} ran")
         return Completed(done.returncode, done.stdout, done.stderr)
 
-    def push(self, number: str, local: Path, remote: str, *, mode: int = 0o644) -> None:
-        """Copy a file into a machine; its directory must be there."""
-        try:
-            lxd.push(self.instance_id(number), remote, local.read_bytes(), mode=mode)
-        except lxd.LXDError as error:
-            raise MachineError(f"machine {number}: {remote}: {error}") from error
-
     def shell_argv(self, number: str) -> list[str]:
         """Return the command before a command to run in a machine on this terminal."""
         return ["lxc", "exec", self.instance_id(number), "--"]
@@ -145,36 +134,22 @@ class Machines:
             self._change(number, "unfreeze", "running")
 
     def _change(self, number: str, action: str, wanted: str) -> None:
-        if self.state(number) == wanted:
-            return
-        try:
-            lxd.set_state(self.instance_id(number), action, force=action == "stop")
-        except lxd.LXDError as error:
-            raise MachineError(f"machine {number}: {error}") from error
+        if self.state(number) != wanted:
+            with _about(number):
+                lxd.set_state(self.instance_id(number), action, force=action == "stop")
 
     def _require_running(self, number: str) -> str:
-        try:
-            if boot := self.boot_id(number):
-                return boot
-        except lxd.LXDError as error:
-            raise MachineError(f"machine {number}: {error}") from error
-        raise MachineError(f"machine {number} is {self.state(number)}")
+        with _about(number):
+            boot = self.boot_id(number)
+        if not boot:
+            raise MachineError(f"machine {number} is {self.state(number)}")
+        return boot
 
     def _copy(self, number: str) -> None:
         """Copy the golden container and give the copy its addresses."""
         stage, name = self._stage, self.instance_id(number)
         source = {"type": "copy", "source": stage.golden, "instance_only": True}
-        lxd.request(
-            "POST",
-            "/instances",
-            {
-                "name": name,
-                "source": source,
-                "profiles": [],
-                "config": {"security.nesting": "true", "boot.autostart": "false"},
-                "devices": _devices(stage, number),
-            },
-        )
+        lxd.create_instance(name, source, {}, _devices(stage, number))
         rest = f"Gateway={stage.gateway}\nDNS={stage.gateway}\n"
         eth0 = LINK.format(name="eth0", address=stage.address(number), rest=rest)
         eth1 = LINK.format(name="eth1", address=stage.dhcp_address(number), rest="")
@@ -199,6 +174,15 @@ class Machines:
         raise MachineError(f"machine {number} did not boot: {said.decode(errors='replace')!r}")
 
 
+@contextmanager
+def _about(number: str) -> Iterator[None]:
+    """Say which machine an error of LXD is about."""
+    try:
+        yield
+    except lxd.LXDError as error:
+        raise MachineError(f"machine {number}: {error}") from error
+
+
 def nic_names(stage: Stage, number: str) -> tuple[str, str]:
     """Return the host's names of a machine's two interfaces, the same at every boot."""
     return (f"{stage.name}-m{number}-0", f"{stage.name}-m{number}-1")
@@ -210,7 +194,6 @@ def _devices(stage: Stage, number: str) -> dict[str, dict[str, Any]]:
 
     nic0, nic1 = nic_names(stage, number)
     return {
-        "root": {"type": "disk", "path": "/", "pool": POOL},
         "eth0": {"type": "nic", "name": "eth0", "network": stage.bridge, "host_name": nic0},
         "eth1": {"type": "nic", "name": "eth1", "network": stage.dhcp_bridge, "host_name": nic1},
         "hooks": disk(stage.hooks, "/var/lib/juju/lab"),

@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """The model: what Juju's controller knows, as plain data without I/O."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +26,7 @@ MODEL_DEFAULTS: dict[str, Any] = {
 }
 # The worst status of the units is the application's, unless its leader set one.
 SEVERITY = ["error", "blocked", "maintenance", "waiting", "active", "terminated", "unknown"]
-HISTORY = 100
+UNIT_S = {"h": 3600, "m": 60, "s": 1}
 
 
 class JujuError(Exception):
@@ -58,16 +59,18 @@ class Endpoint:
 class Charm:
     """A packed charm that was uploaded to the model."""
 
-    url: str
     name: str
-    revision: int
     archive: str
-    base: str
     bases: list[str]
-    description: str
     endpoints: dict[str, Endpoint]
     options: dict[str, dict[str, Any]]
     actions: dict[str, dict[str, Any]]
+    revision: int = 0
+
+    @property
+    def url(self) -> str:
+        """What Juju calls this revision of the charm."""
+        return f"local:{self.name}-{self.revision}"
 
 
 @dataclass
@@ -86,7 +89,6 @@ class Machine:
     mac: str = ""
     hostname: str = ""
     present: bool = False
-    wanted: bool = False
 
 
 @dataclass
@@ -153,13 +155,11 @@ class Unit:
     retries: int = 0
     retry_at: float = 0.0
     resolved: str = ""
-    running: str = ""
     boot_id: str | None = None
     update_status_at: float = 0.0
     ports: dict[str, list[str]] = field(default_factory=dict)
     state: dict[str, str] = field(default_factory=dict)
     scopes: dict[str, Scope] = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def application(self) -> str:
@@ -172,30 +172,18 @@ class Unit:
         return int(self.name.partition("/")[2])
 
     def set_agent(self, current: str, message: str, now: float) -> None:
-        """Set what the agent does, and remember it."""
+        """Set what the agent does."""
         self.agent = Status(current, message, now)
-        shown = "error" if self.failed and current == "idle" else current
-        self._remember(
-            "juju-unit", Status(shown, self.error if shown == "error" else message, now)
-        )
 
     def set_workload(self, current: str, message: str, now: float) -> None:
-        """Set the workload's status, and remember it."""
+        """Set the workload's status."""
         self.workload = Status(current, message, now)
-        self._remember("workload", self.workload)
-
-    def _remember(self, kind: str, status: Status) -> None:
-        self.history.append({"type": kind, **vars(status)})
-        del self.history[:-HISTORY]
-
-    @property
-    def error(self) -> str:
-        """The message of a unit whose hook failed."""
-        return f'hook failed: "{self.hook.name}"' if self.hook else ""
 
     def shown(self) -> Status:
         """Return the workload status that `juju status` prints."""
-        return Status("error", self.error, self.failed_since) if self.failed else self.workload
+        if not self.failed or not self.hook:
+            return self.workload
+        return Status("error", f'hook failed: "{self.hook.name}"', self.failed_since)
 
 
 @dataclass
@@ -209,13 +197,11 @@ class Application:
     exposed: bool = False
     trust: bool = False
     config: dict[str, Any] = field(default_factory=dict)
-    annotations: dict[str, str] = field(default_factory=dict)
     status: Status | None = None
     version: str = ""
     leader: str = ""
     lease_until: float = 0.0
     renewed: float = 0.0
-    joined: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -238,9 +224,8 @@ class Relation:
     @property
     def key(self) -> str:
         """The relation as secrets name it in their access scopes."""
-        return "#".join(
-            sorted((str(one).replace(":", ".") for one in self.endpoints), reverse=True)
-        )
+        ends = (str(one).replace(":", ".") for one in self.endpoints)
+        return "#".join(sorted(ends, reverse=True))
 
     def own(self, app: str) -> Endpoint:
         """Return the side of an application."""
@@ -303,7 +288,6 @@ class Task:
     """An action or a command that a unit or machine runs."""
 
     id: str
-    operation: str
     receiver: str
     name: str
     parameters: dict[str, Any]
@@ -313,19 +297,12 @@ class Task:
     results: dict[str, Any] = field(default_factory=dict)
     log: list[list[Any]] = field(default_factory=list)
     started: float = 0.0
-    completed: float = 0.0
     context: str = ""
 
-
-@dataclass
-class Operation:
-    """What one `juju run` or `juju exec` asked for."""
-
-    id: str
-    summary: str
-    enqueued: float
-    tasks: list[str]
-    failed: str = ""
+    @property
+    def is_exec(self) -> bool:
+        """Whether it is a command of `juju exec`, not an action."""
+        return self.name == "juju-exec"
 
 
 @dataclass
@@ -343,7 +320,6 @@ class Model:
     units: dict[str, Unit] = field(default_factory=dict)
     relations: dict[str, Relation] = field(default_factory=dict)
     secrets: dict[str, Secret] = field(default_factory=dict)
-    operations: dict[str, Operation] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     sequences: dict[str, int] = field(default_factory=dict)
 
@@ -356,6 +332,18 @@ class Model:
     def option(self, name: str) -> Any:
         """Return a value of the model's configuration."""
         return self.config.get(name, MODEL_DEFAULTS.get(name))
+
+    def application(self, name: str) -> Application:
+        """Return an application; one that is not there is refused."""
+        if name in self.applications:
+            return self.applications[name]
+        raise JujuError(f'application "{name}" not found (not found)')
+
+    def unit(self, name: str) -> Unit:
+        """Return a unit; one that is not there is refused."""
+        if name in self.units:
+            return self.units[name]
+        raise JujuError(f'unit "{name}" not found')
 
     def units_of(self, app: str) -> list[Unit]:
         """Return an application's units by number."""
@@ -396,16 +384,15 @@ class Model:
         return min(shown, key=lambda status: SEVERITY.index(status.current))
 
 
+def tag(unit: str) -> str:
+    """Return a unit's name as paths and logs have it."""
+    return "unit-" + unit.replace("/", "-")
+
+
 def seconds(text: str) -> float:
     """Return a duration such as 1h5m, 2m or 30s in seconds."""
-    units, total, number = {"h": 3600, "m": 60, "s": 1}, 0.0, ""
-    for char in text:
-        if char in units and number:
-            total, number = total + float(number) * units[char], ""
-        elif char.isdigit() or char == ".":
-            number += char
-        else:
-            raise ValueError(f"time: invalid duration {text!r}")
-    if number:
+    if re.fullmatch(r"([\d.]+[hms])*[\d.]+", text):
         raise ValueError(f"time: missing unit in duration {text!r}")
-    return total
+    if not re.fullmatch(r"([\d.]+[hms])+", text):
+        raise ValueError(f"time: invalid duration {text!r}")
+    return sum(float(one[:-1]) * UNIT_S[one[-1]] for one in re.findall(r"[\d.]+[hms]", text))

@@ -3,6 +3,7 @@
 """Texts as Juju prints them: its YAML, its JSON, its times and its tables."""
 
 import datetime
+import functools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -42,42 +43,30 @@ def to_json(value: Any) -> str:
     return text
 
 
+def filled(**values: Any) -> dict[str, Any]:
+    """Return what is not empty, as Go's omitempty does; `_` in names is printed as `-`."""
+    return {key.replace("_", "-"): value for key, value in values.items() if value}
+
+
 def to_smart(value: Any) -> str:
     """Return a value as hook tools print it by default."""
-    if value is None or value == [] or value == {}:
+    if value is None or value in ([], {}):
         return ""
     if isinstance(value, list):
         return "".join(f"{item}\n" for item in value)
     return to_yaml(value) if isinstance(value, dict) else f"{value}\n"
 
 
-def _utc(when: float) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(when, datetime.UTC)
+def _utc(form: str, when: float) -> str:
+    return datetime.datetime.fromtimestamp(when, datetime.UTC).strftime(form)
 
 
-def since(when: float) -> str:
-    """Return a time as in `juju status`."""
-    return _utc(when).strftime("%d %b %Y %H:%M:%SZ")
-
-
-def clock(when: float) -> str:
-    """Return the time of day."""
-    return _utc(when).strftime("%H:%M:%S")
-
-
-def iso_space(when: float) -> str:
-    """Return a time as in goal-state."""
-    return _utc(when).strftime("%Y-%m-%d %H:%M:%SZ")
-
-
-def iso(when: float) -> str:
-    """Return a time as in `juju secrets`."""
-    return _utc(when).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def action_time(when: float) -> str:
-    """Return a time as in the answer of `juju run`."""
-    return _utc(when).strftime("%Y-%m-%d %H:%M:%S.%f +0000 UTC")
+# Times as `juju status`, the log, goal-state, `juju secrets` and `juju run` have them.
+since = functools.partial(_utc, "%d %b %Y %H:%M:%SZ")
+clock = functools.partial(_utc, "%H:%M:%S")
+iso_space = functools.partial(_utc, "%Y-%m-%d %H:%M:%SZ")
+iso = functools.partial(_utc, "%Y-%m-%dT%H:%M:%S.%fZ")
+action_time = functools.partial(_utc, "%Y-%m-%d %H:%M:%S.%f +0000 UTC")
 
 
 def ago(when: float, now: float) -> str:
@@ -90,18 +79,16 @@ def ago(when: float, now: float) -> str:
     return "just now"
 
 
-def table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()
-) -> str:
-    """Return a table with two spaces between its columns."""
-    lines = [list(header), *(list(row) for row in rows)]
-    widths = [max(len(line[at]) for line in lines) for at in range(len(header))]
+def table(header: str, rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
+    """Return a table with two spaces between its columns; commas part those of the header."""
+    lines = [header.split(","), *map(list, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths[-1] = 0
     text = ""
     for line in lines:
         cells = [
             cell.rjust(width) if at in right else cell.ljust(width)
             for at, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
-        cells[-1] = line[-1]
         text += "  ".join(cells) + "\n"
     return text

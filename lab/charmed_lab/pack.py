@@ -93,14 +93,14 @@ def plan(stage: Stage) -> dict[str, Path]:
 
 def ensure_builder_copy(stage: Stage) -> None:
     """Make the build container, still empty, while the golden one lies still."""
-    if lxd.get(f"/instances/{image.build_container(stage)}") is None:
+    if lxd.get(f"/instances/{stage.builder}") is None:
         source = {"type": "copy", "source": stage.golden}
-        image.create(image.build_container(stage), source, {})
+        image.create(stage.builder, source, {})
 
 
 def ensure_charms(stage: Stage, charms: Mapping[str, Path]) -> None:
     """Pack the charms of a plan that are not there yet."""
-    name = image.build_container(stage)
+    name = stage.builder
     with console.alone("pack"):
         missing = {charm: path for charm, path in charms.items() if not path.exists()}
         if not missing:
@@ -146,7 +146,7 @@ def place(charms: Mapping[str, Path], bundle: Path) -> None:
 
 
 def _pack(stage: Stage, files: list[str], charm: str, target: Path) -> None:
-    name = image.build_container(stage)
+    name = stage.builder
     tree = f"/build/{charm}"
     tar = io.BytesIO()
     with tarfile.open(fileobj=tar, mode="w") as archive:

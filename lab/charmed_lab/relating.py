@@ -2,95 +2,87 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """Relations, as the operator makes and removes them."""
 
+import dataclasses
 import time
-from collections.abc import Sequence
 
 from . import uniter
-from .lookup import Lookup
 from .model import Endpoint, JujuError, Model, Relation
 
 
-class Relating(Lookup):
-    """The calls about relations."""
+def relate(model: Model, *ends: Endpoint) -> None:
+    """Make a relation."""
+    number = model.take("relation")
+    model.relations[str(number)] = Relation(number, list(ends), time.time())
 
-    def _end(self, app: str, endpoint: Endpoint) -> Endpoint:
-        return Endpoint(app, endpoint.name, endpoint.role, endpoint.interface)
 
-    def _relate(self, model: Model, ends: list[Endpoint]) -> None:
-        number = model.take("relation")
-        model.relations[str(number)] = Relation(number, ends, time.time())
+def relate_peers(model: Model, app: str, old: set[str]) -> None:
+    """Make the peer relations of an application whose charm did not have them before."""
+    for name, endpoint in model.charm_of(app).endpoints.items():
+        if endpoint.role == "peer" and name not in old:
+            relate(model, dataclasses.replace(endpoint, application=app))
 
-    def _ends(self, model: Model, text: str) -> list[Endpoint]:
-        app, _, name = text.partition(":")
-        if app not in model.applications:
-            return []
-        known = model.charm_of(app).endpoints.values()
-        return [
-            self._end(app, one)
-            for one in known
-            if one.name == name or (not name and one.role != "peer")
-        ]
 
-    def integrate(self, model: str, one: str, other: str) -> None:
-        """Relate two applications."""
-        found = self._model(model)
-        where = f'adding relation between endpoints "{one}" and "{other}"'
-        try:
-            pair = self._compatible(found, one, other)
-        except JujuError as error:
-            raise JujuError(
-                f'{where}: cannot relate endpoints "{one}" and "{other}": {error}'
-            ) from error
-        texts = {str(end) for end in pair}
-        for relation in found.relations.values():
-            if {str(end) for end in relation.endpoints} == texts:
-                words = " ".join(str(end) for end in pair)
-                named = ", ".join(f'"{end}"' for end in pair)
-                raise JujuError(
-                    f"{where}: cannot add relation {named}: relation {words}: already exists"
-                )
-        self._relate(found, pair)
+def _ends(model: Model, text: str) -> list[Endpoint]:
+    """Return the endpoints that `application` or `application:endpoint` may mean."""
+    app, _, name = text.partition(":")
+    known = model.charm_of(app).endpoints.values() if app in model.applications else ()
+    return [
+        dataclasses.replace(one, application=app)
+        for one in known
+        if one.name == name or (not name and one.role != "peer")
+    ]
 
-    def _compatible(self, model: Model, one: str, other: str) -> list[Endpoint]:
-        first, second = self._ends(model, one), self._ends(model, other)
-        sides = ((first, one), (second, other))
-        if missing := [text for ends, text in sides if not ends]:
-            words = " and ".join(missing)
-            raise JujuError(f"no candidates for {words}: relation endpoint not found")
-        pairs = [
-            [left, right]
-            for left in first
-            for right in second
-            if {left.role, right.role} == {"provider", "requirer"}
-            and left.interface == right.interface
-        ]
-        if not pairs:
-            raise JujuError("no compatible endpoints found between applications")
-        if len(pairs) > 1:
-            may = "; ".join(f'"{left} {right}"' for left, right in pairs)
-            raise JujuError(f'ambiguous relation: "{one} {other}" could refer to {may}')
-        return pairs[0]
 
-    def remove_relation(self, model: str, ends: list[str], number: int, force: bool) -> None:
-        """Begin to remove a relation, named by its ends or its number."""
-        found = self._model(model)
-        for relation in found.relations.values():
-            if relation.is_peer or not _means(relation, ends, number):
-                continue
-            uniter.destroy_relation(found, relation)
+def integrate(model: Model, one: str, other: str) -> None:
+    """Relate two applications."""
+    where = f'adding relation between endpoints "{one}" and "{other}"'
+    try:
+        pair = _compatible(model, one, other)
+    except JujuError as error:
+        cannot = f'cannot relate endpoints "{one}" and "{other}"'
+        raise JujuError(f"{where}: {cannot}: {error}") from error
+    ends = [str(end) for end in pair]
+    known = [{str(end) for end in relation.endpoints} for relation in model.relations.values()]
+    if set(ends) in known:
+        named = ", ".join(f'"{end}"' for end in ends)
+        exists = f"relation {' '.join(ends)}: already exists"
+        raise JujuError(f"{where}: cannot add relation {named}: {exists}")
+    relate(model, *pair)
+
+
+def _compatible(model: Model, one: str, other: str) -> tuple[Endpoint, Endpoint]:
+    first, second = _ends(model, one), _ends(model, other)
+    if missing := [text for ends, text in ((first, one), (second, other)) if not ends]:
+        words = " and ".join(missing)
+        raise JujuError(f"no candidates for {words}: relation endpoint not found")
+    pairs = [
+        (left, right)
+        for left in first
+        for right in second
+        if {left.role, right.role} == {"provider", "requirer"}
+        and left.interface == right.interface
+    ]
+    if not pairs:
+        raise JujuError("no compatible endpoints found between applications")
+    if len(pairs) > 1:
+        may = "; ".join(f'"{left} {right}"' for left, right in pairs)
+        raise JujuError(f'ambiguous relation: "{one} {other}" could refer to {may}')
+    return pairs[0]
+
+
+def remove_relation(model: Model, ends: list[str], number: int) -> None:
+    """Begin to remove a relation, named by its ends or its number."""
+    for relation in model.relations.values():
+        if not relation.is_peer and _means(relation, ends, number):
+            uniter.destroy_relation(model, relation)
             return
-        words = " ".join(ends)
-        raise JujuError(f"relation with endpoints [{words}] or id {number} not found (not found)")
+    words = " ".join(ends)
+    raise JujuError(f"relation with endpoints [{words}] or id {number} not found (not found)")
 
 
-def _means(relation: Relation, ends: Sequence[str], number: int) -> bool:
+def _means(relation: Relation, ends: list[str], number: int) -> bool:
     """Tell whether a relation is meant by its number or by both its ends."""
     if not ends:
         return relation.id == number
-    left, right = relation.endpoints
-
-    def fits(text: str, end: Endpoint) -> bool:
-        return text in (str(end), end.application)
-
-    one, other = ends
-    return (fits(one, left) and fits(other, right)) or (fits(one, right) and fits(other, left))
+    names = [(str(end), end.application) for end in relation.endpoints]
+    return any(ends[0] in names[at] and ends[1] in names[1 - at] for at in (0, 1))

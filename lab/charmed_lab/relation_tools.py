@@ -4,45 +4,25 @@
 
 from typing import Any
 
-from .model import Hook, JujuError, Model, Relation, Scope, Unit
-from .toolcall import Call, UsageError
+from .arguments import UsageError
+from .model import JujuError, Relation, Scope
+from .toolcall import Call, Context
 
 
-class RelationTools:
+class RelationTools(Context):
     """The relation tools of a hook's context."""
 
-    unit_name: str
-    hook: Hook | None
-    writes: dict[tuple[str, str], dict[str, str]]
-    app_reads: dict[str, dict[str, str]]
-
-    @property
-    def model(self) -> Model:
-        """The model as it is now."""
-        raise NotImplementedError
-
-    @property
-    def unit(self) -> Unit:
-        """The unit as it is now."""
-        raise NotImplementedError
-
-    @property
-    def app_name(self) -> str:
-        """The unit's application."""
-        raise NotImplementedError
-
     def _relation(self, call: Call) -> tuple[Relation, Scope]:
-        text = call.options.get("relation")
-        if text is None:
-            if self.hook is None or self.hook.relation is None:
-                raise UsageError("no relation id specified")
-            text = str(self.hook.relation)
+        here = self.hook.relation if self.hook else None
+        text = call.get("relation", "" if here is None else str(here))
+        if not text:
+            raise UsageError("no relation id specified")
         key = text.rpartition(":")[2]
         if key not in self.unit.scopes:
             raise UsageError(f'invalid value "{text}" for option -r: relation not found')
         return self.model.relations[key], self.unit.scopes[key]
 
-    def _relation_ids(self, call: Call) -> list[str]:
+    def _do_relation_ids(self, call: Call) -> list[str]:
         name = call.words[0] if call.words else self.hook.endpoint if self.hook else ""
         if not name:
             raise UsageError("no endpoint name specified")
@@ -50,21 +30,20 @@ class RelationTools:
         found = (self.model.relations[key] for key in keys)
         return [f"{name}:{one.id}" for one in found if one.own(self.app_name).name == name]
 
-    def _relation_list(self, call: Call) -> Any:
+    def _do_relation_list(self, call: Call) -> Any:
         relation, scope = self._relation(call)
         if call.flag("app"):
             return relation.remote(self.app_name).application
         return sorted(scope.members)
 
-    def _relation_model_get(self, call: Call) -> dict[str, str]:
+    def _do_relation_model_get(self, call: Call) -> dict[str, str]:
         self._relation(call)
         return {"uuid": self.model.uuid}
 
-    def _relation_get(self, call: Call) -> Any:
+    def _do_relation_get(self, call: Call) -> Any:
         relation, scope = self._relation(call)
         key, owner = ([*call.words, "", ""])[:2]
-        here = self.hook is not None and self.hook.relation == relation.id
-        if not owner and here and self.hook:
+        if not owner and self.hook and self.hook.relation == relation.id:
             owner = self.hook.remote_app if call.flag("app") else self.hook.remote_unit
         if not owner:
             raise UsageError("no unit or application specified")
@@ -99,10 +78,10 @@ class RelationTools:
         merged = {**relation.bags.get(owner, {}), **pending}
         return {key: merged[key] for key in sorted(merged) if merged[key] != ""}
 
-    def _relation_set(self, call: Call) -> None:
+    def _do_relation_set(self, call: Call) -> None:
         relation, _ = self._relation(call)
         owner = self.app_name if call.flag("app") else self.unit_name
         changes = call.pairs()
-        if call.flag("app") and not self.model.is_leader(self.unit_name):
+        if call.flag("app") and not self.is_leader:
             raise JujuError("cannot write relation settings")
         self.writes.setdefault((str(relation.id), owner), {}).update(changes)

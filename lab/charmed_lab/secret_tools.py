@@ -2,122 +2,102 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """The hook tools that are about secrets."""
 
-import random
 import time
 from typing import Any
 
-import yaml
-
 from . import output, secrets
-from .model import JujuError, Model, Relation, Scope, Secret
-from .store import Store
-from .toolcall import Call, UsageError
+from .arguments import UsageError
+from .model import JujuError, Secret
+from .relation_tools import RelationTools
+from .toolcall import Call
 
 # Removals are committed before updates (recording 30), grants after what they grant is there.
 ORDER = ("revoke", "remove", "add", "set", "track", "grant")
-ALPHABET = "0123456789abcdefghijklmnopqrstuv"
+DOING = {"set": "updating", "remove": "removing", "grant": "granting", "revoke": "revoking"}
 
 
-def new_id() -> str:
-    """Return a fresh secret ID."""
-    return "".join(random.SystemRandom().choices(ALPHABET, k=20))
-
-
-class SecretTools:
+class SecretTools(RelationTools):
     """The secret tools of a hook's context, and their part of its commit."""
 
-    store: Store
-    unit_name: str
-    secret_ops: list[tuple[str, str, dict[str, Any]]]
-
-    @property
-    def model(self) -> Model:
-        """The model as it is now."""
-        raise NotImplementedError
-
-    @property
-    def app_name(self) -> str:
-        """The unit's application."""
-        raise NotImplementedError
-
-    def _relation(self, call: Call) -> tuple[Relation, Scope]:
-        raise NotImplementedError
-
-    def _secret_id(self, call: Call, *, missing: str = "missing secret URI") -> str:
-        if not call.words:
-            raise UsageError(missing)
+    def _secret_id(self, call: Call) -> str:
         try:
             return secrets.parse_id(call.words[0])
         except JujuError as error:
             raise UsageError(str(error)) from error
 
-    def _secret_changes(self, call: Call, words: list[str]) -> dict[str, Any]:
+    def _named(self, call: Call) -> tuple[str, str]:
+        """Return the ID and the label by which a call means a secret; one may be empty."""
+        if not call.words and not call.get("label"):
+            raise UsageError("require either a secret URI or label")
+        return self._secret_id(call) if call.words else "", call.get("label")
+
+    def _changes(self, call: Call, words: list[str]) -> dict[str, Any]:
         """Return what a call of secret-add or secret-set asks for."""
-        options, changes = call.options, dict[str, Any]()
+        changes: dict[str, Any] = {}
         try:
-            content = _content(call, words)
-            for key in content:
-                secrets.check_key(key)
-            if rotate := options.get("rotate"):
-                secrets.check_rotate(rotate)
+            listed = call.files[name] if (name := call.get("file")) else ""
+            content = secrets.parse_content(words, listed, call.files.__getitem__)
+            if rotate := call.get("rotate"):
+                if rotate not in secrets.ROTATION:
+                    raise JujuError(f'rotate policy "{rotate}" not valid')
                 changes["rotate"] = rotate
-            if expire := options.get("expire"):
+            if expire := call.get("expire"):
                 changes["expires"] = secrets.parse_expiry(expire, time.time())
         except JujuError as error:
             raise UsageError(str(error)) from error
-        changes |= {key: options[key] for key in ("label", "description") if key in options}
+        for key in ("label", "description"):
+            if key in call.options:
+                changes[key] = call.get(key)
         return {**changes, "content": content} if content else changes
 
-    def _secret_add(self, call: Call) -> str:
-        owner = call.options.get("owner", "application")
+    def _added(self, named: str, label: str) -> tuple[str, dict[str, Any]] | None:
+        """Return a secret that this hook adds, by its ID or its label."""
+        for verb, known, changes in self.secret_ops:
+            by_label = not named and label and changes.get("label") == label
+            if verb == "add" and (known == named or by_label):
+                return known, changes
+        return None
+
+    def _do_secret_add(self, call: Call) -> str:
+        owner, label = call.get("owner", "application"), call.get("label")
         if owner not in ("application", "unit"):
             raise UsageError(f'secret owner "{owner}" not valid')
-        changes = self._secret_changes(call, call.words)
+        changes = self._changes(call, call.words)
         if "content" not in changes:
             raise UsageError("missing secret value or filename")
         changes["owner"] = self.unit_name if owner == "unit" else self.app_name
-        if owner == "application" and not self.model.is_leader(self.unit_name):
-            raise JujuError("this unit is not the leader")
-        label = changes.get("label")
-        for verb, _, other in self.secret_ops:
-            if verb == "add" and label and other.get("label") == label:
-                raise JujuError(f'secret with label "{label}" already exists')
-        secret_id = new_id()
-        self.secret_ops.append(("add", secret_id, changes))
+        if owner == "application":
+            self.require_leader()
+        if self._added("", label):
+            raise JujuError(f'secret with label "{label}" already exists')
+        self.secret_ops.append(("add", secret_id := secrets.new_id(), changes))
         return f"secret://{self.model.uuid}/{secret_id}"
 
-    def _secret_set(self, call: Call) -> None:
+    def _do_secret_set(self, call: Call) -> None:
         secret_id = self._secret_id(call)
-        changes = self._secret_changes(call, call.words[1:])
+        changes = self._changes(call, call.words[1:])
         for verb, known, pending in self.secret_ops:
             if known == secret_id and verb in ("add", "set"):
                 pending |= changes
                 return
         self.secret_ops.append(("set", secret_id, changes))
 
-    def _secret_remove(self, call: Call) -> None:
-        revision = int(call.options.get("revision", "0"))
-        self.secret_ops.append(("remove", self._secret_id(call), {"revision": revision}))
+    def _do_secret_remove(self, call: Call) -> None:
+        secret_id, revision = self._secret_id(call), call.number("revision")
+        self.secret_ops.append(("remove", secret_id, {"revision": revision}))
 
-    def _secret_get(self, call: Call) -> Any:
-        label = call.options.get("label", "")
-        if not call.words and not label:
-            raise UsageError("require either a secret URI or label")
-        named = self._secret_id(call) if call.words else ""
-        content = self._secret_content(named, label, call)
-        if len(call.words) > 1:
-            key = call.words[1]
-            if key not in content:
-                raise JujuError(f'secret key value "{key}" not found')
-            return content[key]
-        return content
+    def _do_secret_get(self, call: Call) -> Any:
+        content = self._content(*self._named(call), call)
+        if len(call.words) < 2:
+            return content
+        if call.words[1] not in content:
+            raise JujuError(f'secret key value "{call.words[1]}" not found')
+        return content[call.words[1]]
 
-    def _secret_content(self, named: str, label: str, call: Call) -> dict[str, str]:
+    def _content(self, named: str, label: str, call: Call) -> dict[str, str]:
+        if added := self._added(named, label):
+            return dict(added[1]["content"])
         latest = call.flag("refresh") or call.flag("peek")
-        for verb, known, pending in self.secret_ops:
-            meant = known == named or (not named and pending.get("label") == label)
-            if verb == "add" and meant:
-                return dict(pending["content"])
         secret = self._find(named, label)
         with self.store.look():
             # A refused read is remembered all the same: Juju then tells of new revisions.
@@ -126,10 +106,9 @@ class SecretTools:
             pass
         if call.flag("refresh"):
             self.secret_ops.append(("track", secret.id, {}))
-        if latest:
-            for verb, known, pending in self.secret_ops:
-                if verb == "set" and known == secret.id and "content" in pending:
-                    return dict(pending["content"])
+        for verb, known, pending in self.secret_ops if latest else []:
+            if verb == "set" and known == secret.id and "content" in pending:
+                return dict(pending["content"])
         return dict(revision.content)
 
     def _find(self, named: str, label: str) -> Secret:
@@ -141,21 +120,22 @@ class SecretTools:
             raise JujuError(f'secret URI for consumer label "{label}" not found')
         return found
 
-    def _secret_ids(self, call: Call) -> list[str] | None:
+    def _do_secret_ids(self, call: Call) -> list[str] | None:
         found = [one.id for one in secrets.managed(self.model, self.unit_name)]
         found += [secret_id for verb, secret_id, _ in self.secret_ops if verb == "add"]
         return found or None
 
-    def _secret_info_get(self, call: Call) -> dict[str, Any]:
-        label = call.options.get("label", "")
-        if not call.words and not label:
-            raise UsageError("require either a secret URI or label")
-        named = self._secret_id(call) if call.words else ""
-        for verb, known, pending in self.secret_ops:
-            if verb == "add" and (known == named or (label and pending.get("label") == label)):
-                kind = "unit" if pending["owner"] == self.unit_name else "application"
-                return {known: {"revision": 1, "label": pending.get("label", ""), "owner": kind}}
-        return {(secret := self._managed(named, label)).id: self._secret_info(secret)}
+    def _do_secret_info_get(self, call: Call) -> dict[str, Any]:
+        named, label = self._named(call)
+        if added := self._added(named, label):
+            known, changes = added
+            owner = self._kind(changes["owner"])
+            return {known: {"revision": 1, "label": changes.get("label", ""), "owner": owner}}
+        secret = self._managed(named, label)
+        return {secret.id: self._info(secret)}
+
+    def _kind(self, owner: str) -> str:
+        return "unit" if owner == self.unit_name else "application"
 
     def _managed(self, named: str, label: str) -> Secret:
         for secret in secrets.managed(self.model, self.unit_name):
@@ -163,16 +143,7 @@ class SecretTools:
                 return secret
         raise JujuError(f'secret "{named or label}" not found')
 
-    def _secret_info(self, secret: Secret) -> dict[str, Any]:
-        owner = "unit" if secret.owner == self.unit_name else "application"
-        about: dict[str, Any] = {"revision": secret.latest, "label": secret.label, "owner": owner}
-        if secret.description:
-            about["description"] = secret.description
-        about["rotation"] = secret.rotate
-        if expires := secret.revisions[str(secret.latest)].expires:
-            about["expiry"] = output.iso_space(expires).replace(" ", "T")
-        if secret.rotate_at:
-            about["rotates"] = output.iso_space(secret.rotate_at).replace(" ", "T")
+    def _info(self, secret: Secret) -> dict[str, Any]:
         access = [
             {
                 "target": ("unit-" if "/" in who else "application-") + who.replace("/", "-"),
@@ -181,21 +152,25 @@ class SecretTools:
             }
             for who, by in sorted(secret.grants.items())
         ]
-        return {**about, "access": access} if access else about
+        about = {"revision": secret.latest, "label": secret.label}
+        return about | output.filled(
+            owner=self._kind(secret.owner),
+            description=secret.description,
+            rotation=secret.rotate,
+            expiry=_time(secret.revisions[str(secret.latest)].expires),
+            rotates=_time(secret.rotate_at),
+            access=access,
+        )
 
-    def _secret_grant(self, call: Call) -> None:
-        secret_id = self._secret_id(call)
-        pending = any(verb == "add" and known == secret_id for verb, known, _ in self.secret_ops)
-        relation, _ = self._relation(call)
-        if not pending:
+    def _do_secret_grant(self, call: Call) -> None:
+        secret_id, (relation, _) = self._secret_id(call), self._relation(call)
+        if not self._added(secret_id, ""):
             self._managed(secret_id, "")
-        who = call.options.get("unit") or relation.remote(self.app_name).application
-        by = {"who": who, "by": str(relation.id)}
-        self.secret_ops.append(("grant", secret_id, by))
+        who = call.get("unit") or relation.remote(self.app_name).application
+        self.secret_ops.append(("grant", secret_id, {"who": who, "by": str(relation.id)}))
 
-    def _secret_revoke(self, call: Call) -> None:
-        secret_id = self._secret_id(call)
-        who = call.options.get("unit") or call.options.get("app")
+    def _do_secret_revoke(self, call: Call) -> None:
+        secret_id, who = self._secret_id(call), call.get("unit") or call.get("app")
         if not who:
             who = self._relation(call)[0].remote(self.app_name).application
         self.secret_ops.append(("revoke", secret_id, {"who": who}))
@@ -211,8 +186,8 @@ class SecretTools:
     def _flush_add(self, secret_id: str, changes: dict[str, Any], now: float) -> None:
         owner = changes["owner"]
         by_leader = "executing leadership func: " if "/" not in owner else ""
-        if by_leader and not self.model.is_leader(self.unit_name):
-            raise JujuError(f"{by_leader}create secrets: this unit is not the leader")
+        if by_leader:
+            self.require_leader(f"{by_leader}create secrets: ")
         try:
             secrets.add(self.model, secret_id, owner, changes, now)
         except JujuError as error:
@@ -224,10 +199,8 @@ class SecretTools:
             secrets.track(secret, self.unit_name)
             return
         if not secrets.manages(self.model, self.unit_name, secret):
-            words = {"set": "updating", "remove": "removing", "grant": "granting"}
-            what = words.get(verb, "revoking")
             refused = f'"{self.unit_name}" is not allowed to manage this secret'
-            raise JujuError(f"{what} secrets: {refused}")
+            raise JujuError(f"{DOING[verb]} secrets: {refused}")
         if verb == "set":
             secrets.update(secret, changes, now)
         elif verb == "remove":
@@ -238,16 +211,5 @@ class SecretTools:
             secret.grants.pop(changes["who"], None)
 
 
-def _content(call: Call, words: list[str]) -> dict[str, str]:
-    """Return the keys and values of a call; key#file=PATH means a file's content."""
-    content: dict[str, str] = {}
-    if name := call.options.get("file"):
-        content = {str(key): str(value) for key, value in yaml.safe_load(call.files[name]).items()}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals:
-            raise JujuError(f'key value "{word}" not valid')
-        if key.endswith("#file"):
-            key, value = key.removesuffix("#file"), call.files[value]
-        content[key] = value
-    return content
+def _time(when: float) -> str:
+    return output.iso_space(when).replace(" ", "T") if when else ""

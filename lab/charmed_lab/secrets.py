@@ -2,9 +2,15 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """Juju's secrets: who may read which revision, and which events that brings; no I/O."""
 
+import base64
 import datetime
+import itertools
+import random
 import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+import yaml
 
 from .model import Consumer, Hook, JujuError, Model, Revision, Secret, Unit, seconds
 
@@ -18,6 +24,7 @@ ROTATION = {
     "quarterly": 91 * DAY,
     "yearly": 365 * DAY,
 }
+ALPHABET = "0123456789abcdefghijklmnopqrstuv"
 KEY = re.compile(r"[a-z](-?[a-z0-9]){2,}")
 ID = re.compile(r"(?:secret:)?(?://[0-9a-f-]{36}/)?([0-9a-v]{20})")
 
@@ -29,16 +36,28 @@ def parse_id(text: str) -> str:
     raise JujuError(f'secret URI "{text}" not valid')
 
 
-def check_key(key: str) -> None:
-    """Refuse a key that Juju does not take."""
-    if not KEY.fullmatch(key):
-        raise JujuError(f'key "{key}" not valid')
+def new_id() -> str:
+    """Return a fresh secret ID."""
+    return "".join(random.SystemRandom().choices(ALPHABET, k=20))
 
 
-def check_rotate(policy: str) -> None:
-    """Refuse an unknown rotation policy."""
-    if policy not in ROTATION:
-        raise JujuError(f'rotate policy "{policy}" not valid')
+def parse_content(words: Sequence[str], listed: str, read: Callable[[str], str]) -> dict[str, str]:
+    """Return the keys and values given: key=value, key#base64=…, key#file=…, or in YAML."""
+    content = {str(key): str(value) for key, value in (yaml.safe_load(listed) or {}).items()}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise JujuError(f'key value "{word}" not valid')
+        key, _, kind = key.partition("#")
+        if kind == "file":
+            value = read(value)
+        elif kind == "base64":
+            value = base64.b64decode(value).decode()
+        content[key] = value
+    for key in content:
+        if not KEY.fullmatch(key):
+            raise JujuError(f'key "{key}" not valid')
+    return content
 
 
 def parse_expiry(text: str, now: float) -> float:
@@ -107,18 +126,13 @@ def track(secret: Secret, unit: str) -> None:
 
 def add(model: Model, secret_id: str, owner: str, changes: dict[str, Any], now: float) -> Secret:
     """Create a secret."""
-    _refuse_label(model, owner, changes.get("label", ""))
+    label = changes.get("label")
+    if label and label in [one.label for one in model.secrets.values() if one.owner == owner]:
+        raise JujuError(f'secret with {"label" if owner else "name"} "{label}" already exists')
     secret = Secret(secret_id, owner, created=now, updated=now)
     model.secrets[secret_id] = secret
     update(secret, changes, now)
     return secret
-
-
-def _refuse_label(model: Model, owner: str, label: str) -> None:
-    taken = (one for one in model.secrets.values() if one.owner == owner)
-    if label and any(one.label == label for one in taken):
-        kind = "name" if not owner else "label"
-        raise JujuError(f'secret with {kind} "{label}" already exists')
 
 
 def update(secret: Secret, changes: dict[str, Any], now: float) -> None:
@@ -137,13 +151,7 @@ def update(secret: Secret, changes: dict[str, Any], now: float) -> None:
         secret.updated = now
     if latest and "expires" in changes:
         latest.expires = changes["expires"]
-    if secret.auto_prune:
-        prune(secret)
-
-
-def prune(secret: Secret) -> None:
-    """Drop the revisions that nobody tracks."""
-    for number in obsolete(secret):
+    for number in obsolete(secret) if secret.auto_prune else []:
         del secret.revisions[str(number)]
 
 
@@ -171,48 +179,35 @@ def forget_unit(model: Model, unit: str) -> None:
 def next_hook(model: Model, unit: Unit, now: float) -> Hook | None:
     """Return the secret event that a unit must run: expired, rotate, changed, remove."""
     mine = managed(model, unit.name)
-    return (
-        _next_expired(mine, unit, now)
-        or _next_rotate(mine, unit, now)
-        or _next_changed(model, unit)
-        or _next_obsolete(mine, unit)
-    )
+    return next(itertools.chain(_timed(mine, unit, now), _caused(model, mine, unit)), None)
 
 
-def _next_expired(mine: list[Secret], unit: Unit, now: float) -> Hook | None:
+def _timed(mine: list[Secret], unit: Unit, now: float) -> Iterator[Hook]:
     for secret in mine:
         for number, one in sorted(secret.revisions.items()):
             if one.expires and one.expires <= now and not one.expiry_told:
-                return _hook("secret-expired", unit, secret, int(number))
-    return None
+                yield _hook("secret-expired", unit, secret, int(number))
+    for secret in mine:
+        if secret.rotate_at and secret.rotate_at <= now:
+            yield _hook("secret-rotate", unit, secret)
 
 
-def _next_rotate(mine: list[Secret], unit: Unit, now: float) -> Hook | None:
-    due = (one for one in mine if one.rotate_at and one.rotate_at <= now)
-    return next((_hook("secret-rotate", unit, secret) for secret in due), None)
-
-
-def _next_changed(model: Model, unit: Unit) -> Hook | None:
+def _caused(model: Model, mine: list[Secret], unit: Unit) -> Iterator[Hook]:
     for _, secret in sorted(model.secrets.items()):
         consumer = secret.consumers.get(unit.name)
         if consumer and consumer.notified < secret.latest:
             hook = _hook("secret-changed", unit, secret)
             hook.version = secret.latest
-            return hook
-    return None
-
-
-def _next_obsolete(mine: list[Secret], unit: Unit) -> Hook | None:
+            yield hook
     for secret in mine:
         for number in obsolete(secret):
             if not secret.revisions[str(number)].obsolete_told:
-                return _hook("secret-remove", unit, secret, number)
-    return None
+                yield _hook("secret-remove", unit, secret, number)
 
 
 def _hook(kind: str, unit: Unit, secret: Secret, revision: int = 0) -> Hook:
     label = label_for(unit.name, secret)
-    return Hook(kind, secret=secret.id, label=label, revision=revision, remote_unit="")
+    return Hook(kind, secret=secret.id, label=label, revision=revision)
 
 
 def finish_hook(model: Model, unit: Unit, hook: Hook, now: float) -> None:

@@ -28,7 +28,7 @@ class StageError(LabError):
     """The environment names a stage or base that does not exist."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Stage:
     """Where one model lives: its names, addresses and directories."""
 
@@ -36,81 +36,34 @@ class Stage:
     base: str = DEFAULT_BASE
 
     def __post_init__(self) -> None:
-        """Refuse names that have no addresses or image."""
-        if self.name not in OCTETS:
-            raise StageError(f"LAB_STAGE is {self.name!r}; it must be one of {', '.join(OCTETS)}")
-        if self.base not in BASES:
-            raise StageError(f"LAB_BASE is {self.base!r}; it must be one of {', '.join(BASES)}")
+        """Derive all from the two names; refuse those that have no addresses or image."""
+        name, base = self.name, self.base
+        if name not in OCTETS:
+            raise StageError(f"LAB_STAGE is {name!r}; it must be one of {', '.join(OCTETS)}")
+        if base not in BASES:
+            raise StageError(f"LAB_BASE is {base!r}; it must be one of {', '.join(BASES)}")
+        self.release = BASES[base]
+        # The stopped container that machines of this base are copies of.
+        self.golden = f"maaslab-golden-{self.release}"
+        # The container that packs charms for this base.
+        self.builder = f"maaslab-build-{self.release}"
+        self.state = ROOT / name
+        # The daemon's socket; what every machine sees as /var/lib/juju/lab; what is deployed.
+        self.run = self.state / "run"
+        self.hooks = self.state / "hooks"
+        self.bundle = self.state / "bundle"
+        # The local apt repository; shared by stages, machines see it as /srv/lab-apt.
+        self.apt = ROOT / "apt" / self.release
+        # eth0 carries Juju, MAAS and the VIP; the DHCP of eth1 belongs to the racks.
+        self.bridge, self.dhcp_bridge = f"{name}-br0", f"{name}-dhcp0"
+        self.subnet = ipaddress.IPv4Network(f"10.{OCTETS[name]}.0.0/24")
+        self.dhcp_subnet = ipaddress.IPv4Network(f"10.{OCTETS[name]}.1.0/24")
+        self.gateway, self.vip = self.subnet[1], self.subnet[VIP_HOST]
 
     @classmethod
     def current(cls) -> "Stage":
         """Return the stage that LAB_STAGE and LAB_BASE name."""
         return cls(os.environ.get("LAB_STAGE", "lab"), os.environ.get("LAB_BASE", DEFAULT_BASE))
-
-    @property
-    def release(self) -> str:
-        """Debian's name of the base."""
-        return BASES[self.base]
-
-    @property
-    def golden(self) -> str:
-        """The stopped container that machines of this base are copies of."""
-        return f"maaslab-golden-{self.release}"
-
-    @property
-    def state(self) -> Path:
-        """The directory of all that the stage keeps."""
-        return ROOT / self.name
-
-    @property
-    def run(self) -> Path:
-        """The directory of the daemon's socket and process ID."""
-        return self.state / "run"
-
-    @property
-    def hooks(self) -> Path:
-        """The directory that every machine sees as /var/lib/juju/lab."""
-        return self.state / "hooks"
-
-    @property
-    def bundle(self) -> Path:
-        """The directory of the deployed bundle.yaml and its charms."""
-        return self.state / "bundle"
-
-    @property
-    def apt(self) -> Path:
-        """The local apt repository; shared by stages, machines see it as /srv/lab-apt."""
-        return ROOT / "apt" / self.release
-
-    @property
-    def bridge(self) -> str:
-        """The network that carries Juju, MAAS and the VIP (eth0)."""
-        return f"{self.name}-br0"
-
-    @property
-    def dhcp_bridge(self) -> str:
-        """The network whose DHCP belongs to the racks (eth1)."""
-        return f"{self.name}-dhcp0"
-
-    @property
-    def subnet(self) -> ipaddress.IPv4Network:
-        """The addresses of eth0."""
-        return ipaddress.IPv4Network(f"10.{OCTETS[self.name]}.0.0/24")
-
-    @property
-    def dhcp_subnet(self) -> ipaddress.IPv4Network:
-        """The addresses of eth1."""
-        return ipaddress.IPv4Network(f"10.{OCTETS[self.name]}.1.0/24")
-
-    @property
-    def gateway(self) -> ipaddress.IPv4Address:
-        """The host's own address on the bridge."""
-        return self.subnet[1]
-
-    @property
-    def vip(self) -> ipaddress.IPv4Address:
-        """The virtual address that the overlay sets."""
-        return self.subnet[VIP_HOST]
 
     def machine_name(self, number: str) -> str:
         """Return the name of a machine's container."""
@@ -118,13 +71,14 @@ class Stage:
 
     def address(self, number: str) -> str:
         """Return a machine's address on the bridge."""
-        return str(self.subnet[self._host(number)])
+        return str(self.subnet[_host(number)])
 
     def dhcp_address(self, number: str) -> str:
         """Return a machine's address on the racks' network."""
-        return str(self.dhcp_subnet[self._host(number)])
+        return str(self.dhcp_subnet[_host(number)])
 
-    def _host(self, number: str) -> int:
-        if not number.isdecimal() or int(number) >= MAX_MACHINES:
-            raise StageError(f"machine {number!r}: a lab has machines 0 to {MAX_MACHINES - 1}")
-        return FIRST_MACHINE + int(number)
+
+def _host(number: str) -> int:
+    if not number.isdecimal() or int(number) >= MAX_MACHINES:
+        raise StageError(f"machine {number!r}: a lab has machines 0 to {MAX_MACHINES - 1}")
+    return FIRST_MACHINE + int(number)

@@ -10,7 +10,9 @@ from .model import JUJU_VERSION, Application, Machine, Model, Relation, Status, 
 CLOUD = "lab"
 LOST = "agent lost, see `juju debug-logs` or `juju show-status-log` for more information"
 SILENT = "agent is not communicating with the server"
-SHOWN_WHEN = ["current", "message", "since"]
+APPS = "App,Version,Status,Scale,Charm,Channel,Rev,Exposed,Message"
+HARDWARE = "arch=amd64"
+MACHINES = "Machine,State,Address,Inst id,Base,AZ,Message"
 
 
 def full(model: Model, controller: str, now: float) -> dict[str, Any]:
@@ -35,12 +37,8 @@ def full(model: Model, controller: str, now: float) -> dict[str, Any]:
 
 
 def _status(status: Status, **more: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"current": status.current}
-    if status.message:
-        found["message"] = status.message
-    if status.since:
-        found["since"] = output.since(status.since)
-    return found | more
+    since = output.since(status.since) if status.since else ""
+    return output.filled(current=status.current, message=status.message, since=since) | more
 
 
 def _base(text: str) -> dict[str, str]:
@@ -49,28 +47,20 @@ def _base(text: str) -> dict[str, str]:
 
 
 def _machine(machine: Machine) -> dict[str, Any]:
-    found: dict[str, Any] = {"juju-status": _status(machine.agent, life=machine.life)}
-    if machine.address:
-        found["hostname"] = machine.hostname
-        found |= {"dns-name": machine.address, "ip-addresses": [machine.address]}
-    found |= {
+    address = machine.address
+    about = {
         "instance-id": machine.instance_id,
         "machine-status": _status(machine.status, life=machine.life),
         "modification-status": {},
         "base": _base(machine.base),
     }
-    if machine.address:
-        found["network-interfaces"] = {
-            "eth0": {
-                "ip-addresses": [f"{machine.address}/24"],
-                "mac-address": machine.mac,
-                "gateway": machine.address.rpartition(".")[0] + ".1",
-                "space": "alpha",
-                "is-up": True,
-            }
-        }
-        found["hardware"] = "arch=amd64"
-    return found
+    status = {"juju-status": _status(machine.agent, life=machine.life)}
+    if not address:
+        return status | about
+    link = {"ip-addresses": [f"{address}/24"], "mac-address": machine.mac}
+    link |= {"gateway": address.rpartition(".")[0] + ".1", "space": "alpha", "is-up": True}
+    names = {"hostname": machine.hostname, "dns-name": address, "ip-addresses": [address]}
+    return status | names | about | {"network-interfaces": {"eth0": link}, "hardware": HARDWARE}
 
 
 def _application(model: Model, app: Application) -> dict[str, Any]:
@@ -93,37 +83,32 @@ def _application(model: Model, app: Application) -> dict[str, Any]:
         own, remote = relation.own(app.name), relation.remote(app.name)
         one = {"related-application": remote.application, "interface": own.interface}
         related.setdefault(own.name, []).append(one | {"scope": "global"})
-    if related:
-        found["relations"] = dict(sorted(related.items()))
-    if units:
-        found["units"] = {unit.name: _unit(model, unit) for unit in units}
-    if app.version:
-        found["version"] = app.version
-    names = sorted(["", "juju-info", *charm.endpoints])
-    return found | {"endpoint-bindings": dict.fromkeys(names, "alpha")}
+    return found | output.filled(
+        relations=dict(sorted(related.items())),
+        units={unit.name: _unit(model, unit) for unit in units},
+        version=app.version,
+        endpoint_bindings=dict.fromkeys(sorted(["", "juju-info", *charm.endpoints]), "alpha"),
+    )
 
 
 def _is_lost(model: Model, unit: Unit) -> bool:
-    machine = model.machines[unit.machine]
-    return machine.agent.current == "down"
+    return model.machines[unit.machine].agent.current == "down"
 
 
 def _unit(model: Model, unit: Unit) -> dict[str, Any]:
-    workload, agent, machine = unit.shown(), unit.agent, model.machines[unit.machine]
+    workload, agent = unit.shown(), unit.agent
     if _is_lost(model, unit):
         workload = Status("unknown", LOST, workload.since)
         agent = Status("lost", SILENT, agent.since)
-    found: dict[str, Any] = {"workload-status": _status(workload), "juju-status": _status(agent)}
-    if unit.charm:
-        found["juju-status"]["version"] = JUJU_VERSION
-    if model.is_leader(unit.name):
-        found["leader"] = True
-    found["machine"] = unit.machine
-    if opened := open_ports(unit):
-        found["open-ports"] = opened
-    if machine.address:
-        found["public-address"] = machine.address
-    return found
+    version = output.filled(version=unit.charm and JUJU_VERSION)
+    return output.filled(
+        workload_status=_status(workload),
+        juju_status=_status(agent) | version,
+        leader=model.is_leader(unit.name),
+        machine=unit.machine,
+        open_ports=open_ports(unit),
+        public_address=model.machines[unit.machine].address,
+    )
 
 
 def open_ports(unit: Unit) -> list[str]:
@@ -147,45 +132,20 @@ def select(found: dict[str, Any], words: list[str]) -> dict[str, Any]:
 
 def tabular(found: dict[str, Any], relations: list[list[str]] | None) -> str:
     """Return what `juju status` prints by default."""
-    model, text = found["model"], ""
-    header = ("Model", "Controller", "Cloud/Region", "Version", "Timestamp")
-    stamp = found["controller"]["timestamp"]
-    row = (model["name"], model["controller"], model["cloud"], model["version"], stamp)
-    tables = [output.table(header, [row])]
-    if found["applications"]:
-        header = tuple(
-            ["App", "Version", "Status", "Scale", "Charm", "Channel", "Rev", "Exposed", "Message"]
-        )
-        rows = [_app_row(name, app) for name, app in found["applications"].items()]
-        tables.append(output.table(header, rows, right=(3, 6)))
-    units = {
-        name: unit
-        for app in found["applications"].values()
-        for name, unit in app.get("units", {}).items()
-    }
-    if units:
-        header = ("Unit", "Workload", "Agent", "Machine", "Public address", "Ports", "Message")
-        tables.append(output.table(header, [_unit_row(*item) for item in units.items()]))
-    if found["machines"]:
-        header = ("Machine", "State", "Address", "Inst id", "Base", "AZ", "Message")
-        rows = [_machine_row(*item) for item in found["machines"].items()]
-        tables.append(output.table(header, rows))
-    if relations:
-        header = ("Integration provider", "Requirer", "Interface", "Type", "Message")
-        tables.append(output.table(header, relations))
-    text = "\n".join(tables)
-    return text
-
-
-def oneline(found: dict[str, Any]) -> str:
-    """Return what `juju status --format oneline` prints: a line a unit."""
-    text = ""
-    for app in found["applications"].values():
-        for name, unit in app.get("units", {}).items():
-            agent, workload = unit["juju-status"]["current"], unit["workload-status"]["current"]
-            places = f"{unit.get('public-address', '')} (agent:{agent}, workload:{workload})"
-            text += f"- {name}: {places} {', '.join(unit.get('open-ports', []))}".rstrip() + "\n"
-    return text
+    model, apps = found["model"], found["applications"]
+    row = [model[key] for key in ("name", "controller", "cloud", "version")]
+    row.append(found["controller"]["timestamp"])
+    tables = [output.table("Model,Controller,Cloud/Region,Version,Timestamp", [row])]
+    units = [_unit_row(*item) for app in apps.values() for item in app.get("units", {}).items()]
+    for header, rows, right in (
+        (APPS, [_app_row(*item) for item in apps.items()], (3, 6)),
+        ("Unit,Workload,Agent,Machine,Public address,Ports,Message", units, ()),
+        (MACHINES, [_machine_row(*item) for item in found["machines"].items()], ()),
+        ("Integration provider,Requirer,Interface,Type,Message", relations, ()),
+    ):
+        if rows:
+            tables.append(output.table(header, rows, right=right))
+    return "\n".join(tables)
 
 
 def _app_row(name: str, app: dict[str, Any]) -> list[str]:
@@ -199,12 +159,11 @@ def _app_row(name: str, app: dict[str, Any]) -> list[str]:
 
 
 def _unit_row(name: str, unit: dict[str, Any]) -> list[str]:
-    workload, agent = unit["workload-status"], unit["juju-status"]
-    message = workload.get("message", "")
+    workload, star = unit["workload-status"], "*" if unit.get("leader") else ""
+    states = [workload["current"], unit["juju-status"]["current"]]
+    places = [unit["machine"], unit.get("public-address", "")]
     opened = ports.brief(unit.get("open-ports", []))
-    star = "*" if unit.get("leader") else ""
-    places = [unit["machine"], unit.get("public-address", ""), opened]
-    return [name + star, workload["current"], agent["current"], *places, message]
+    return [name + star, *states, *places, opened, workload.get("message", "")]
 
 
 def _machine_row(number: str, machine: dict[str, Any]) -> list[str]:
@@ -230,10 +189,7 @@ def _relation_row(relation: Relation) -> list[str]:
 def unit_info(model: Model, unit: Unit) -> dict[str, Any]:
     """Return what `juju show-unit` prints."""
     app = model.applications[unit.application]
-    found: dict[str, Any] = {}
-    if app.version:
-        found["workload-version"] = app.version
-    found |= {
+    found = output.filled(workload_version=app.version) | {
         "machine": unit.machine,
         "opened-ports": open_ports(unit) or None,
         "public-address": model.machines[unit.machine].address,
@@ -253,11 +209,12 @@ def _relation_info(relation: Relation, unit: Unit) -> dict[str, Any]:
 
     hidden = {"in-scope": False, "data": None}
     others = [name for name in relation.scope if name.startswith(f"{remote.application}/")]
-    return {
+    related = {name: about(name) for name in sorted(others) if name != unit.name}
+    found = {
         "relation-id": relation.id,
         "endpoint": own.name,
         "related-endpoint": remote.name,
         "application-data": relation.bags.get(remote.application, {}),
         "local-unit": about(unit.name) if relation.is_peer else hidden,
-        "related-units": {name: about(name) for name in sorted(others) if name != unit.name},
     }
+    return found | ({"related-units": related} if related else {})

@@ -3,6 +3,7 @@
 """Where the daemon keeps its models: one JSON file, replaced at every commit, and a log."""
 
 import dataclasses
+import functools
 import json
 import os
 import threading
@@ -44,13 +45,7 @@ def decode(kind: Any, value: Any) -> Any:
     return value
 
 
-_cache: dict[type, dict[str, Any]] = {}
-
-
-def _hints(kind: type) -> dict[str, Any]:
-    if kind not in _cache:
-        _cache[kind] = typing.get_type_hints(kind)
-    return _cache[kind]
+_hints = functools.cache(typing.get_type_hints)
 
 
 class Store:

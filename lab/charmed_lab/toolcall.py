@@ -1,37 +1,48 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
-"""The command line of a hook tool, taken apart as Juju does."""
+"""What all hook tools share: one call of a tool, and the event or action around it."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
+from .arguments import Arguments, UsageError, take_apart
+from .model import Hook, JujuError, Model, Status, Task, Unit, tag
+from .store import Store
 
-class UsageError(Exception):
-    """A tool was called wrongly; it exits with 2."""
+VALUES = (
+    "format output relation file log-level endpoints label description expire rotate owner unit "
+    "app revision"
+)
+FLAGS = "app application include-data all debug now peek refresh update endpoints"
+SHORT = {"r": "relation", "l": "log-level", "o": "output"}
+# These are followed by a value elsewhere, and by none in these tools.
+NO_VALUE = {
+    "relation-get": "app",
+    "relation-set": "app",
+    "relation-list": "app",
+    "opened-ports": "endpoints",
+}
 
 
 @dataclass
-class Call:
+class Call(Arguments):
     """One call of a tool: its options, its other arguments, and the files that it names."""
 
-    options: dict[str, str]
-    words: list[str]
-    files: Mapping[str, str]
-
-    def flag(self, name: str) -> bool:
-        """Tell whether a boolean option is set."""
-        return self.options.get(name, "false").lower() in ("true", "1", "t")
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def pairs(self) -> dict[str, str]:
         """Return the key=value arguments, and those of --file."""
-        found: dict[str, str] = {}
-        if name := self.options.get("file"):
-            read = _load(self.files.get(name, ""))
-            found = {str(key): "" if value is None else str(value) for key, value in read.items()}
+        text = self.files.get(self.get("file"), "")
+        try:
+            # JSON is what charms send.
+            read: dict[str, Any] = json.loads(text)
+        except ValueError:
+            read = yaml.safe_load(text) or {}
+        found = {str(key): "" if value is None else str(value) for key, value in read.items()}
         for word in self.words:
             key, equals, value = word.partition("=")
             if not equals or not key:
@@ -40,78 +51,57 @@ class Call:
         return found
 
 
-def _load(text: str) -> dict[str, Any]:
-    """Read JSON, which is what charms send, or else YAML."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return yaml.safe_load(text) or {}
-
-
-VALUES = [
-    "format",
-    "o",
-    "output",
-    "r",
-    "relation",
-    "file",
-    "log-level",
-    "l",
-    "endpoints",
-    "label",
-    "description",
-    "expire",
-    "rotate",
-    "owner",
-    "unit",
-    "app",
-    "revision",
-]
-FLAGS = [
-    "app",
-    "application",
-    "include-data",
-    "all",
-    "debug",
-    "now",
-    "peek",
-    "refresh",
-    "update",
-    "bind-address",
-    "ingress-address",
-    "egress-subnets",
-    "primary-address",
-    "endpoints",
-]
-# What a word after the option belongs to it for, by tool, where the tools differ.
-TAKES = {
-    "relation-get": {"app": False},
-    "relation-set": {"app": False},
-    "relation-list": {"app": False},
-    "opened-ports": {"endpoints": False},
-}
-
-
 def parse(tool: str, args: Sequence[str], files: Mapping[str, str]) -> Call:
-    """Take a command line apart as Juju does: options may stand anywhere before `--`."""
-    options: dict[str, str] = {}
-    words: list[str] = []
-    rest = list(args)
-    while rest:
-        word = rest.pop(0)
-        if word == "--":
-            words += rest
-            break
-        if not word.startswith("-") or word == "-":
-            words.append(word)
-            continue
-        name, equals, value = word.lstrip("-").partition("=")
-        takes = TAKES.get(tool, {}).get(name, name in VALUES)
-        if not takes and name not in FLAGS:
-            raise UsageError(f"option provided but not defined: {word.partition('=')[0]}")
-        if not equals:
-            if takes and not rest:
-                raise UsageError(f"option needs an argument: {word}")
-            value = rest.pop(0) if takes else "true"
-        options[{"r": "relation", "l": "log-level"}.get(name, name)] = value
-    return Call(options, words, files)
+    """Take the command line of a tool apart."""
+    call, values = Call(files=files), set(VALUES.split()) - {NO_VALUE.get(tool)}
+    take_apart(call, args, values=values, flags=FLAGS.split(), short=SHORT)
+    return call
+
+
+@dataclass
+class Context:
+    """What one event or action may see, and what it wants committed."""
+
+    store: Store
+    model_name: str
+    unit_name: str
+    hook: Hook | None = None
+    task: Task | None = None
+    writes: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    app_reads: dict[str, dict[str, str]] = field(default_factory=dict)
+    status: Status | None = None
+    opened: dict[str, list[str]] | None = None
+    state: dict[str, str] | None = None
+    secret_ops: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    results: dict[str, Any] = field(default_factory=dict)
+    failure: str | None = None
+    reboot: bool = False
+
+    @property
+    def model(self) -> Model:
+        """The model as it is now; the store's lock must be held."""
+        return self.store.world.models[self.model_name]
+
+    @property
+    def unit(self) -> Unit:
+        """The unit as it is now."""
+        return self.model.units[self.unit_name]
+
+    @property
+    def app_name(self) -> str:
+        """The unit's application."""
+        return self.unit_name.partition("/")[0]
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether the unit holds its application's lease."""
+        return self.model.is_leader(self.unit_name)
+
+    def require_leader(self, doing: str = "") -> None:
+        """Refuse what only the leader may do."""
+        if not self.is_leader:
+            raise JujuError(f"{doing}this unit is not the leader")
+
+    def log(self, level: str, module: str, message: str) -> None:
+        """Write to the model's log in the unit's name."""
+        self.store.log(self.model_name, tag(self.unit_name), level, module, message)

@@ -27,14 +27,15 @@ RETRY_FIRST_S, RETRY_MAX_S = 5.0, 300.0
 
 def wants_scopes(model: Model, unit: Unit) -> bool:
     """Tell whether there is a living relation that the unit must enter, or a dead one to leave."""
-    if not unit.installed or unit.hook or unit.queued:
-        return False
-    relations = model.relations_of(unit.application)
-    if unit.life == ALIVE and any(
-        one.life == ALIVE and str(one.id) not in unit.scopes for one in relations
-    ):
-        return True
-    return bool(_uncreated(model, unit))
+    return bool(_not_entered(model, unit) or _uncreated(model, unit))
+
+
+def _not_entered(model: Model, unit: Unit) -> list[Relation]:
+    """Return the living relations that the unit is not in yet."""
+    if not unit.installed or unit.life != ALIVE or unit.hook or unit.queued:
+        return []
+    living = (one for one in model.relations_of(unit.application) if one.life == ALIVE)
+    return [one for one in living if str(one.id) not in unit.scopes]
 
 
 def _uncreated(model: Model, unit: Unit) -> list[str]:
@@ -43,21 +44,28 @@ def _uncreated(model: Model, unit: Unit) -> list[str]:
         key
         for key, scope in unit.scopes.items()
         if (unit.life != ALIVE or model.relations[key].life != ALIVE)
-        and not scope.created
-        and not scope.members
+        and not (unit.hook or scope.created or scope.members)
     ]
 
 
 def enter_scopes(model: Model, unit: Unit) -> None:
     """Enter each living relation that the unit is not in yet."""
-    if not unit.installed or unit.life != ALIVE or unit.hook or unit.queued:
-        return
-    address = model.machines[unit.machine].address
-    for relation in model.relations_of(unit.application):
-        if relation.life == ALIVE and str(relation.id) not in unit.scopes:
-            unit.scopes[str(relation.id)] = Scope()
-            relation.scope.append(unit.name)
-            write_addresses(relation, unit.name, address)
+    for relation in _not_entered(model, unit):
+        unit.scopes[str(relation.id)] = Scope()
+        relation.scope.append(unit.name)
+        write_addresses(relation, unit.name, model.machines[unit.machine].address)
+
+
+def leave_uncreated(model: Model, unit: Unit) -> None:
+    """Leave dying relations whose relation-created never ran, without any event."""
+    for key in _uncreated(model, unit):
+        _leave_scope(model, unit, key)
+
+
+def _leave_scope(model: Model, unit: Unit, key: str) -> None:
+    del unit.scopes[key]
+    model.relations[key].scope.remove(unit.name)
+    drop_dead_relation(model, key)
 
 
 def write_addresses(relation: Relation, unit: str, address: str) -> None:
@@ -82,17 +90,12 @@ def urgent_hook(model: Model, unit: Unit, now: float, rng: random.Random) -> Hoo
 def next_hook(model: Model, unit: Unit, now: float, rng: random.Random) -> Hook | None:
     """Return the event that the unit must run now, if any."""
     if unit.hook:
-        return unit.hook if _may_retry(model, unit, now) else None
+        is_due = bool(model.option(RETRY_HOOKS)) and now >= unit.retry_at
+        was_interrupted = not unit.failed
+        return unit.hook if was_interrupted or is_due or unit.resolved == "retry" else None
     if unit.queued:
         return Hook(unit.queued[0])
     return urgent_hook(model, unit, now, rng) or _ordinary_hook(model, unit, now, rng)
-
-
-def _may_retry(model: Model, unit: Unit, now: float) -> bool:
-    """Tell whether a pending event may run: it was interrupted, resolved or its pause is over."""
-    if not unit.failed or unit.resolved == "retry":
-        return True
-    return bool(model.option(RETRY_HOOKS)) and now >= unit.retry_at
 
 
 def may_skip(unit: Unit) -> bool:
@@ -103,24 +106,16 @@ def may_skip(unit: Unit) -> bool:
 def _ordinary_hook(model: Model, unit: Unit, now: float, rng: random.Random) -> Hook | None:
     """Return the event that comes when nothing urgent does."""
     if unit.life != ALIVE:
-        return next_relation_hook(model, unit, rng) or _teardown_hook(unit)
+        teardown = Hook("stop") if unit.started else Hook("remove") if unit.installed else None
+        return next_relation_hook(model, unit, rng) or teardown
     if not unit.installed:
         return Hook("install")
     if unit.charm != model.applications[unit.application].charm:
         return Hook("upgrade-charm")
     if unit.config_pending:
         return Hook("config-changed")
-    if hook := next_relation_hook(model, unit, rng):
-        return hook
-    if unit.started and now >= unit.update_status_at:
-        return Hook("update-status")
-    return None
-
-
-def _teardown_hook(unit: Unit) -> Hook | None:
-    if unit.started:
-        return Hook("stop")
-    return Hook("remove") if unit.installed else None
+    is_due = unit.started and now >= unit.update_status_at
+    return next_relation_hook(model, unit, rng) or (Hook("update-status") if is_due else None)
 
 
 def next_relation_hook(model: Model, unit: Unit, rng: random.Random) -> Hook | None:
@@ -142,8 +137,7 @@ def _next_in(model: Model, unit: Unit, relation: Relation) -> Hook | None:
     remote = sorted(
         name for name in relation.scope if name != unit.name and name.startswith(f"{app}/")
     )
-    leaving = unit.life != ALIVE
-    if leaving or relation.life != ALIVE:
+    if unit.life != ALIVE or relation.life != ALIVE:
         return _leave(unit, relation, scope)
     if relation.versions.get(app, 0) != scope.apps.get(app, 0):
         return _relation_hook(unit, relation, "relation-changed")
@@ -231,7 +225,9 @@ def finish(model: Model, unit: Unit, now: float, rng: random.Random) -> None:
     else:
         _finish_own(unit, hook.kind)
     if hook.kind in ("start", "update-status"):
-        _finish_start(unit, now)
+        unit.started = True
+        if unit.workload.message == "installing charm software":
+            unit.set_workload("unknown", "", now)
         unit.update_status_at = now + seconds(model.option(UPDATE_STATUS)) * rng.uniform(0.8, 1.2)
     unit.set_agent("idle", "", now)
 
@@ -252,12 +248,6 @@ def _finish_own(unit: Unit, kind: str) -> None:
         unit.started = False
 
 
-def _finish_start(unit: Unit, now: float) -> None:
-    unit.started = True
-    if unit.workload.message == "installing charm software":
-        unit.set_workload("unknown", "", now)
-
-
 def _finish_relation(model: Model, unit: Unit, hook: Hook) -> None:
     key = str(hook.relation)
     scope = unit.scopes[key]
@@ -274,9 +264,7 @@ def _finish_relation(model: Model, unit: Unit, hook: Hook) -> None:
     elif hook.kind == "relation-departed":
         scope.cached.pop(hook.remote_unit, None)
     elif hook.kind == "relation-broken":
-        del unit.scopes[key]
-        model.relations[key].scope.remove(unit.name)
-        drop_dead_relation(model, key)
+        _leave_scope(model, unit, key)
 
 
 def drop_dead_relation(model: Model, key: str) -> None:
@@ -288,14 +276,6 @@ def drop_dead_relation(model: Model, key: str) -> None:
             secret.grants = {who: by for who, by in secret.grants.items() if by != key}
 
 
-def leave_uncreated(model: Model, unit: Unit) -> None:
-    """Leave dying relations whose relation-created never ran, without any event."""
-    for key in [] if unit.hook else _uncreated(model, unit):
-        del unit.scopes[key]
-        model.relations[key].scope.remove(unit.name)
-        drop_dead_relation(model, key)
-
-
 def is_dead(unit: Unit) -> bool:
     """Tell whether a dying unit has run all its events."""
     return unit.life != ALIVE and not unit.installed and not unit.hook
@@ -304,9 +284,8 @@ def is_dead(unit: Unit) -> bool:
 def remove_unit(model: Model, name: str) -> None:
     """Take a unit out of the model, and all that ends with it."""
     unit = model.units.pop(name)
-    for key in unit.scopes:
-        model.relations[key].scope.remove(name)
-        drop_dead_relation(model, key)
+    for key in list(unit.scopes):
+        _leave_scope(model, unit, key)
     secrets.forget_unit(model, name)
     app = model.applications[unit.application]
     if app.leader == name:
@@ -321,8 +300,7 @@ def remove_unit(model: Model, name: str) -> None:
 def remove_application(model: Model, name: str) -> None:
     """Take an application without units out of the model, with relations and secrets."""
     for relation in model.relations_of(name):
-        relation.life = DYING
-        drop_dead_relation(model, str(relation.id))
+        destroy_relation(model, relation)
     model.secrets = {key: one for key, one in model.secrets.items() if one.owner != name}
     del model.applications[name]
 

@@ -4,9 +4,9 @@
 
 import argparse
 import functools
+import json
 import time
-from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -51,24 +51,18 @@ def _prepare(stage: Stage) -> dict[str, Path]:
         others.append(pool.submit(image.ensure_workloads, stage))
         venv.result()
         pack.ensure_charms(stage, charms)
-        _wait(others)
+        for other in others:
+            other.result()
     return charms
 
 
 def overlay(stage: Stage) -> str:
     """Return what only this site knows, as an overlay of the bundle."""
-    return (
-        "applications:\n"
-        "  haproxy-vip:\n"
-        "    options:\n"
-        f"      vip: {stage.vip}/{stage.subnet.prefixlen}\n"
-        "  maas-region:\n"
-        "    options:\n"
-        f"      source: {apt_repo.LINE}\n"
-        "  maas-rack:\n"
-        "    options:\n"
-        f"      source: {apt_repo.LINE}\n"
-    )
+    source = {"options": {"source": apt_repo.LINE}}
+    vip = {"options": {"vip": f"{stage.vip}/{stage.subnet.prefixlen}"}}
+    applications = {"haproxy-vip": vip, "maas-region": source, "maas-rack": source}
+    # JSON is YAML, too; the Python that runs this may have no other.
+    return json.dumps({"applications": applications}, indent=2) + "\n"
 
 
 def place(stage: Stage, charms: dict[str, Path]) -> None:
@@ -148,11 +142,11 @@ def unsettled(report: dict[str, Any]) -> list[str]:
     """Return the units of a status that are not active and idle, each with its status."""
     left: list[str] = []
     for name, unit in sorted(juju.units(report).items()):
-        workload, agent = unit["workload-status"], unit["juju-status"]
-        if workload["current"] != "active":
-            left.append(f"{name} {workload['current']}: {workload.get('message', '')}".strip(": "))
-        elif agent["current"] != "idle":
-            left.append(f"{name} {agent['current']}: {agent.get('message', '')}".strip(": "))
+        for which, settled in (("workload-status", "active"), ("juju-status", "idle")):
+            status = unit[which]
+            if status["current"] != settled:
+                left.append(f"{name} {status['current']}: {status.get('message', '')}".strip(": "))
+                break
     return left
 
 
@@ -178,11 +172,6 @@ def command() -> int:
     print("juju:            lab/bin/juju status; break things with lab/bin/fault")
     console.say("all units are active")
     return 0
-
-
-def _wait(futures: Iterable[Future[None]]) -> None:
-    for future in futures:
-        future.result()
 
 
 if __name__ == "__main__":

@@ -264,7 +264,7 @@ def test_removed_relation_departs_and_breaks_on_both_sides(lab: Lab) -> None:
     lab.deploy("other")
     lab.call("integrate", one="probe:source", other="other:sink")
     lab.settle()
-    lab.call("remove_relation", ends=["probe", "other"], number=0, force=False)
+    lab.call("remove_relation", ends=["probe", "other"], number=0)
     lab.wait(lambda: len(lab.call("show_unit", name="probe/0")["relation-info"]) == 1)
     assert lab.hooks("probe/0")[-2:] == [
         "source-relation-departed other/0",

@@ -95,6 +95,10 @@ def test_unknown_commands_and_options_are_refused_by_name(juju: Juju) -> None:
     assert (code, "only machine numbers" in err) == (1, True)
     code, _, err = juju("deploy", "./probe.charm", "--bind", "alpha")
     assert (code, err) == (2, "ERROR option --bind is not part of the lab\n")
+    code, _, err = juju("refresh", "probe", "--channel=edge")
+    assert (code, err) == (2, "ERROR option --channel is not part of the lab\n")
+    code, _, err = juju("add-unit", "probe", "-n", "two")
+    assert (code, 'invalid value "two" for option --num-units' in err) == (2, True)
 
 
 def test_deploy_says_what_juju_says(juju: Juju) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from charmed_lab import actions, output, ports, secrets, toolcall, uniter
+from charmed_lab import actions, arguments, output, ports, secrets, toolcall, uniter
 from charmed_lab.model import (
     Application,
     Charm,
@@ -36,7 +36,7 @@ ENDPOINTS = {
 def model_of(*units: str) -> Model:
     """Return a model of started units, each on a machine of its own."""
     model = Model("m", "uuid", NOW)
-    model.charms["local:c-0"] = Charm("local:c-0", "c", 0, "", "b", [], "", ENDPOINTS, {}, {})
+    model.charms["local:c-0"] = Charm("c", "", [], ENDPOINTS, {}, {})
     for number, name in enumerate(units):
         status = Status("active", "", NOW)
         model.machines[str(number)] = Machine(
@@ -292,7 +292,7 @@ def test_parameters_are_held_against_the_schema(given: dict[str, Any], said: str
 def test_options_of_tools_may_stand_anywhere() -> None:
     call = toolcall.parse("status-set", ["active", "--application=True", "--", "-x"], {})
     assert (call.words, call.flag("application")) == (["active", "-x"], True)
-    with pytest.raises(toolcall.UsageError, match="option provided but not defined: --nonsense"):
+    with pytest.raises(arguments.UsageError, match="option provided but not defined: --nonsense"):
         toolcall.parse("relation-get", ["--nonsense"], {})
 
 

@@ -4,7 +4,6 @@
 import json
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,7 +43,7 @@ class FakeLXD:
             self.instances[path.split("/")[2]]["config"] |= data["config"]
         return [f"/1.0/instances/{name}" for name in self.instances]
 
-    def push(self, instance: str, remote: str, content: bytes, *, mode: int = 0o644) -> None:
+    def push(self, instance: str, remote: str, content: bytes) -> None:
         self.instances[instance][remote] = content
 
     def set_state(self, instance: str, action: str, *, force: bool = False) -> None:
@@ -145,14 +144,6 @@ def test_a_command_that_a_power_cut_ends_is_no_result(fake: FakeLXD, machines: M
     fake.answer = power_cut
     with pytest.raises(MachineError, match="went away"):
         machines.exec("0", ["sleep"])
-
-
-def test_push_needs_a_machine(fake: FakeLXD, machines: Machines, tmp_path: Path):
-    machines.create("0")
-    file = tmp_path / "x"
-    file.write_bytes(b"content")
-    machines.push("0", file, "/root/x", mode=0o600)
-    assert fake.instances["test-m0"]["/root/x"] == b"content"
 
 
 def test_freeze_and_thaw(fake: FakeLXD, machines: Machines):
