@@ -11,8 +11,6 @@ import pytest
 from maas import MAAS, charm_of, eventually, eventually_some
 from writers import Writers
 
-pytestmark = pytest.mark.long
-
 Power = Callable[[str, str], None]
 
 
