@@ -109,7 +109,7 @@ class API(Controller):
 
     def log(self, model: Model, skip: int) -> list[list[Any]]:
         """Return the lines of a model's log from a given one on."""
-        return self._store.logged(model.name)[skip:]
+        return self._store.logged(model.uuid)[skip:]
 
     # Actions and commands.
 

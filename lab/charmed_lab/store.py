@@ -92,13 +92,13 @@ class Store:
         return True
 
     def log(self, model: str, entity: str, level: str, module: str, message: str) -> None:
-        """Append a line to the log that `juju debug-log` shows."""
+        """Append a line to the log that `juju debug-log` shows; model is the model's UUID."""
         record = [time.time(), model, entity, level, module, message]
         with self._lock, self._log.open("a") as file:
             file.write(json.dumps(record) + "\n")
 
     def logged(self, model: str) -> list[list[Any]]:
-        """Return the log of a model, oldest first."""
+        """Return the log of the model with a UUID, oldest first."""
         if not self._log.exists():
             return []
         lines = self._log.read_text().splitlines()

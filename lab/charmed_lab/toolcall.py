@@ -104,4 +104,6 @@ class Context:
 
     def log(self, level: str, module: str, message: str) -> None:
         """Write to the model's log in the unit's name."""
-        self.store.log(self.model_name, tag(self.unit_name), level, module, message)
+        # A hook may outlive its model by a moment.
+        if model := self.store.world.models.get(self.model_name):
+            self.store.log(model.uuid, tag(self.unit_name), level, module, message)

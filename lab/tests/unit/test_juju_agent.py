@@ -44,6 +44,16 @@ def test_first_unit_installs_elects_configures_and_starts(lab: Lab) -> None:
     assert status["units"]["probe/0"]["open-ports"] == ["8080/tcp"]
 
 
+def test_a_model_of_an_old_name_has_a_log_of_its_own(lab: Lab) -> None:
+    lab.deploy()
+    lab.settle()
+    assert lab.call("log", skip=0)
+    lab.call("destroy_model", force=True)
+    new = {"method": "add_model", "params": {"name": "m", "config": {}}}
+    lab.wait(lambda: "error" not in lab.daemon.ask(new))
+    assert lab.call("log", skip=0) == []
+
+
 def test_environment_is_exactly_what_juju_gives(lab: Lab) -> None:
     lab.deploy()
     lab.settle()
