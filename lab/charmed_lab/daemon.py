@@ -222,14 +222,16 @@ class Daemon:
         """Note which machines can be reached, and which have booted again."""
         with self.store.look() as world:
             known = [
-                (model.name, machine.number, machine.slot, machine.address)
+                (model.name, machine.number, machine.slot, machine.address, machine.boot_id)
                 for model in world.models.values()
                 for machine in model.machines.values()
                 if machine.address and machine.life == ALIVE
             ]
-        for model, number, slot, address in known:
+        for model, number, slot, address, known_boot_id in known:
             try:
                 boot_id = self._machines.boot_id(slot)
+                if boot_id and boot_id != known_boot_id:
+                    address = self._machines.address(slot) or address
             except LabError as error:
                 logger.warning("machine %s: %s", number, error)
                 continue
@@ -237,6 +239,7 @@ class Daemon:
             with self.store.change() as world:
                 found = world.models.get(model)
                 if found and number in found.machines:
+                    found.machines[number].address = address
                     self._note(found, found.machines[number], boot_id, present=present)
         self.runtime.stopping.wait(POLL_S)
 

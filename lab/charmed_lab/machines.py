@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """The machines of a stage: LXD containers, named by Juju's machine numbers."""
 
+import json
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -70,8 +71,11 @@ class Machines:
         return self._stage.machine_name(number)
 
     def address(self, number: str) -> str:
-        """Return a machine's address."""
-        return self._stage.address(number)
+        """Return the first address of a machine's eth0, which its operator may have changed."""
+        argv = ["ip", "-j", "-4", "address", "show", "dev", "eth0"]
+        found = json.loads(self.exec(number, argv, timeout_s=30).stdout or "[]")
+        held = [one["local"] for link in found for one in link.get("addr_info", ())]
+        return held[0] if held else ""
 
     def state(self, number: str) -> str:
         """Return running, stopped, frozen or absent."""
@@ -160,7 +164,7 @@ class Machines:
     def _wait_until_up(self, number: str) -> None:
         """Wait until systemd has booted the machine and its address is there."""
         deadline = time.monotonic() + START_TIMEOUT_S
-        name, address = self.instance_id(number), self.address(number)
+        name, address = self.instance_id(number), self._stage.address(number)
         script = f"systemctl is-system-running; ip -4 -o address show eth0 | grep -cw {address}"
         said = b""
         while time.monotonic() < deadline:

@@ -1,0 +1,61 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""A machine comes back under another address, and everything that named the old one follows."""
+
+import ipaddress
+from collections.abc import Callable
+
+import pytest
+from maas import MAAS, eventually
+from prober import Prober
+from test_deploy import test_postgresql_admits_members_and_each_region_to_its_own_database_alone
+from writers import Writers
+
+Watch = Callable[[], tuple[Prober, Writers]]
+NETWORK = "/etc/systemd/network/20-eth0.network"
+CONFIGURATION = "/etc/postgresql-ha /etc/haproxy /etc/keepalived /etc/maas /etc/maas-db-proxy"
+
+
+def _free_address(maas: MAAS) -> str:
+    """Return an address of the machines' subnet that neither a machine nor the VIP has."""
+    machines = maas.juju.status().machines.values()
+    taken = {maas.vip, *(machine.ip_addresses[0] for machine in machines)}
+    highest = max(map(ipaddress.ip_address, taken))
+    return str(highest + 20)
+
+
+@pytest.mark.long
+def test_a_machine_changes_its_address(maas: MAAS, watch: Watch):
+    avoid = {maas.machine(maas.primary()), maas.machine(maas.vip_holder())}
+    region, old = next(
+        (name, unit.public_address)
+        for name, unit in maas.units("maas-region").items()
+        if unit.machine not in avoid
+    )
+    if "Address=" not in maas.on_machine(region, f"cat {NETWORK} || true"):
+        pytest.skip("the machine's address is not in a file that this test knows")
+    prober, _ = watch()
+    new = _free_address(maas)
+    maas.on_machine(region, f"sed -i s/{old}/{new}/ {NETWORK}; systemctl --no-block reboot")
+    eventually(
+        lambda: maas.units("maas-region")[region].public_address == new,
+        timeout_s=180,
+        what=f"Juju sees {new}",
+    )
+    maas.wait_settled()
+    eventually(lambda: new in maas.members(), timeout_s=180, what=f"the member at {new}")
+    eventually(maas.is_replicated, timeout_s=180, what="one synchronous standby")
+    assert old not in maas.members()
+    regions = len(maas.units("maas-region"))
+    eventually(lambda: len(maas.rpc()) == regions, timeout_s=240, what="every region in rpc")
+    racks = len(maas.units("maas-rack"))
+    eventually(
+        lambda: list(maas.racks_connected().values()) == ["running"] * racks,
+        timeout_s=240,
+        what="every rack connected to every region",
+    )
+    test_postgresql_admits_members_and_each_region_to_its_own_database_alone(maas)
+    for unit in maas.units("haproxy-vip"):
+        assert maas.on_machine(unit, f"grep -rlw {old} {CONFIGURATION} || true").strip() == ""
+    prober.report.assert_no_failed_read()
