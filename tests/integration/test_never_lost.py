@@ -40,13 +40,18 @@ def test_every_row_is_there_after_db_was_removed_and_integrated(
 
 
 def test_every_row_is_there_after_the_last_member_was_gone(maas: MAAS, rows: set[tuple[str, int]]):
-    machine = maas.machine(maas.primary())
-    for unit in sorted(maas.units("postgresql-ha"), key=lambda name: name == maas.primary()):
-        maas.juju.remove_unit(unit)
-    maas.juju.wait(
-        lambda status: not status.apps["postgresql-ha"].units and jubilant.all_agents_idle(status),
-        error=jubilant.any_error,
-    )
+    # Juju removes a machine with its last unit, and the data on it.
+    others = {
+        unit.machine for app in ("maas-region", "haproxy-vip") for unit in maas.units(app).values()
+    }
+    last = next(name for name in maas.units("postgresql-ha") if maas.machine(name) in others)
+    machine = maas.machine(last)
+    for unit in maas.units("postgresql-ha"):
+        if unit != last:
+            maas.juju.remove_unit(unit)
+    _wait_for_members(maas, {last})
+    maas.juju.remove_unit(last)
+    _wait_for_members(maas, set())
     maas.juju.add_unit("postgresql-ha", to=machine)
     maas.juju.wait(
         lambda status: jubilant.all_blocked(status, "postgresql-ha"), error=jubilant.any_error
@@ -57,6 +62,15 @@ def test_every_row_is_there_after_the_last_member_was_gone(maas: MAAS, rows: set
     maas.juju.run(unit, "adopt-data")
     maas.wait_settled()
     assert rows <= maas.rows()
+
+
+def _wait_for_members(maas: MAAS, units: set[str]) -> None:
+    maas.juju.wait(
+        lambda status: (
+            set(status.apps["postgresql-ha"].units) == units and jubilant.all_agents_idle(status)
+        ),
+        error=jubilant.any_error,
+    )
 
 
 IDENTIFIERS = (
