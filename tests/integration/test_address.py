@@ -13,6 +13,7 @@ from test_deploy import test_postgresql_admits_members_and_each_region_to_its_ow
 from writers import Writers
 
 Watch = Callable[[], tuple[Prober, Writers]]
+Power = Callable[[str, str], None]
 NETWORK = "/etc/systemd/network/20-eth0.network"
 CONFIGURATION = "/etc/postgresql-ha /etc/haproxy /etc/keepalived /etc/maas /etc/maas-db-proxy"
 
@@ -26,7 +27,7 @@ def _free_address(maas: MAAS) -> str:
 
 
 @pytest.mark.long
-def test_a_machine_changes_its_address(maas: MAAS, watch: Watch):
+def test_a_machine_changes_its_address(maas: MAAS, power: Power, watch: Watch):
     avoid = {maas.machine(maas.primary()), maas.machine(maas.vip_holder())}
     region, old = next(
         (name, unit.public_address)
@@ -37,7 +38,10 @@ def test_a_machine_changes_its_address(maas: MAAS, watch: Watch):
         pytest.skip("the machine's address is not in a file that this test knows")
     prober, _ = watch()
     new = _free_address(maas)
-    maas.on_machine(region, f"sed -i s/{old}/{new}/ {NETWORK}; systemctl --no-block reboot")
+    machine = maas.machine(region)
+    maas.on_machine(region, f"sed -i s/{old}/{new}/ {NETWORK} && sync")
+    power("poweroff", machine)
+    power("poweron", machine)
     eventually(
         lambda: maas.units("maas-region")[region].public_address == new,
         timeout_s=180,
