@@ -4,7 +4,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charmed_maas import databag
@@ -22,6 +22,7 @@ READERS = (
 
 
 @pytest.mark.parametrize("reader", READERS)
+@settings(deadline=None)  # A shared machine has no tight times.
 @given(value=st.text())
 def test_a_reader_returns_or_names_the_field(reader: Any, value: str):
     try:

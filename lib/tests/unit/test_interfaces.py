@@ -7,7 +7,7 @@ from typing import Any
 
 import ops
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ops import testing
 
@@ -52,6 +52,7 @@ def test_every_field_is_optional_and_unknown_ones_are_ignored(side: Any):
 
 
 @pytest.mark.parametrize("side", SIDES, ids=lambda side: type(side).__qualname__)
+@settings(deadline=None)  # A shared machine has no tight times.
 @given(
     value=st.one_of(st.text(), st.sampled_from(["null", "[null]", "[[]]", '[{"name": "a b"}]']))
 )
