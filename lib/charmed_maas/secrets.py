@@ -30,3 +30,9 @@ def own(model: ops.Model, label: str) -> ops.Secret | None:
         return model.get_secret(label=label)
     except ops.SecretNotFoundError:
         return None
+
+
+def short_id(secret: ops.Secret) -> str:
+    """Return a secret's ID in the one form that does not depend on how it was found."""
+    found = secret.id or secret.get_info().id
+    return f"secret:{found.rpartition('/')[2].rpartition(':')[2]}"

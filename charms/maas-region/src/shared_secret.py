@@ -27,6 +27,4 @@ def publish(charm: ops.CharmBase, relations: Iterable[ops.Relation]) -> str:
         secret.set_content(content)
     for relation in relations:
         secret.grant(relation)
-    # Juju gives the ID in several forms; racks must see one.
-    found = secret.id or secret.get_info().id
-    return f"secret:{found.removeprefix('secret:').rpartition('/')[2]}"
+    return secrets.short_id(secret)

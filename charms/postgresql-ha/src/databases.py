@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import ops
 
 import cluster
-import keys
 import patroni
 import peers
 import postgresql
@@ -84,7 +83,7 @@ def serve(
             password = secret.get_content(refresh=True)["password"]
             postgresql.ensure_database(connection, request.database, password)
             data = _data(request.database, members, primary, spec)
-            full = dataclasses.replace(data, secret_user=keys.short_id(secret))
+            full = dataclasses.replace(data, secret_user=secrets.short_id(secret))
             provider.publish(request.relation, full)
     return True
 

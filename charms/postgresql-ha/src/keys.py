@@ -18,7 +18,7 @@ LABEL = "members"
 def ensure(model: ops.Model) -> str:
     """Have the secret; returns its ID. Only the leader may."""
     if secret := secrets.own(model, LABEL):
-        return short_id(secret)
+        return secrets.short_id(secret)
     cert, key = tls.new_ca(model.app.name)
     passwords = ("superuser", "replication", "rewind", "rest")
     content = {"ca-cert": cert, "ca-key": key}
@@ -31,9 +31,3 @@ def parse(content: Mapping[str, str]) -> cluster.Keys | None:
     fields = [field.name for field in dataclasses.fields(cluster.Keys)]
     values = {name: content.get(name.replace("_", "-"), "") for name in fields}
     return cluster.Keys(**values) if all(values.values()) else None
-
-
-def short_id(secret: ops.Secret) -> str:
-    """Return the secret's ID in the one form that does not depend on how it was found."""
-    found = secret.id or secret.get_info().id
-    return f"secret:{found.rpartition('/')[2].rpartition(':')[2]}"

@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import ops
-from ops import hookcmds
 
+import charmed_maas.peers
 import cluster
 from charmed_maas import addresses, databag
 from charmed_maas.interfaces.endpoint import Endpoint
@@ -138,13 +138,13 @@ class Peers(Endpoint):
         Juju 4.0 tells the survivors nothing of a removed peer; only goal-state knows. One
         hook-tool call.
         """
-        try:
-            goals = hookcmds.goal_state().units
-        except FileNotFoundError:
-            # Without a Juju agent, as in unit tests, there is nobody else to ask.
+        goals = charmed_maas.peers.goal_state()
+        if goals is None:
             return dict.fromkeys(self.met(), True)
         return {
-            name: goal.status != "dying" for name, goal in goals.items() if goal.status != "dead"
+            name: goal.status != "dying"
+            for name, goal in goals.units.items()
+            if goal.status != "dead"
         }
 
     def met(self) -> set[str]:
