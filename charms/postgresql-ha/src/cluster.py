@@ -168,9 +168,10 @@ def voters(units: Sequence[Unit], current: Collection[str], primary: str | None)
     """Return the names of the members that should vote.
 
     Two votes are worse than one, for either death loses the quorum: with two units the one vote
-    is on the primary's machine and follows it. A fourth vote tolerates no more than three do.
+    is on the primary's machine and follows it. While that is unknown, or is a unit on its way out,
+    nothing moves. A fourth vote tolerates no more than three do.
     """
-    if len(units) < 3 and primary is None and current:
+    if len(units) < 3 and current and primary not in {unit.member_name for unit in units}:
         return frozenset(current)
     count = 1 if len(units) < 3 else 3 if len(units) < 5 else 5
 

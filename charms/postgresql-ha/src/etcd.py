@@ -3,6 +3,7 @@
 
 """etcd, the store of Patroni's leader lock: its daemon on this unit, and its membership."""
 
+import contextlib
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -100,12 +101,15 @@ def hand_over(me: cluster.Unit, heir: cluster.Unit, timeout_s: float) -> bool:
 
     The heir starts and promotes its member by its own timer; this waits for it.
     """
-    if not any(cluster.owner(one, [heir]) for one in etcdctl.members([me])):
-        etcdctl.apply(cluster.Add(heir), [me])
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        if etcdctl.votes(heir, etcdctl.members([heir, me])):
+        listed = etcdctl.members([me, heir])
+        if etcdctl.votes(heir, listed):
             return True
+        # Another unit that leaves may be adding it at the same time.
+        with contextlib.suppress(etcdctl.EtcdError):
+            if not any(cluster.owner(one, [heir]) for one in listed):
+                etcdctl.apply(cluster.Add(heir), [me])
         time.sleep(1)
     return False
 

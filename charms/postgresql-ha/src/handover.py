@@ -9,6 +9,7 @@ daemons of others; never for another unit's hook.
 
 import logging
 import time
+from collections.abc import Sequence
 
 import cluster
 import etcd
@@ -21,12 +22,16 @@ logger = logging.getLogger(__name__)
 
 VOTE_TIMEOUT_S = 90.0
 HEIR_TIMEOUT_S = 30.0
-# etcd refuses a change for about 5 seconds after the one before, of another leaver's.
-LIST_TIMEOUT_S = 15.0
+# etcd refuses a change for about 5 seconds after the one before, of another leaver's; a vote left
+# behind may be the survivors' quorum.
+LIST_TIMEOUT_S = 60.0
 
 
 def hand_over(spec: cluster.Spec, api: rest.Client) -> list[str]:
-    """Give primary and only vote to others; returns the names of the members that go on."""
+    """Give primary and only vote to others; returns the names of the members that go on.
+
+    Where that cannot be seen they are all that stay.
+    """
     try:
         members, heir = _find_heir(spec, api)
         primary = cluster.primary(members)
@@ -35,13 +40,13 @@ def hand_over(spec: cluster.Spec, api: rest.Client) -> list[str]:
             if is_primary and len(members) > 1:
                 api.patch_config({"pause": True})
             return []
-        _hand_over_vote(spec, next(one for one in spec.staying if one.member_name == heir.name))
+        _ensure_vote(spec, [one for one in spec.staying if one.member_name == heir.name])
         if is_primary:
             gate.shut(patroni.PORT)
             api.switchover(spec.me.member_name, heir.name)
     except (rest.RestError, etcdctl.EtcdError) as error:
         logger.warning("leaves without handing over: %s", error)
-        return []
+        return [unit.name for unit in spec.staying]
     names = [one.name for one in members if one.is_running]
     return [unit.name for unit in spec.staying if unit.member_name in names]
 
@@ -50,12 +55,14 @@ def leave_etcd(spec: cluster.Spec) -> bool:
     """Take this unit's member off etcd's list before its daemon stops for good.
 
     A vote that stays listed counts against the survivors: with two listed one alone is no quorum.
-    Those that leave too may stop while they are asked, and are asked last.
+    Those that leave too may stop while they are asked, and are asked last. Who votes may change
+    until the very end, by a leader that does not know yet who leaves.
     """
     going = tuple(unit for unit in spec.peers if unit.name in spec.leaving)
     staying = tuple(unit for unit in spec.peers if unit.name not in spec.leaving)
     deadline = time.monotonic() + LIST_TIMEOUT_S
     while True:
+        _ensure_vote(spec, staying)
         if any(_is_removed(spec.me, units) for units in (staying, going) if units):
             return True
         if not staying or time.monotonic() > deadline:
@@ -91,12 +98,16 @@ def _find_heir(
         time.sleep(1)
 
 
-def _hand_over_vote(spec: cluster.Spec, heir: cluster.Unit) -> None:
-    """Make the heir a voter if this unit has the only vote.
+def _ensure_vote(spec: cluster.Spec, heirs: Sequence[cluster.Unit]) -> None:
+    """Have a voter among the units that stay before this unit's vote goes.
 
-    The machine may vanish with the end of the hook, so that this waits for the heir's timer.
+    Units that leave together each see the other's vote, which is none to rely on. The machine may
+    vanish with the end of the hook, so that this waits for the heir's timer.
     """
-    voting = [one for one in etcdctl.members([spec.me]) if not one.is_learner]
-    alone = len(voting) == 1 and cluster.owner(voting[0], [spec.me])
-    if alone and not etcd.hand_over(spec.me, heir, VOTE_TIMEOUT_S):
+    listed = etcdctl.members([spec.me])
+    if not heirs or not listed or any(etcdctl.votes(unit, listed) for unit in spec.staying):
+        return
+    names = {one.name or one.peer_url for one in listed}
+    heir = min(heirs, key=lambda unit: not names & {unit.member_name, unit.peer_url})
+    if not etcd.hand_over(spec.me, heir, VOTE_TIMEOUT_S):
         logger.warning("%s did not become a voter in time", heir.name)

@@ -56,6 +56,7 @@ def test_what_a_unit_may_do(changes: dict[str, object], step: Step):
         ([A, B], [NAMES[0]], NAMES[0], [0]),
         ([A, B], [NAMES[0]], NAMES[1], [1]),
         ([A, B], [NAMES[0], NAMES[1]], None, [0, 1]),
+        ([A, B], [NAMES[0], NAMES[1], NAMES[2]], NAMES[2], [0, 1, 2]),
         ([A, B, C], [NAMES[0]], NAMES[0], [0, 1, 2]),
         ([A, B, C, D], [NAMES[1], NAMES[2], NAMES[3]], NAMES[0], [1, 2, 3]),
         ([A, B, C, D, E], [NAMES[0]], NAMES[0], [0, 1, 2, 3, 4]),

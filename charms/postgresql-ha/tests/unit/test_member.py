@@ -36,6 +36,8 @@ SYNC = cluster.Member("postgresql-ha-1", B.address, 5432, "sync_standby", "strea
 REPLICA = cluster.Member("postgresql-ha-2", C.address, 5432, "replica", "streaming")
 HEIR = dataclasses.replace(REPLICA, role="sync_standby")
 VOTER = cluster.EtcdMember(1, A.member_name, A.peer_url)
+VOTER_B = cluster.EtcdMember(2, B.member_name, B.peer_url)
+VOTES = etcdctl.votes
 
 
 class World:
@@ -65,7 +67,8 @@ class World:
         self.calls.pgdata.cluster_id.return_value = "7"
         self.calls.patroni.is_running.return_value = True
         self.calls.patroni.age_s.return_value = 600.0
-        self.calls.etcdctl.members.return_value = [VOTER]
+        self.calls.etcdctl.members.return_value = [VOTER, VOTER_B]
+        self.calls.etcdctl.votes.side_effect = VOTES
         self.api.members.return_value = [LEADER, SYNC, REPLICA]
         self.api.is_primary.return_value = True
         self.api.status.return_value = {"state": "running", "role": "primary"}
@@ -85,7 +88,6 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def test_a_departing_primary_hands_over_before_it_stops(world: World):
-    world.calls.etcdctl.members.return_value = [VOTER, cluster.EtcdMember(2, "x", "y")]
     member.leave(SPEC)
     world.api.switchover.assert_called_once_with("postgresql-ha-0", "postgresql-ha-1")
     steps = ("api.switchover", "patroni.stop", "etcdctl.remove_member", "pgdata.set_aside")
@@ -111,9 +113,35 @@ def test_a_departing_replica_refuses_nobody(world: World):
 
 def test_the_only_vote_is_handed_over_first(world: World):
     world.api.members.return_value = [LEADER, SYNC]
+    world.calls.etcdctl.members.side_effect = [[VOTER], [VOTER, VOTER_B]]
     member.leave(cluster.Spec(A, (B,), "postgresql-ha", KEYS))
     assert world.calls.etcd.hand_over.call_args.args[:2] == (A, B)
     assert world.order("etcd.hand_over", "api.switchover") == ["etcd.hand_over", "api.switchover"]
+
+
+def test_the_vote_of_another_leaver_is_none_to_rely_on(world: World):
+    """A and B vote and leave at once: C, which stays, is to have etcd after them."""
+    world.api.members.return_value = [LEADER, SYNC, HEIR]
+    member.leave(dataclasses.replace(SPEC, leaving=frozenset({B.name})))
+    assert world.calls.etcd.hand_over.call_args.args[:2] == (A, C)
+
+
+def test_a_vote_that_a_leader_moved_meanwhile_is_handed_over_after_all(world: World):
+    world.api.members.return_value = [LEADER, SYNC]
+    world.calls.etcdctl.members.side_effect = [[VOTER, VOTER_B], [VOTER], [VOTER, VOTER_B]]
+    world.calls.etcdctl.remove_member.side_effect = [False, True]
+    with patch.object(handover.time, "sleep"):
+        member.leave(cluster.Spec(A, (B,), "postgresql-ha", KEYS))
+    steps = ("api.switchover", "etcd.hand_over", "etcdctl.remove_member")
+    assert world.order(*steps) == [*steps, steps[-1]]
+
+
+def test_who_is_listed_already_gets_the_vote_though_patroni_does_not_answer(world: World):
+    world.api.members.side_effect = rest.RestError("no")
+    learner = cluster.EtcdMember(3, C.member_name, C.peer_url, is_learner=True)
+    world.calls.etcdctl.members.return_value = [VOTER, learner]
+    member.leave(SPEC)
+    assert world.calls.etcd.hand_over.call_args.args[:2] == (A, C)
 
 
 def test_the_last_to_leave_lets_nobody_take_over(world: World):
@@ -146,7 +174,7 @@ def test_a_failed_switchover_does_not_keep_a_unit_from_leaving(world: World):
     world.api.switchover.side_effect = rest.RestError("no")
     member.leave(SPEC)
     assert world.calls.patroni.stop.called
-    assert world.calls.pgdata.set_aside.called
+    assert world.calls.pgdata.set_aside.call_args.args[1] == [B.name, C.name]
 
 
 def test_a_leaver_asks_etcd_again_until_it_is_off_the_list(world: World):
@@ -162,7 +190,7 @@ def test_a_leaver_asks_etcd_again_until_it_is_off_the_list(world: World):
 
 def test_a_leaver_gives_up_on_etcd_after_a_while(world: World):
     world.calls.etcdctl.remove_member.return_value = False
-    clock = iter(range(0, 1000, 5))
+    clock = iter(range(0, 1000, 20))
     with patch.object(handover, "time") as time:
         time.monotonic.side_effect = lambda: next(clock)
         member.leave(cluster.Spec(A, (B,), "postgresql-ha", KEYS))
