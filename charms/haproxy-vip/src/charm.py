@@ -156,6 +156,9 @@ class HAProxyVIPCharm(ops.CharmBase):
         place = network.place(here, cfg.vip, name=cfg.interface, preferred=own)
         ports = self._serve(cfg, backends, network.own_addresses(here))
         keepalived.set_flag(keepalived.MOVING, on=False)
+        if keepalived.configured_own() not in ("", place.own):
+            # Nobody advertises to the new address yet: this unit joins anew.
+            keepalived.stop()
         keepalived.ensure_config(self._group(cfg, place, others))
         waiting = self._missing(event, cfg, place.own, others)
         if not waiting:

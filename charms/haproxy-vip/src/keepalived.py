@@ -159,18 +159,17 @@ def ensure_idle() -> bool:
 
 def configured_peers() -> list[str]:
     """Return the addresses that the running keepalived advertises to."""
-    if not CONFIG.is_file():
-        return []
-    found = re.search(r"unicast_peer \{(.*?)\}", CONFIG.read_text(), re.DOTALL)
-    return found.group(1).split() if found else []
+    return _configured(r"unicast_peer \{([^}]*)\}").split()
 
 
 def configured_vip() -> str:
     """Return the VIP that keepalived puts on this machine, "" before there is one."""
-    if not CONFIG.is_file():
-        return ""
-    found = re.search(r"virtual_ipaddress \{\s*([^\s/]+)/", CONFIG.read_text())
-    return found.group(1) if found else ""
+    return _configured(r"virtual_ipaddress \{\s*([^\s/]+)/")
+
+
+def configured_own() -> str:
+    """Return the address that keepalived advertises from, "" when it advertises to nobody."""
+    return _configured(r"unicast_src_ip (\S+)")
 
 
 def is_vip_holder(vip: str) -> bool:
@@ -213,8 +212,7 @@ def pause(vip: str) -> None:
 
 def move_vip(vip: str, is_taken: Callable[[], bool]) -> bool:
     """Let the VIP go until another unit has it; returns whether one took it."""
-    found = re.search(r"advert_int (\S+)", CONFIG.read_text())
-    advert_interval_s = float(found.group(1)) if found else 1.0
+    advert_interval_s = float(_configured(r"advert_int (\S+)") or 1)
     set_flag(MOVING, on=True)
     try:
         deadline = time.monotonic() + 4 * advert_interval_s + TAKEOVER_MARGIN_S
@@ -225,3 +223,9 @@ def move_vip(vip: str, is_taken: Callable[[], bool]) -> bool:
         return False
     finally:
         set_flag(MOVING, on=False)
+
+
+def _configured(pattern: str) -> str:
+    """Return what the pattern's group finds in the configuration, "" for nothing."""
+    found = re.search(pattern, CONFIG.read_text()) if CONFIG.is_file() else None
+    return found.group(1) if found else ""

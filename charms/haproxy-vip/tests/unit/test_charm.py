@@ -43,6 +43,8 @@ class Machine:
         self.keepalived.is_running.return_value = False
         self.keepalived.configured_vip.return_value = VIP
         self.keepalived.configured_peers.return_value = ["10.0.0.12"]
+        self.keepalived.configured_own.return_value = "10.0.0.11"
+        self.keepalived.stop.side_effect = self.stop
         self.keepalived.is_vip_holder.return_value = True
         self.links = network.parse_interfaces(
             '[{"ifname":"eth0","addr_info":['
@@ -71,6 +73,10 @@ class Machine:
                 stack.append(mock.patch.object(module, name, autospec=True))
                 setattr(fakes, name, stack[-1].start())
         return fakes
+
+    def stop(self) -> bool:
+        self.keepalived.is_running.return_value = False
+        return True
 
     def held_ports(self, *_: object, own_unit: str) -> dict[int, str]:
         self.asked_own_unit = own_unit
@@ -311,6 +317,19 @@ def test_a_running_unit_takes_a_newcomer_in_without_waiting(ctx: Any, machine: M
     after = run(ctx, state(api(), peer(units), planned_units=4))
     known = after.get_relations("peers")[0].local_unit_data["peers"]
     assert known == '["10.0.0.12","10.0.0.14","10.0.0.13"]'
+    machine.keepalived.ensure_running.assert_called_once_with()
+
+
+def test_a_unit_with_another_address_joins_anew(ctx: Any, machine: Machine):
+    machine.keepalived.is_running.return_value = True
+    machine.keepalived.configured_own.return_value = "10.0.0.99"
+    known = {1: {"address": "10.0.0.12", "peers": '["10.0.0.99"]'}}
+    after = run(ctx, state(api(), peer(known)))
+    machine.keepalived.stop.assert_called_once_with()
+    machine.keepalived.ensure_running.assert_not_called()
+    assert after.get_relations("peers")[0].local_unit_data["address"] == "10.0.0.11"
+    machine.keepalived.configured_own.return_value = "10.0.0.11"
+    run(ctx, state(api(), peer()))
     machine.keepalived.ensure_running.assert_called_once_with()
 
 

@@ -62,13 +62,16 @@ def test_a_single_unit_has_no_unicast():
     alone = keepalived.render_config(dataclasses.replace(GROUP, peers=()))
     assert "unicast_src_ip" not in alone
     assert "unicast_peer" not in alone
+    assert "own_address" not in alone
     assert "unicast_src_ip 10.0.0.12" in keepalived.render_config(GROUP)
 
 
 def test_what_is_written_is_read_back(machine: Path, systemd: Systemd):
     assert keepalived.configured_vip() == ""
     assert keepalived.configured_peers() == []
+    assert keepalived.configured_own() == ""
     assert keepalived.ensure_config(GROUP)
+    assert keepalived.configured_own() == "10.0.0.12"
     assert keepalived.configured_vip() == "10.0.0.100"
     assert keepalived.configured_peers() == ["10.0.0.10", "10.0.0.11"]
 
