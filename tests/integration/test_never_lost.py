@@ -39,7 +39,6 @@ def test_every_row_is_there_after_db_was_removed_and_integrated(
     assert rows <= maas.rows()
 
 
-@pytest.mark.long  # Two of three leaving at once have left the third without etcd: to be mended.
 def test_every_row_is_there_after_the_last_member_was_gone(maas: MAAS, rows: set[tuple[str, int]]):
     # Juju removes a machine with its last unit, and the data on it.
     others = {
