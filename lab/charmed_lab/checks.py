@@ -7,8 +7,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from xml.etree import ElementTree
 
 from .stage import REPOSITORY
@@ -52,12 +54,15 @@ def static() -> Count:
 
 
 def unit() -> Count:
-    """Run the unit tests: one process a room, for four modules are called `charm`."""
+    """Run the unit tests: one process a room, for four modules are called `charm`.
+
+    As many at once as there are cores; what each prints appears when it has ended.
+    """
     rooms = [path.parent for path in sorted(REPOSITORY.glob("charms/*/charmcraft.yaml"))]
     rooms += [REPOSITORY / "lib", REPOSITORY / "lab", REPOSITORY]
     rooms = [room for room in rooms if (room / "tests/unit").is_dir()]
-    with tempfile.TemporaryDirectory() as scratch:
-        total = sum((_covered(room, Path(scratch)) for room in rooms), Count())
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count()) as pool:
+        total = sum(pool.map(lambda room: _covered(room, Path(scratch)), rooms), Count())
         data = [f"--data-file={scratch}/all", f"--rcfile={REPOSITORY / 'pyproject.toml'}"]
         files = [str(path) for path in Path(scratch).glob("cover-*")]
         _run([*COVERAGE, "combine", "--quiet", *data, *files])
@@ -70,12 +75,16 @@ def pytest(
     cwd: Path = REPOSITORY,
     prefix: Sequence[str | Path] = (sys.executable, "-m"),
     env: Mapping[str, str] | None = None,
+    output: IO[str] | None = None,
 ) -> Count:
-    """Run pytest and count its results from the report that it writes."""
+    """Run pytest and count its results from the report that it writes.
+
+    It prints where this process does, unless output is given.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.xml"
         argv = [*prefix, "pytest", "-q", f"--junit-xml={report}", *arguments]
-        code = _run(argv, cwd, env)
+        code = _run(argv, cwd, env, output)
         return count(report.read_text() if report.exists() else "", code)
 
 
@@ -94,13 +103,17 @@ def count(report: str, code: int) -> Count:
 
 
 def _covered(room: Path, scratch: Path) -> Count:
-    print(f"--- unit tests of {room.name if room != REPOSITORY else 'root'}", flush=True)
-    if room == REPOSITORY:
-        return pytest("tests/unit")
     source = room / "src" if (room / "src").is_dir() else room
     options = [f"--data-file={scratch}/cover-{room.name}", f"--source={source}", "--branch"]
-    prefix = [*COVERAGE, "run", *options, "--omit=*/tests/*", "-m"]
-    return pytest("tests/unit", cwd=room, prefix=prefix)
+    prefix: list[str | Path] = [*COVERAGE, "run", *options, "--omit=*/tests/*", "-m"]
+    if room == REPOSITORY:
+        prefix = [sys.executable, "-m"]
+    with (scratch / f"{room.name}.log").open("w+") as output:
+        found = pytest("tests/unit", cwd=room, prefix=prefix, output=output)
+        output.seek(0)
+        name = room.name if room != REPOSITORY else "root"
+        print(f"--- unit tests of {name}\n{output.read()}", end="", flush=True)
+    return found
 
 
 def _command(*argv: str) -> Count:
@@ -110,11 +123,17 @@ def _command(*argv: str) -> Count:
 
 
 def _run(
-    argv: Sequence[str | Path], cwd: Path = REPOSITORY, env: Mapping[str, str] | None = None
+    argv: Sequence[str | Path],
+    cwd: Path = REPOSITORY,
+    env: Mapping[str, str] | None = None,
+    output: IO[str] | None = None,
 ) -> int:
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
     sys.stdout.flush()
-    return subprocess.run(argv, cwd=cwd, env=environment, check=False).returncode
+    done = subprocess.run(
+        argv, cwd=cwd, env=environment, stdout=output, stderr=output, check=False
+    )
+    return done.returncode
 
 
 CHECKS = {"format": ruff_format, "lint": lint, "static": static, "unit": unit}
