@@ -116,12 +116,13 @@ class Actions(ops.Object):
         if not spec:
             raise RefusedError("this unit cannot read the application's secret yet")
         step = cluster.step(view)
+        path = str(params.get("path") or "")
         if step is cluster.Step.RUN and not view.members and member.is_stranded(spec):
+            _refuse_behind(spec, path)
             member.adopt(spec, None, strict=charm.strict)
             return {"adopted": "this unit's own data", "cluster-id": app.cluster_id}
         if step is not cluster.Step.LAST_MEMBER_GONE:
             raise RefusedError(_why_not_adopt(view, stranded=member.is_stranded(spec)))
-        path = str(params.get("path") or "")
         if path and not PurePosixPath(path).is_absolute():
             raise RefusedError(f"path: {path!r} is not an absolute path")
         copy = member.copy_at(path, app.cluster_id) if path else self._newest(app.cluster_id)
@@ -183,6 +184,20 @@ class Actions(ops.Object):
         if not spec or cluster.step(charm.view(app)) is not cluster.Step.RUN:
             raise RefusedError("this unit is not a member of a cluster yet")
         return spec
+
+
+def _refuse_behind(spec: cluster.Spec, path: str) -> None:
+    """Raise RefusedError where this unit's data may lack rows, unless its path says it is meant."""
+    own = str(pgdata.path(spec.scope))
+    if path not in ("", own):
+        raise RefusedError(f"this unit goes on from its own data, in {own}: leave out path")
+    held = member.in_step(spec)
+    if not path and spec.me.member_name not in held:
+        who = " and ".join(held) or "a member that etcd does not name here"
+        raise RefusedError(
+            f"the last rows may be on {who} only: start that machine, or accept their loss with "
+            f"path={own}"
+        )
 
 
 def _why_not_adopt(view: cluster.View, *, stranded: bool) -> str:

@@ -84,14 +84,17 @@ class PostgreSQLHACharm(ops.CharmBase):
             self._lead(spec)
 
     def _on_stop(self, _: ops.StopEvent) -> None:
-        """Hand over and set the data aside."""
+        """Hand over and set the data aside.
+
+        After a restart of its agent a dying unit has no peers relation any more.
+        """
         app = self.peers.app_data()
-        if app and (spec := self.spec(app)):
-            spec = peers.as_known_last(spec, remembered.peers(), self.goals)
-            member.leave(spec)
+        spec = (self.spec(app) if app else None) or remembered.spec()
+        if spec:
+            member.leave(peers.as_known_last(spec, remembered.peers(), self.goals))
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
-        member.clear(self.app.name)
+        member.clear(self.unit.name, self.app.name)
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
         for one in self._statuses():

@@ -74,6 +74,9 @@ def converge(me: cluster.Unit, units: Sequence[cluster.Unit]) -> str:
     others = [unit for unit in units if unit != me]
     listed = etcdctl.members(others) or etcdctl.members([me])
     mine = next((one for one in listed if cluster.owner(one, [me])), None)
+    if is_initialised() and mine and not mine.name and not etcdctl.is_listening(me):
+        # Removed and added again: the data is of the member that is never to come back.
+        remove_data()
     if is_initialised():
         if listed and not mine and not etcdctl.is_healthy(me) and _is_linearizable(others):
             remove_data()

@@ -113,6 +113,19 @@ def move_leader(me: cluster.Unit, units: Sequence[cluster.Unit]) -> bool:
     return True
 
 
+def in_step(me: cluster.Unit, scope: str) -> list[str]:
+    """Return the primary and its synchronous replica as Patroni last noted them.
+
+    What this unit's member has of it, without asking for a quorum; [] when it does not answer.
+    """
+    key = f"/service/{scope}/sync"
+    with contextlib.suppress(EtcdError, ValueError, AttributeError):
+        found = json.loads(_etcdctl([me], "get", key, "--consistency=s", "--print-value-only"))
+        names = (found.get("leader"), *(found.get("sync_standby") or "").split(","))
+        return [name for name in names if name]
+    return []
+
+
 def promote(member: cluster.EtcdMember, voters: Sequence[cluster.Unit]) -> bool:
     """Make a learner a voter; False while it has not caught up."""
     return _try_change(voters, "member", "promote", _hex(member))

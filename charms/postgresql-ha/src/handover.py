@@ -21,7 +21,7 @@ import rest
 logger = logging.getLogger(__name__)
 
 VOTE_TIMEOUT_S = 90.0
-HEIR_TIMEOUT_S = 30.0
+HEIR_TIMEOUT_S = 120.0
 # etcd refuses a change for about 5 seconds after the one before, of another leaver's; a vote left
 # behind may be the survivors' quorum.
 LIST_TIMEOUT_S = 60.0
@@ -30,25 +30,27 @@ LIST_TIMEOUT_S = 60.0
 def hand_over(spec: cluster.Spec, api: rest.Client) -> list[str]:
     """Give primary and only vote to others; returns the names of the members that go on.
 
-    Where that cannot be seen they are all that stay.
+    After a replica those are all that run, the primary even if it is on its way out too. Where it
+    cannot be seen they are all that stay.
     """
     try:
         members, heir = _find_heir(spec, api)
-        primary = cluster.primary(members)
-        is_primary = bool(primary and primary.name == spec.me.member_name)
-        if not heir:
-            if is_primary and len(members) > 1:
-                api.patch_config({"pause": True})
-            return []
-        _ensure_vote(spec, [one for one in spec.staying if one.member_name == heir.name])
-        if is_primary:
+        is_primary = _is_primary(spec.me, members)
+        if heir:
+            _ensure_vote(spec, [one for one in spec.staying if one.member_name == heir.name])
+        if is_primary and heir:
             gate.shut(patroni.PORT)
             api.switchover(spec.me.member_name, heir.name)
+        elif is_primary and not spec.staying and len(members) > 1:
+            api.patch_config({"pause": True})
     except (rest.RestError, etcdctl.EtcdError) as error:
         logger.warning("leaves without handing over: %s", error)
         return [unit.name for unit in spec.staying]
+    if is_primary and not heir:
+        return []
     names = [one.name for one in members if one.is_running]
-    return [unit.name for unit in spec.staying if unit.member_name in names]
+    after = spec.staying if is_primary else spec.peers
+    return [unit.name for unit in after if unit.member_name in names]
 
 
 def leave_etcd(spec: cluster.Spec) -> bool:
@@ -83,19 +85,23 @@ def _find_heir(
 ) -> tuple[list[cluster.Member], cluster.Member | None]:
     """Return the members, and the one to hand over to once Patroni made it synchronous.
 
-    Patroni lets no other take over; when the synchronous one has just left it takes a loop or two.
+    Patroni lets no other take over. When the synchronous one has just left it takes a loop or two,
+    when the only one is restarting, longer.
     """
     deadline = time.monotonic() + HEIR_TIMEOUT_S
     staying = [unit.member_name for unit in spec.staying]
     while True:
         members = api.members()
-        primary = cluster.primary(members)
         heir = cluster.successor(members, staying)
-        waits = heir and heir.role != "sync_standby"
-        is_primary = primary and primary.name == spec.me.member_name
-        if not (waits and is_primary) or time.monotonic() > deadline:
+        waits = bool(staying) and _is_primary(spec.me, members)
+        if not waits or (heir and heir.role == "sync_standby") or time.monotonic() > deadline:
             return members, heir
         time.sleep(1)
+
+
+def _is_primary(me: cluster.Unit, members: Sequence[cluster.Member]) -> bool:
+    found = cluster.primary(members)
+    return bool(found and found.name == me.member_name)
 
 
 def _ensure_vote(spec: cluster.Spec, heirs: Sequence[cluster.Unit]) -> None:

@@ -57,9 +57,9 @@ def take_over(unit: str) -> str:
 
     Returns what stands in the way: another unit whose agent is still there.
     """
-    found = remembered.read()
-    if not found or found["unit"] == unit:
+    if not remembered.is_anothers(unit):
         return ""
+    found = remembered.read()
     if (AGENTS / f"unit-{found['unit'].replace('/', '-')}").is_dir():
         return f"{found['unit']} runs PostgreSQL on this machine: use another machine"
     with _locked():
@@ -82,7 +82,7 @@ def bootstrap(spec: cluster.Spec, *, strict: bool) -> str:
         if anew:
             _mark_begin()
         text = patroni.render_config(spec, data, bootstrap=True, strict=strict)
-        patroni.ensure_running(changed=patroni.ensure_config(text))
+        patroni.ensure_running(changed=patroni.ensure_config(text, data))
         if not rest.wait(lambda: client(spec).is_primary(spec.me), START_TIMEOUT_S):
             return ""
         files.ensure_absent(pgdata.BOOTSTRAPPING)
@@ -97,7 +97,7 @@ def run(spec: cluster.Spec, cluster_id: str, *, strict: bool, admitted: bool) ->
     with _locked():
         renewed = tls.ensure(spec.keys, spec.me)
         remembered.write(spec)
-        _ensure_timer()
+        systemd.ensure_timer(TIMER_SERVICE, TIMER)
         part = _converge(spec)
         data = pgdata.path(spec.scope)
         if pgdata.cluster_id(data) not in ("", cluster_id):
@@ -106,7 +106,7 @@ def run(spec: cluster.Spec, cluster_id: str, *, strict: bool, admitted: bool) ->
             data = pgdata.path(spec.scope)
         pgdata.ensure_parent(data)
         text = patroni.render_config(spec, data, bootstrap=False, strict=strict)
-        changed = patroni.ensure_config(text)
+        changed = patroni.ensure_config(text, data)
         if not (admitted or pgdata.cluster_id(data) or patroni.is_running()):
             return part
         started = patroni.ensure_running(changed=changed or renewed)
@@ -157,20 +157,22 @@ def leave(spec: cluster.Spec) -> None:
     Where no unit stays, the cluster goes to rest with the primary's data as the last: nobody is
     promoted after it.
     """
+    if remembered.is_anothers(spec.me.name):
+        return
     with _locked():
         spec = dataclasses.replace(spec, leaving=spec.leaving | {spec.me.name})
         data = pgdata.path(spec.scope)
-        went_on: list[str] = []
-        if patroni.is_running():
-            went_on = handover.hand_over(spec, client(spec))
+        went_on = handover.hand_over(spec, client(spec))
         _stop(data)
         if etcd.is_initialised() and not handover.leave_etcd(spec):
             logger.warning("etcd keeps %s listed: a survivor removes it", spec.me.member_name)
         _clear(spec.scope, went_on)
 
 
-def clear(scope: str) -> None:
+def clear(unit: str, scope: str) -> None:
     """Stop everything and set the data aside; nothing to do after leave."""
+    if remembered.is_anothers(unit):
+        return
     with _locked():
         # Data that is still here did not leave in order: who went on after it nobody saw.
         _clear(scope, ["unknown"])
@@ -179,6 +181,11 @@ def clear(scope: str) -> None:
 def is_stranded(spec: cluster.Spec) -> bool:
     """Tell whether no member of etcd has a quorum."""
     return not any(etcdctl.is_healthy(unit) for unit in spec.units)
+
+
+def in_step(spec: cluster.Spec) -> list[str]:
+    """Return the members that had every acknowledged row when etcd last had a quorum."""
+    return etcdctl.in_step(spec.me, spec.scope)
 
 
 def adopt(spec: cluster.Spec, copy: pgdata.Copy | None, *, strict: bool) -> None:
@@ -195,7 +202,7 @@ def adopt(spec: cluster.Spec, copy: pgdata.Copy | None, *, strict: bool) -> None
         remembered.write(spec)
         etcd.bootstrap(spec.me)
         text = patroni.render_config(spec, data, bootstrap=False, strict=strict)
-        patroni.ensure_running(changed=patroni.ensure_config(text))
+        patroni.ensure_running(changed=patroni.ensure_config(text, data))
         if not rest.wait(lambda: client(spec).is_primary(spec.me), START_TIMEOUT_S):
             raise MemberError(
                 f"PostgreSQL did not start on {data}: see journalctl -u {patroni.SERVICE}"
@@ -206,7 +213,7 @@ def adopt(spec: cluster.Spec, copy: pgdata.Copy | None, *, strict: bool) -> None
             postgresql.set_passwords(patroni.passwords(spec.keys))
         except commands.CommandError as error:
             raise MemberError(f"the members' passwords cannot be set: {error}") from error
-        _ensure_timer()
+        systemd.ensure_timer(TIMER_SERVICE, TIMER)
 
 
 def reinitialise(spec: cluster.Spec) -> str:
@@ -282,10 +289,6 @@ def _clear(scope: str, went_on: Sequence[str]) -> None:
     systemd.ensure_absent(etcd.SERVICE)
     shutil.rmtree(paths.CONFIGURATION, ignore_errors=True)
     files.ensure_absent(paths.MEMBER)
-
-
-def _ensure_timer() -> None:
-    systemd.ensure_timer(TIMER_SERVICE, TIMER)
 
 
 @contextlib.contextmanager

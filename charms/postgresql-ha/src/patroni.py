@@ -102,9 +102,9 @@ def difference(wanted: dict[str, object], found: dict[str, object]) -> dict[str,
     return changes
 
 
-def ensure_config(text: str) -> bool:
+def ensure_config(text: str, data: Path) -> bool:
     """Have configuration and unit file; returns whether the configuration changed."""
-    systemd.ensure_unit(SERVICE, config=CONFIG)
+    systemd.ensure_unit(SERVICE, config=CONFIG, data=data, aside=pgdata.ASIDE)
     return files.ensure_file(CONFIG, text, mode=0o600, owner="postgres")
 
 

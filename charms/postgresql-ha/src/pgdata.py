@@ -53,8 +53,9 @@ def version() -> str:
 
 def path(scope: str) -> Path:
     """Return where this cluster's data is: that of the newest version that has any."""
-    old = sorted(ROOT.glob(f"*/{scope}/PG_VERSION"), key=lambda one: int(one.read_text()))
-    return old[-1].parent if old else ROOT / version() / scope
+    found = [one.parent for one in ROOT.glob(f"*/{scope}/PG_VERSION")]
+    old = [one for one in found if one.parent.name.isdigit()]
+    return max(old, key=lambda one: int(one.parent.name), default=ROOT / version() / scope)
 
 
 def binaries(data: Path) -> Path:

@@ -35,6 +35,21 @@ def read() -> dict[str, Any]:
         return {}
 
 
+def spec() -> cluster.Spec | None:
+    """Return what the daemons were configured from, enough to leave with, None for nothing."""
+    found = read()
+    if not found:
+        return None
+    keys = cluster.Keys("", "", "", "", "", rest=found["rest"])
+    me = cluster.Unit(found["unit"], found["address"])
+    return cluster.Spec(me, tuple(peers()), found["scope"], keys)
+
+
+def is_anothers(unit: str) -> bool:
+    """Tell whether the member on this machine is not this unit's."""
+    return read().get("unit", unit) != unit
+
+
 def peers() -> list[cluster.Unit]:
     """Return the peers that the last reconcile knew."""
     return [cluster.Unit(name, address) for name, address in read().get("peers", [])]

@@ -66,12 +66,14 @@ def machine() -> Iterator[Machine]:
     found.member.MemberError = member.MemberError
     found.api.dcs_age_s.return_value = 0.0
     found.member.is_stranded.return_value = False
+    found.member.in_step.return_value = ["postgresql-ha-0", "postgresql-ha-1"]
     found.api.members.return_value = list(MEMBERS)
     found.member.client.return_value = found.api
     found.member.take_over.return_value = ""
     found.member.own_cluster_id.side_effect = lambda _scope: found.cluster_id
     found.member.set_aside.side_effect = lambda _id: found.aside
     found.remembered.peers.return_value = []
+    found.remembered.spec.return_value = None
     found.member.run.return_value = "voter"
     found.member.admits.return_value = ()
     found.membership.ensure_etcd.return_value = ("postgresql-ha/0",)

@@ -126,11 +126,24 @@ def test_a_member_that_was_left_without_a_quorum_goes_on_from_its_own_data(
     ctx.run(ctx.on.action("adopt-data"), gone().state())
     assert machine.member.adopt.call_args.args[1] is None
     machine.member.adopt.reset_mock()
+    assert "leave out path" in refusal(ctx, "adopt-data", gone(), path="/elsewhere")
     other = Model(app={"cluster-id": ID}, peers=JOINED)
     message = refusal(ctx, "adopt-data", other)
     assert "the cluster has members" in message
     assert "juju remove-unit --force postgresql-ha/1 postgresql-ha/2, then run adopt" in message
     machine.member.adopt.assert_not_called()
+
+
+def test_a_member_that_may_lack_rows_goes_on_only_when_told_so(ctx: Context, machine: Machine):
+    machine.cluster_id = ID
+    machine.member.is_stranded.return_value = True
+    machine.member.in_step.return_value = ["postgresql-ha-1", "postgresql-ha-2"]
+    message = refusal(ctx, "adopt-data", gone())
+    assert "may be on postgresql-ha-1 and postgresql-ha-2 only" in message
+    machine.member.adopt.assert_not_called()
+    own = message.rpartition("path=")[2]
+    ctx.run(ctx.on.action("adopt-data", params={"path": own}), gone().state())
+    assert machine.member.adopt.call_args.args[1] is None
 
 
 def test_nobody_is_told_to_remove_units_that_work(ctx: Context, model: Model):

@@ -3,12 +3,14 @@
 
 import dataclasses
 import json
+from unittest.mock import patch
 
 import pytest
 from conftest import CONTENT, ID, MEMBERS, Machine, Model, peer_data
 from ops import testing
 
 import cluster
+import peers
 import rest
 from charm import PostgreSQLHACharm
 from charmed_maas import apt_source
@@ -253,6 +255,21 @@ def test_stop_leaves_to_the_peers_that_were_known_last(ctx: Context, machine: Ma
     ctx.run(ctx.on.stop(), model.state())
     (spec,) = machine.member.leave.call_args.args
     assert [unit.name for unit in spec.peers] == ["postgresql-ha/1"]
+
+
+def test_stop_leaves_though_the_peers_relation_has_broken_before(ctx: Context, machine: Machine):
+    """As after a restart of the unit's agent: the vote and the primary's place are handed over."""
+    spec = cluster.Spec(
+        cluster.Unit("postgresql-ha/0", "10.0.0.1"),
+        (cluster.Unit("postgresql-ha/1", "10.0.0.2"),),
+        "postgresql-ha",
+        cluster.Keys("", "", "", "", "", "restpw"),
+    )
+    machine.remembered.spec.return_value = spec
+    goals = {"postgresql-ha/0": False, "postgresql-ha/1": True}
+    with patch.object(peers.Peers, "goals", return_value=goals):
+        ctx.run(ctx.on.stop(), testing.State())
+    assert machine.member.leave.call_args.args == (spec,)
 
 
 def test_garbled_databags_are_told_and_not_obeyed(ctx: Context, machine: Machine):

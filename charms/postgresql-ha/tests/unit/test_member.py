@@ -342,8 +342,34 @@ def test_what_a_dead_unit_left_is_cleared_and_a_living_ones_is_not(world: World,
 
 
 def test_data_that_did_not_leave_in_order_is_not_taken_for_the_last(world: World):
-    member.clear("postgresql-ha")
+    member.clear(A.name, "postgresql-ha")
     assert world.calls.pgdata.set_aside.call_args.args[1] == ["unknown"]
+
+
+def test_a_unit_that_found_anothers_member_leaves_it_alone(world: World, tmp_path: Path):
+    (tmp_path / "member.json").write_text(json.dumps({"unit": "second/0"}))
+    member.leave(SPEC)
+    member.clear(A.name, "postgresql-ha")
+    assert not world.calls.patroni.stop.called
+    assert not world.calls.pgdata.set_aside.called
+
+
+def test_what_went_on_after_a_replica_is_known(world: World):
+    """Also the primary that is itself on its way out: it may write until then."""
+    primary = dataclasses.replace(LEADER, name=B.member_name)
+    world.api.members.return_value = [primary, dataclasses.replace(SYNC, name=A.member_name)]
+    member.leave(dataclasses.replace(SPEC, leaving=frozenset({B.name, C.name})))
+    assert world.calls.pgdata.set_aside.call_args.args[1] == [B.name]
+
+
+def test_a_primary_pauses_nobody_that_stays(world: World):
+    """The only other member restarts just now, or is still copying."""
+    starting = dataclasses.replace(REPLICA, state="starting")
+    world.api.members.side_effect = [[LEADER, starting], [LEADER, REPLICA], [LEADER, HEIR]]
+    with patch.object(handover.time, "sleep"):
+        member.leave(cluster.Spec(A, (C,), "postgresql-ha", KEYS))
+    world.api.patch_config.assert_not_called()
+    world.api.switchover.assert_called_once_with(A.member_name, C.member_name)
 
 
 def test_adopted_data_gets_the_secrets_passwords(world: World):

@@ -163,3 +163,10 @@ def refuse(argv: list[str], **_: object) -> object:
     if argv[0] == "/bin/cp":
         raise pgdata.commands.CommandError("cp exited with 1: No space left on device")
     return MagicMock(stdout="")
+
+
+def test_a_version_file_that_a_power_loss_left_empty_breaks_nothing(root: Path):
+    data = pgdata.ROOT / "17/postgresql-ha"
+    data.mkdir(parents=True)
+    (data / "PG_VERSION").write_text("")
+    assert pgdata.path("postgresql-ha") == data

@@ -1,0 +1,88 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""What a unit does with its etcd member, with etcdctl and systemd replaced."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import MagicMock, create_autospec, patch
+
+import pytest
+
+import cluster
+import etcd
+import etcdctl
+import systemd
+
+A, B = (cluster.Unit(f"postgresql-ha/{n}", f"10.0.0.{n + 1}") for n in range(2))
+VOTER_B = cluster.EtcdMember(2, B.member_name, B.peer_url)
+ADDED_A = cluster.EtcdMember(1, "", A.peer_url, is_learner=True)
+
+
+class Etcd:
+    """etcd's member list as asked for, and the member's data on this machine."""
+
+    def __init__(self, data: Path, ctl: MagicMock) -> None:
+        self.data = data
+        self.ctl = ctl
+
+    def initialise(self) -> Path:
+        """Have a member's data, and return a file of it."""
+        (self.data / "member").mkdir(parents=True)
+        return self.data / "member"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Etcd]:
+    ctl = create_autospec(etcdctl)
+    ctl.EtcdError = etcdctl.EtcdError
+    with (
+        patch.object(etcd, "etcdctl", ctl),
+        patch.object(etcd, "systemd", create_autospec(systemd)),
+        patch.object(etcd, "DATA", tmp_path / "etcd"),
+        patch.object(etcd, "CONFIG", tmp_path / "etcd.yml"),
+        patch.object(etcd, "_ensure_files", return_value=False) as files,
+    ):
+        ctl.ensure_files = files
+        yield Etcd(tmp_path / "etcd", ctl)
+
+
+def test_a_member_that_was_removed_and_added_again_starts_with_nothing(world: Etcd):
+    old = world.initialise()
+    world.ctl.members.return_value = [VOTER_B, ADDED_A]
+    world.ctl.is_listening.side_effect = [False, True]
+    world.ctl.votes.return_value = True
+    assert etcd.converge(A, [A, B]) == "voter"
+    assert not old.exists()
+    name = f"{A.member_name}={A.peer_url},{B.member_name}={B.peer_url}"
+    world.ctl.ensure_files.assert_called_once_with(A, name, "existing")
+
+
+def test_a_member_that_has_just_started_keeps_its_data(world: Etcd):
+    own = world.initialise()
+    world.ctl.members.return_value = [VOTER_B, ADDED_A]
+    world.ctl.is_listening.return_value = True
+    etcd.converge(A, [A, B])
+    assert own.exists()
+
+
+def test_a_member_off_the_list_of_a_living_majority_goes(world: Etcd):
+    old = world.initialise()
+    world.ctl.members.return_value = [VOTER_B]
+    world.ctl.is_healthy.side_effect = lambda unit: unit == B
+    assert etcd.converge(A, [A, B]) == ""
+    assert not old.exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "names"),
+    [
+        ('{"leader":"a-0","sync_standby":"a-1"}', ["a-0", "a-1"]),
+        ('{"leader":"a-0","sync_standby":null}', ["a-0"]),
+        ("", []),
+        ("null", []),
+    ],
+)
+def test_who_was_in_step(answer: str, names: list[str]):
+    with patch.object(etcdctl, "_etcdctl", return_value=answer):
+        assert etcdctl.in_step(A, "postgresql-ha") == names
