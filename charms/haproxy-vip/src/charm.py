@@ -239,9 +239,8 @@ class HAProxyVIPCharm(ops.CharmBase):
             return f"{', '.join(unaware)} to advertise to this unit"
         # update-status comes only after every waiting relation event: who is unknown by then
         # does not run.
-        if len(others) + 1 < self.app.planned_units() and not isinstance(
-            event, ops.UpdateStatusEvent
-        ):
+        known = sum(peer.stays for peer in others) + 1
+        if known < self.app.planned_units() and not isinstance(event, ops.UpdateStatusEvent):
             return "the other units' addresses"
         return ""
 

@@ -21,11 +21,16 @@ PEERS = "peers"
 
 @dataclass(frozen=True)
 class Peer:
-    """Another unit: its address and the addresses that its keepalived advertises to."""
+    """Another unit: its address and the addresses that its keepalived advertises to.
+
+    One that does not stay still runs keepalived until its own hook has stopped it and taken
+    its address back: without advertisements it would take the VIP as well.
+    """
 
     unit: str
     address: str
     known: tuple[str, ...]
+    stays: bool = True
 
 
 def others(model: ops.Model) -> list[Peer]:
@@ -36,7 +41,7 @@ def others(model: ops.Model) -> list[Peer]:
     found: list[Peer] = []
     if not (relation := model.get_relation(PEERS)):
         return found
-    for unit in charmed_maas.peers.living_units(relation):
+    for unit, stays in charmed_maas.peers.present_units(relation).items():
         data = relation.data[unit]
         try:
             address = databag.address(data, "address")
@@ -44,7 +49,7 @@ def others(model: ops.Model) -> list[Peer]:
         except databag.DatabagError:
             continue
         if address:
-            found.append(Peer(unit.name, address, known))
+            found.append(Peer(unit.name, address, known, stays))
     return found
 
 

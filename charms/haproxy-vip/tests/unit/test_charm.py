@@ -6,7 +6,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from ops import testing
+from ops import hookcmds, testing
 
 import charm
 import haproxy
@@ -125,6 +125,16 @@ def api(regions: dict[int, dict[str, str]] | None = None, **app: str) -> testing
 def peer(units: dict[int, dict[str, str]] | None = None) -> testing.PeerRelation:
     known = {1: {"address": "10.0.0.12", "peers": '["10.0.0.11"]'}}
     return testing.PeerRelation("peers", peers_data=known if units is None else units)  # type: ignore[arg-type]
+
+
+def goals(monkeypatch: pytest.MonkeyPatch, **statuses: str) -> None:
+    """Have goal-state name haproxy-vip/0 as unit_0, and so on."""
+    units = {
+        name.replace("unit_", "haproxy-vip/"): hookcmds.Goal(status=status, since=None)  # type: ignore[arg-type]
+        for name, status in statuses.items()
+    }
+    known = hookcmds.GoalState(units=units, relations={})
+    monkeypatch.setattr(hookcmds, "goal_state", lambda: known)
 
 
 def network_get(address: str = "10.0.0.11") -> set[testing.Network]:
@@ -318,6 +328,32 @@ def test_a_running_unit_takes_a_newcomer_in_without_waiting(ctx: Any, machine: M
     known = after.get_relations("peers")[0].local_unit_data["peers"]
     assert known == '["10.0.0.12","10.0.0.14","10.0.0.13"]'
     machine.keepalived.ensure_running.assert_called_once_with()
+
+
+def test_a_dying_peer_hears_advertisements_until_its_keepalived_has_stopped(
+    ctx: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    machine.keepalived.is_running.return_value = True
+    units = {
+        1: {"address": "10.0.0.12", "peers": '["10.0.0.11"]'},
+        2: {"address": "10.0.0.13", "peers": '["10.0.0.11"]'},
+    }
+    goals(monkeypatch, unit_0="active", unit_1="dying", unit_2="active")
+    run(ctx, state(api(), peer(units)))
+    assert machine.group.peers == ["10.0.0.12", "10.0.0.13"]
+    run(ctx, state(api(), peer(units | {1: {}})))
+    assert machine.group.peers == ["10.0.0.13"]
+    goals(monkeypatch, unit_0="active", unit_2="active")
+    run(ctx, state(api(), peer(units)))
+    assert machine.group.peers == ["10.0.0.13"]
+
+
+def test_a_dying_peer_does_not_stand_for_one_that_is_not_known_yet(
+    ctx: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    goals(monkeypatch, unit_0="active", unit_1="dying", unit_2="active")
+    after = run(ctx, state())
+    assert message(after) == "waiting for the other units' addresses"
 
 
 def test_a_unit_with_another_address_joins_anew(ctx: Any, machine: Machine):
