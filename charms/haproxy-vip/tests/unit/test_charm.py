@@ -356,6 +356,33 @@ def test_a_dying_peer_does_not_stand_for_one_that_is_not_known_yet(
     assert message(after) == "waiting for the other units' addresses"
 
 
+@pytest.mark.parametrize("garbled", [{"address": "nowhere"}, {"peers": "{"}])
+def test_a_peer_that_cannot_be_read_is_not_dropped_from_a_running_group(
+    ctx: Any, machine: Machine, garbled: dict[str, str]
+):
+    machine.keepalived.is_running.return_value = True
+    machine.keepalived.configured_peers.return_value = ["10.0.0.13", "10.0.0.11", "10.0.0.12"]
+    good = {"address": "10.0.0.12", "peers": '["10.0.0.11"]'}
+    new = {"address": "10.0.0.14"}
+    after = run(ctx, state(api(), peer({1: good, 2: good | garbled, 3: new})))
+    assert machine.group.peers == ["10.0.0.13", "10.0.0.12", "10.0.0.14"]
+    machine.keepalived.ensure_running.assert_called_once_with()
+    machine.haproxy.ensure_config.assert_called_once()
+    assert isinstance(after.unit_status, testing.BlockedStatus)
+    assert message(after).startswith("no peer was dropped: haproxy-vip/2 sent ")
+    known = after.get_relations("peers")[0].local_unit_data["peers"]
+    assert known == '["10.0.0.13","10.0.0.12","10.0.0.14"]'
+
+
+def test_a_newcomer_does_not_start_while_a_peer_cannot_be_read(ctx: Any, machine: Machine):
+    machine.keepalived.configured_peers.return_value = []
+    garbled = peer({1: {"address": "nowhere"}})
+    after = run(ctx, state(api(), garbled), ctx.on.update_status())
+    machine.keepalived.ensure_running.assert_not_called()
+    assert isinstance(after.unit_status, testing.BlockedStatus)
+    assert after.get_relations("peers")[0].local_unit_data["address"] == "10.0.0.11"
+
+
 def test_a_unit_with_another_address_joins_anew(ctx: Any, machine: Machine):
     machine.keepalived.is_running.return_value = True
     machine.keepalived.configured_own.return_value = "10.0.0.99"
