@@ -91,7 +91,7 @@ class MAASRegionCharm(ops.CharmBase):
 
     def _reconcile(self, _: ops.EventBase) -> None:
         """Bring the unit to the state that config and relations describe."""
-        if self.peers.own().leaving:
+        if self.peers.is_leaving():
             self._publish_unit(ready=False)
             self._situation = status.Situation(is_leaving=True)
             return

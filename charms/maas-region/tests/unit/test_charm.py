@@ -323,6 +323,27 @@ def test_a_leaving_unit_says_so_before_it_stops(context: Context, workload: Work
     workload.serving.stop.assert_not_called()
 
 
+@pytest.mark.parametrize("left", ["active", None])
+def test_a_leaving_unit_whose_peers_relation_broke_first_takes_no_traffic_again(
+    context: Context, workload: Workload, monkeypatch: pytest.MonkeyPatch, left: str | None
+):
+    units = {"maas-region/0": "dying"} | ({"maas-region/1": left} if left else {})
+    _goals(monkeypatch, units, {"maas-rack/4": "active"})
+    peers = testing.PeerRelation("peers", local_unit_data={"leaving": "true"})
+    told = {"region-urls": '["http://10.0.0.8:5240/MAAS"]', "maas-url": "http://v/MAAS"}
+    rpc = testing.Relation("rpc", remote_app_name="maas-rack", local_app_data=told)
+    out = context.run(context.on.relation_broken(peers), _state(peers=peers, rpc=rpc))
+    assert _local(out, "api").local_unit_data["ready"] == "false"
+
+    gone = [one for one in out.relations if one.endpoint != "peers"]
+    out = context.run(context.on.update_status(), dataclasses.replace(out, relations=gone))
+    assert _local(out, "api").local_unit_data["ready"] == "false"
+    assert _local(out, "rpc").local_app_data == told
+    assert out.unit_status == testing.MaintenanceStatus("leaving")
+    for verb in (workload.serving.ensure, workload.serving.stop):
+        verb.assert_not_called()
+
+
 def test_stop_leaves_and_remove_forgets(context: Context, workload: Workload):
     context.run(context.on.stop(), _state(db=None))
     workload.serving.leave.assert_called_once_with()
