@@ -198,7 +198,8 @@ class HAProxyVIPCharm(ops.CharmBase):
     ) -> list[int]:
         """Have HAProxy serve what the regions ask for; returns the ports on the VIP.
 
-        What the regions wrote badly, or did not write yet, leaves HAProxy as it is.
+        What the regions wrote badly or did not write yet, or a missing relation to them, leaves
+        HAProxy as it is.
         """
         services = self.api.services()
         found = routes.build(services, backends, vip=cfg.vip, port=cfg.port)
@@ -208,7 +209,7 @@ class HAProxyVIPCharm(ops.CharmBase):
             own_unit=haproxy.SERVICE if haproxy.is_managed() else "",
         )
         found = routes.bindable(found, held, backends=backends, here=here)
-        unclear = self.api.problems or (self.api.relations and not services)
+        unclear = self.api.problems or not services
         if not (unclear and haproxy.is_managed()):
             text = haproxy.render_config(found, balance=cfg.balance, maxconn=haproxy.maxconn())
             if haproxy.ensure_config(text) and any(backend.ready for backend in backends):

@@ -283,6 +283,18 @@ def test_a_missing_relation_is_named(ctx: Any, machine: Machine):
     assert after.unit_status == testing.BlockedStatus("integrate api with maas-region")
 
 
+def test_a_missing_relation_leaves_the_last_routes(ctx: Any, machine: Machine):
+    machine.haproxy.is_managed.return_value = True
+    machine.keepalived.is_running.return_value = True
+    gone = api()
+    after = run(ctx, state(gone, peer()), ctx.on.relation_broken(gone))
+    assert after.unit_status == testing.BlockedStatus("integrate api with maas-region")
+    machine.haproxy.ensure_config.assert_not_called()
+    machine.haproxy.ensure_idle.assert_not_called()
+    machine.keepalived.stop.assert_not_called()
+    assert after.get_relations("peers")[0].local_unit_data["vip-holder"] == "true"
+
+
 def test_services_not_published_yet_leave_haproxy_as_it_is(ctx: Any, machine: Machine):
     machine.haproxy.is_managed.return_value = True
     run(ctx, state(api(services=""), peer()))
