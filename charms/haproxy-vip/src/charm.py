@@ -178,7 +178,7 @@ class HAProxyVIPCharm(ops.CharmBase):
         peers.publish(self.model, own, ())
         self.unit.set_ports()
         if self.unit.is_leader():
-            self.api.publish(maas_api.RequirerAppData())
+            self.api.publish(maas_api.RequirerAppData(no_vip=True))
 
     def _refuse_own(
         self,

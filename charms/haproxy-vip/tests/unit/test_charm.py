@@ -195,6 +195,7 @@ def test_without_a_vip_it_is_idle_and_says_so(ctx: Any, machine: Machine):
     )
     machine.haproxy.ensure_idle.assert_called_once_with()
     machine.keepalived.ensure_idle.assert_called_once_with()
+    assert after.get_relations("api")[0].local_app_data == {"no-vip": "true"}
     assert after.get_relations("peers")[0].local_unit_data["address"] == "10.0.0.11"
 
 
