@@ -34,8 +34,16 @@ def living(goals: hookcmds.GoalState | None, endpoint_name: str = "") -> set[str
     return _staying(known)
 
 
-def living_units(relation: ops.Relation | None) -> list[ops.Unit]:
-    """Return the units of a peers relation that are neither gone nor on their way out.
+def is_leaving(goals: hookcmds.GoalState | None, unit_name: str) -> bool:
+    """Tell whether a unit of this application is on its way out; known before any event says so.
+
+    And still known after its peers relation broke, as it may before the others do (recorded).
+    """
+    return goals is not None and bool(goals.units) and unit_name not in _staying(goals.units)
+
+
+def present_units(relation: ops.Relation | None) -> dict[ops.Unit, bool]:
+    """Return the units of a peers relation that are not gone, and whether each is to stay.
 
     Juju 4.0.15 sends no relation-departed to the surviving peers of a removed unit and goes on
     listing it in relation-list (recorded; 3.6 does send it); only goal-state knows better.
@@ -43,11 +51,19 @@ def living_units(relation: ops.Relation | None) -> list[ops.Unit]:
     which does, and update-status finds whoever had no time for that.
     """
     if relation is None:
-        return []
-    names = living(goal_state())
-    return sorted(
-        (unit for unit in relation.units if names is None or unit.name in names), key=_number
-    )
+        return {}
+    units = sorted(relation.units, key=_number)
+    goals = goal_state()
+    if goals is None or not goals.units:
+        return dict.fromkeys(units, True)
+    staying = _staying(goals.units)
+    gone = {name for name, goal in goals.units.items() if goal.status == "dead"}
+    return {unit: unit.name in staying for unit in units if unit.name in goals.units.keys() - gone}
+
+
+def living_units(relation: ops.Relation | None) -> list[ops.Unit]:
+    """Return the units of a peers relation that are neither gone nor on their way out."""
+    return [unit for unit, stays in present_units(relation).items() if stays]
 
 
 def _staying(goals: Mapping[str, hookcmds.Goal]) -> set[str]:

@@ -152,24 +152,24 @@ class HAProxyVIPCharm(ops.CharmBase):
             return [ops.BlockedStatus("set vip to a free address in the units' subnet")]
         here = network.interfaces()
         backends = self.api.backends()
-        self._refuse_own(cfg.vip, others, backends, here)
+        self._refuse_own(cfg.vip, others.peers, backends, here)
         place = network.place(here, cfg.vip, name=cfg.interface, preferred=own)
         ports = self._serve(cfg, backends, network.own_addresses(here))
         keepalived.set_flag(keepalived.MOVING, on=False)
         if keepalived.configured_own() not in ("", place.own):
             # Nobody advertises to the new address yet: this unit joins anew.
             keepalived.stop()
-        keepalived.ensure_config(self._group(cfg, place, others))
+        known = peers.to_advertise(others, keepalived.configured_peers(), place.own)
+        keepalived.ensure_config(self._group(cfg, place, known))
         waiting = self._missing(event, cfg, place.own, others)
         if not waiting:
             keepalived.ensure_running()
-        known = [peer.address for peer in others]
         holder = keepalived.is_vip_holder(cfg.vip)
         peers.publish(self.model, place.own, known, is_vip_holder=holder)
         self.unit.set_ports(*ports)
         if self.unit.is_leader():
             self.api.publish(maas_api.RequirerAppData(vip=cfg.vip, url=cfg.url))
-        return self._status(cfg, waiting, is_vip_holder=holder)
+        return self._status(cfg, others.problems, waiting, is_vip_holder=holder)
 
     def _idle(self, own: str) -> None:
         """Serve nothing: there is no VIP."""
@@ -178,7 +178,7 @@ class HAProxyVIPCharm(ops.CharmBase):
         peers.publish(self.model, own, ())
         self.unit.set_ports()
         if self.unit.is_leader():
-            self.api.publish(maas_api.RequirerAppData())
+            self.api.publish(maas_api.RequirerAppData(no_vip=True))
 
     def _refuse_own(
         self,
@@ -198,7 +198,8 @@ class HAProxyVIPCharm(ops.CharmBase):
     ) -> list[int]:
         """Have HAProxy serve what the regions ask for; returns the ports on the VIP.
 
-        What the regions wrote badly, or did not write yet, leaves HAProxy as it is.
+        What the regions wrote badly or did not write yet, or a missing relation to them, leaves
+        HAProxy as it is.
         """
         services = self.api.services()
         found = routes.build(services, backends, vip=cfg.vip, port=cfg.port)
@@ -208,7 +209,7 @@ class HAProxyVIPCharm(ops.CharmBase):
             own_unit=haproxy.SERVICE if haproxy.is_managed() else "",
         )
         found = routes.bindable(found, held, backends=backends, here=here)
-        unclear = self.api.problems or (self.api.relations and not services)
+        unclear = self.api.problems or not services
         if not (unclear and haproxy.is_managed()):
             text = haproxy.render_config(found, balance=cfg.balance, maxconn=haproxy.maxconn())
             if haproxy.ensure_config(text) and any(backend.ready for backend in backends):
@@ -216,7 +217,7 @@ class HAProxyVIPCharm(ops.CharmBase):
         return sorted({cfg.port, *(route.port for route in found)})
 
     def _group(
-        self, cfg: config.Config, place: network.Place, others: Sequence[peers.Peer]
+        self, cfg: config.Config, place: network.Place, known: Sequence[str]
     ) -> keepalived.Group:
         return keepalived.Group(
             unit=self.unit.name,
@@ -224,31 +225,35 @@ class HAProxyVIPCharm(ops.CharmBase):
             prefix=cfg.prefix,
             interface=place.interface,
             own=place.own,
-            peers=[peer.address for peer in others],
+            peers=known,
             vrrp_id=cfg.vrrp_id,
             advert_interval_s=cfg.advert_interval_s,
         )
 
     def _missing(
-        self, event: ops.EventBase, cfg: config.Config, own: str, others: Sequence[peers.Peer]
+        self, event: ops.EventBase, cfg: config.Config, own: str, others: peers.Others
     ) -> str:
         """Return whom this unit must wait for before it may take part, "" for nobody."""
         if keepalived.is_running():
             return ""
-        if unaware := peers.unaware(others, own, lambda one: network.answers(one, cfg.port)):
+        if unaware := peers.unaware(others.peers, own, lambda one: network.answers(one, cfg.port)):
             return f"{', '.join(unaware)} to advertise to this unit"
         # update-status comes only after every waiting relation event: who is unknown by then
         # does not run.
-        if len(others) + 1 < self.app.planned_units() and not isinstance(
-            event, ops.UpdateStatusEvent
-        ):
+        known = sum(peer.stays for peer in others.peers) + 1
+        is_known = known >= self.app.planned_units() or isinstance(event, ops.UpdateStatusEvent)
+        if others.problems or not is_known:
             return "the other units' addresses"
         return ""
 
     def _status(
-        self, cfg: config.Config, waiting: str, *, is_vip_holder: bool
+        self, cfg: config.Config, garbled: Sequence[str], waiting: str, *, is_vip_holder: bool
     ) -> list[ops.StatusBase]:
         """Return what is to be fixed, worst first, or how this unit serves."""
+        if garbled:
+            unit = garbled[0].partition(" ")[0]
+            words = f"{garbled[0]}: bring {unit} to this unit's revision of the charm"
+            return [ops.BlockedStatus(f"no peer was dropped: {words}")]
         if self.api.problems:
             return [ops.BlockedStatus(f"nothing was changed: {self.api.problems[0]}")]
         if not self.api.relations:

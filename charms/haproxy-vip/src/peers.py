@@ -21,31 +21,62 @@ PEERS = "peers"
 
 @dataclass(frozen=True)
 class Peer:
-    """Another unit: its address and the addresses that its keepalived advertises to."""
+    """Another unit: its address and the addresses that its keepalived advertises to.
+
+    One that does not stay still runs keepalived until its own hook has stopped it and taken
+    its address back: without advertisements it would take the VIP as well.
+    """
 
     unit: str
     address: str
     known: tuple[str, ...]
+    stays: bool = True
 
 
-def others(model: ops.Model) -> list[Peer]:
-    """Return the other units that have published an address, by unit number.
+@dataclass(frozen=True)
+class Others:
+    """The other units that have published an address, and what is wrong with whoever garbled it.
 
-    What another revision of this charm garbled counts as not published.
+    What cannot be read is not nothing: that unit's keepalived runs.
     """
+
+    peers: tuple[Peer, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses of those that can be read."""
+        return [peer.address for peer in self.peers]
+
+
+def others(model: ops.Model) -> Others:
+    """Return the other units, by unit number."""
     found: list[Peer] = []
+    problems: list[str] = []
     if not (relation := model.get_relation(PEERS)):
-        return found
-    for unit in charmed_maas.peers.living_units(relation):
+        return Others()
+    for unit, stays in charmed_maas.peers.present_units(relation).items():
         data = relation.data[unit]
         try:
             address = databag.address(data, "address")
             known = databag.strings(data, "peers")
-        except databag.DatabagError:
+        except databag.DatabagError as error:
+            problems.append(f"{unit.name} sent {error}")
             continue
         if address:
-            found.append(Peer(unit.name, address, known))
-    return found
+            found.append(Peer(unit.name, address, known, stays))
+    return Others(tuple(found), tuple(problems))
+
+
+def to_advertise(found: Others, configured: Sequence[str], own: str) -> list[str]:
+    """Return the addresses that keepalived is to advertise to; configured are those it has.
+
+    While a unit cannot be read none of them is dropped, for any may be that unit's.
+    """
+    if not found.problems:
+        return found.addresses
+    kept = [address for address in configured if address != own]
+    return [*kept, *(address for address in found.addresses if address not in kept)]
 
 
 def publish(

@@ -91,7 +91,7 @@ class MAASRegionCharm(ops.CharmBase):
 
     def _reconcile(self, _: ops.EventBase) -> None:
         """Bring the unit to the state that config and relations describe."""
-        if self.peers.own().leaving:
+        if self.peers.is_leaving():
             self._publish_unit(ready=False)
             self._situation = status.Situation(is_leaving=True)
             return
@@ -108,13 +108,15 @@ class MAASRegionCharm(ops.CharmBase):
             if self.unit.is_leader():
                 self._publish_app(outcome)
             controllers.ensure_departed(self.peers.app().departed)
+        maas_url = self._maas_url()
         endpoints = (self.peers, self.database, self.api, self.rpc)
         self._situation = status.Situation(
             problem=problem,
             databag_problems=tuple(text for one in endpoints for text in one.problems),
             has_database_relation=bool(self.database.relations),
             has_database=connection is not None,
-            has_url=bool(self._maas_url()),
+            has_url=bool(maas_url),
+            kept_url=maas_url if region.vip_of(maas_url) and not self.api.get() else "",
             outcome=outcome,
             regions=sum(one.ready for one in self.peers.units().values()),
         )
@@ -173,8 +175,10 @@ class MAASRegionCharm(ops.CharmBase):
             return self.peers.app().maas_url
         if through_vip := self.api.get():
             return through_vip.url
-        if self.api.problems:
-            return self.peers.app().maas_url
+        last = self.peers.app().maas_url
+        # A relation that is missing or silent for a while must not restart every region, twice.
+        if self.api.problems or (region.vip_of(last) and not self.api.has_no_vip()):
+            return last
         staying = [one.address for one in self.peers.units().values() if not one.leaving]
         return region.url(staying[0]) if staying and staying[0] else ""
 
@@ -219,7 +223,8 @@ class MAASRegionCharm(ops.CharmBase):
     def _address(self) -> str:
         """Return this unit's own address, as its peers reach it; never the VIP."""
         through_vip = self.api.get()
-        vip = through_vip.vip if through_vip else ""
+        # Without the relation haproxy-vip may still hold the VIP on this machine.
+        vip = through_vip.vip if through_vip else region.vip_of(self.peers.app().maas_url)
         return addresses.own_address(self.model.get_binding(PEERS), never=vip)
 
     def _on_stop(self, _: ops.StopEvent) -> None:

@@ -108,6 +108,11 @@ class Peers(endpoint.Endpoint):
         """
         return charmed_maas.peers.living(self._goals, endpoint_name)
 
+    def is_leaving(self) -> bool:
+        """Tell whether this unit goes, also once the relation in which it said so is gone."""
+        leaves = charmed_maas.peers.is_leaving(self._goals, self.model.unit.name)
+        return leaves or self.own().leaving
+
     def own(self) -> UnitData:
         """Return what this unit wrote last."""
         return self.units().get(self.model.unit.name, UnitData())

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -86,6 +87,15 @@ def version() -> str:
 def url(address: str) -> str:
     """Return the URL of the region at an address."""
     return f"http://{addresses.join_host_port(address, PORT)}/MAAS"
+
+
+def vip_of(maas_url: str) -> str:
+    """Return the VIP that a MAAS URL leads through, "" for a region's own.
+
+    They differ by the port: haproxy-vip leaves MAAS's own ones to MAAS.
+    """
+    parts = urlsplit(maas_url)
+    return "" if parts.port == PORT else parts.hostname or ""
 
 
 def render_config(settings: Settings, present: dict[str, object]) -> str:

@@ -21,6 +21,7 @@ class Situation:
     has_database_relation: bool = False
     has_database: bool = False
     has_url: bool = False
+    kept_url: str = ""
     outcome: serving.Outcome | None = None
     regions: int = 0
 
@@ -41,14 +42,16 @@ def ladder(situation: Situation) -> Iterator[ops.StatusBase]:
     elif not situation.has_url:
         yield ops.WaitingStatus("for the leader to publish the MAAS URL")
     if situation.outcome:
-        yield _of(situation.outcome, situation.regions)
+        yield _of(situation.outcome, situation)
 
 
-def _of(outcome: serving.Outcome, regions: int) -> ops.StatusBase:
+def _of(outcome: serving.Outcome, situation: Situation) -> ops.StatusBase:
     stage, detail = outcome.stage, outcome.detail
     if stage is serving.Stage.SERVING:
+        regions, url = situation.regions, situation.kept_url
         count = f"{regions} regions" if regions != 1 else "1 region: no high availability"
-        return ops.ActiveStatus(f"serving, {count}")
+        kept = f"; keeps {url} without haproxy-vip" if url else ""
+        return ops.ActiveStatus(f"serving, {count}{kept}")
     if stage is serving.Stage.UNREACHABLE:
         return ops.WaitingStatus(f"for the database: {detail}")
     if stage is serving.Stage.REFUSED:

@@ -5,8 +5,9 @@
 
 Each region unit writes its address and whether it takes traffic now; the region application
 writes which services are to be balanced. haproxy-vip's application writes back the VIP and the
-MAAS URL that goes through it. Where several haproxy-vip applications are related, every one of
-them serves, and MAAS's own URL is that of the relation with the lowest ID.
+MAAS URL that goes through it, or that it has no VIP; while it says neither, MAAS keeps its URL.
+Where several haproxy-vip applications are related, every one of them serves, and MAAS's own URL
+is that of the relation with the lowest ID.
 """
 
 from collections.abc import Mapping
@@ -97,19 +98,22 @@ class ProviderUnitData:
 
 @dataclass(frozen=True)
 class RequirerAppData:
-    """What haproxy-vip's application writes back."""
+    """What haproxy-vip's application writes back; no_vip says that there is none on purpose."""
 
     vip: str = ""
     url: str = ""
+    no_vip: bool = False
 
     @classmethod
     def from_databag(cls, data: Mapping[str, str]) -> "RequirerAppData":
         """Parse; raises databag.DatabagError."""
-        return cls(databag.address(data, "vip"), databag.url(data, "url"))
+        return cls(
+            databag.address(data, "vip"), databag.url(data, "url"), databag.boolean(data, "no-vip")
+        )
 
     def to_databag(self) -> dict[str, str]:
-        """Return every field."""
-        return {"vip": self.vip, "url": self.url}
+        """Return every field, "" for one that is to be absent."""
+        return {"vip": self.vip, "url": self.url, "no-vip": "true" if self.no_vip else ""}
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,15 @@ class MAASAPIProvider(Endpoint):
             if data and data.url:
                 return data
         return None
+
+    def has_no_vip(self) -> bool:
+        """Tell whether every haproxy-vip says that it has no VIP, not only nothing yet."""
+        said = [
+            self.parse(relation, relation.app, RequirerAppData.from_databag)
+            for relation in self.relations
+            if relation.app
+        ]
+        return bool(said) and all(one is not None and one.no_vip for one in said)
 
 
 class MAASAPIRequirer(Endpoint):

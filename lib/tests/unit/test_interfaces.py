@@ -32,6 +32,7 @@ SIDES = (
     maas_api.ProviderAppData((SERVICE, maas_api.Service("rpc", 5242, 5242, "tcp"))),
     maas_api.ProviderUnitData("10.0.0.1", ready=True),
     maas_api.RequirerAppData("10.0.0.100", "http://10.0.0.100/MAAS"),
+    maas_api.RequirerAppData(no_vip=True),
     maas_rpc.ProviderAppData("http://10.0.0.100/MAAS", ("http://10.0.0.1:5240/MAAS",), "secret:x"),
     maas_rpc.RequirerUnitData("rack-0", "abc123"),
 )

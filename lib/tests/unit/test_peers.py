@@ -48,8 +48,31 @@ def test_a_unit_that_relation_list_remembers_but_that_is_gone_is_left_out(
     assert [unit.name for unit in found] == ["a/9", "a/10"]
 
 
+def test_a_unit_on_its_way_out_is_present_until_it_is_gone(monkeypatch: pytest.MonkeyPatch):
+    _goals(monkeypatch, a_0="active", a_10="active", a_3="dying", a_5="dead")
+    found = peers.present_units(_relation("a/10", "a/3", "a/4", "a/5"))
+    assert {unit.name: stays for unit, stays in found.items()} == {"a/3": False, "a/10": True}
+
+
+def test_without_an_answer_every_peer_is_present(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(hookcmds, "goal_state", lambda: _goal_state({}))
+    found = peers.present_units(_relation("a/10", "a/3"))
+    assert {unit.name: stays for unit, stays in found.items()} == {"a/3": True, "a/10": True}
+
+
+def test_a_unit_knows_that_it_leaves_also_when_all_do():
+    goals = _goal_state({"a/0": "dying", "a/1": "active"})
+    assert peers.is_leaving(goals, "a/0")
+    assert not peers.is_leaving(goals, "a/1")
+    assert peers.is_leaving(goals, "a/2")
+    assert peers.is_leaving(_goal_state({"a/0": "dying"}), "a/0")
+    assert not peers.is_leaving(_goal_state({}), "a/0")
+    assert not peers.is_leaving(None, "a/0")
+
+
 def test_without_a_relation_there_are_no_peers():
     assert peers.living_units(None) == []
+    assert peers.present_units(None) == {}
 
 
 def test_an_endpoint_without_units_is_empty_and_one_without_an_answer_is_unknown():

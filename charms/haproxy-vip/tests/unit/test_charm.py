@@ -6,7 +6,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from ops import testing
+from ops import hookcmds, testing
 
 import charm
 import haproxy
@@ -127,6 +127,16 @@ def peer(units: dict[int, dict[str, str]] | None = None) -> testing.PeerRelation
     return testing.PeerRelation("peers", peers_data=known if units is None else units)  # type: ignore[arg-type]
 
 
+def goals(monkeypatch: pytest.MonkeyPatch, **statuses: str) -> None:
+    """Have goal-state name haproxy-vip/0 as unit_0, and so on."""
+    units = {
+        name.replace("unit_", "haproxy-vip/"): hookcmds.Goal(status=status, since=None)  # type: ignore[arg-type]
+        for name, status in statuses.items()
+    }
+    known = hookcmds.GoalState(units=units, relations={})
+    monkeypatch.setattr(hookcmds, "goal_state", lambda: known)
+
+
 def network_get(address: str = "10.0.0.11") -> set[testing.Network]:
     bind = testing.BindAddress([testing.Address(address)], interface_name="eth0")
     return {testing.Network("peers", bind_addresses=[bind], ingress_addresses=[address])}
@@ -185,6 +195,7 @@ def test_without_a_vip_it_is_idle_and_says_so(ctx: Any, machine: Machine):
     )
     machine.haproxy.ensure_idle.assert_called_once_with()
     machine.keepalived.ensure_idle.assert_called_once_with()
+    assert after.get_relations("api")[0].local_app_data == {"no-vip": "true"}
     assert after.get_relations("peers")[0].local_unit_data["address"] == "10.0.0.11"
 
 
@@ -273,6 +284,18 @@ def test_a_missing_relation_is_named(ctx: Any, machine: Machine):
     assert after.unit_status == testing.BlockedStatus("integrate api with maas-region")
 
 
+def test_a_missing_relation_leaves_the_last_routes(ctx: Any, machine: Machine):
+    machine.haproxy.is_managed.return_value = True
+    machine.keepalived.is_running.return_value = True
+    gone = api()
+    after = run(ctx, state(gone, peer()), ctx.on.relation_broken(gone))
+    assert after.unit_status == testing.BlockedStatus("integrate api with maas-region")
+    machine.haproxy.ensure_config.assert_not_called()
+    machine.haproxy.ensure_idle.assert_not_called()
+    machine.keepalived.stop.assert_not_called()
+    assert after.get_relations("peers")[0].local_unit_data["vip-holder"] == "true"
+
+
 def test_services_not_published_yet_leave_haproxy_as_it_is(ctx: Any, machine: Machine):
     machine.haproxy.is_managed.return_value = True
     run(ctx, state(api(services=""), peer()))
@@ -318,6 +341,59 @@ def test_a_running_unit_takes_a_newcomer_in_without_waiting(ctx: Any, machine: M
     known = after.get_relations("peers")[0].local_unit_data["peers"]
     assert known == '["10.0.0.12","10.0.0.14","10.0.0.13"]'
     machine.keepalived.ensure_running.assert_called_once_with()
+
+
+def test_a_dying_peer_hears_advertisements_until_its_keepalived_has_stopped(
+    ctx: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    machine.keepalived.is_running.return_value = True
+    units = {
+        1: {"address": "10.0.0.12", "peers": '["10.0.0.11"]'},
+        2: {"address": "10.0.0.13", "peers": '["10.0.0.11"]'},
+    }
+    goals(monkeypatch, unit_0="active", unit_1="dying", unit_2="active")
+    run(ctx, state(api(), peer(units)))
+    assert machine.group.peers == ["10.0.0.12", "10.0.0.13"]
+    run(ctx, state(api(), peer(units | {1: {}})))
+    assert machine.group.peers == ["10.0.0.13"]
+    goals(monkeypatch, unit_0="active", unit_2="active")
+    run(ctx, state(api(), peer(units)))
+    assert machine.group.peers == ["10.0.0.13"]
+
+
+def test_a_dying_peer_does_not_stand_for_one_that_is_not_known_yet(
+    ctx: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    goals(monkeypatch, unit_0="active", unit_1="dying", unit_2="active")
+    after = run(ctx, state())
+    assert message(after) == "waiting for the other units' addresses"
+
+
+@pytest.mark.parametrize("garbled", [{"address": "nowhere"}, {"peers": "{"}])
+def test_a_peer_that_cannot_be_read_is_not_dropped_from_a_running_group(
+    ctx: Any, machine: Machine, garbled: dict[str, str]
+):
+    machine.keepalived.is_running.return_value = True
+    machine.keepalived.configured_peers.return_value = ["10.0.0.13", "10.0.0.11", "10.0.0.12"]
+    good = {"address": "10.0.0.12", "peers": '["10.0.0.11"]'}
+    new = {"address": "10.0.0.14"}
+    after = run(ctx, state(api(), peer({1: good, 2: good | garbled, 3: new})))
+    assert machine.group.peers == ["10.0.0.13", "10.0.0.12", "10.0.0.14"]
+    machine.keepalived.ensure_running.assert_called_once_with()
+    machine.haproxy.ensure_config.assert_called_once()
+    assert isinstance(after.unit_status, testing.BlockedStatus)
+    assert message(after).startswith("no peer was dropped: haproxy-vip/2 sent ")
+    known = after.get_relations("peers")[0].local_unit_data["peers"]
+    assert known == '["10.0.0.13","10.0.0.12","10.0.0.14"]'
+
+
+def test_a_newcomer_does_not_start_while_a_peer_cannot_be_read(ctx: Any, machine: Machine):
+    machine.keepalived.configured_peers.return_value = []
+    garbled = peer({1: {"address": "nowhere"}})
+    after = run(ctx, state(api(), garbled), ctx.on.update_status())
+    machine.keepalived.ensure_running.assert_not_called()
+    assert isinstance(after.unit_status, testing.BlockedStatus)
+    assert after.get_relations("peers")[0].local_unit_data["address"] == "10.0.0.11"
 
 
 def test_a_unit_with_another_address_joins_anew(ctx: Any, machine: Machine):

@@ -62,8 +62,34 @@ def test_a_single_unit_has_no_unicast():
     alone = keepalived.render_config(dataclasses.replace(GROUP, peers=()))
     assert "unicast_src_ip" not in alone
     assert "unicast_peer" not in alone
-    assert "own_address" not in alone
     assert "unicast_src_ip 10.0.0.12" in keepalived.render_config(GROUP)
+
+
+def block(text: str, first: str) -> list[str]:
+    """Return the lines of one block of a configuration."""
+    return [
+        line.strip() for line in text.partition(f"{first} {{\n")[2].split("\n}")[0].split("\n")
+    ]
+
+
+def test_the_first_peer_brings_no_new_check():
+    alone = keepalived.render_config(dataclasses.replace(GROUP, peers=()))
+    found = block(alone, "vrrp_script own_address")
+    assert found == block(keepalived.render_config(GROUP), "vrrp_script own_address")
+    assert "show to 10.0.0.12 |" in found[0]
+    tracked = alone.partition("track_script {")[2].partition("}")[0].split()
+    assert tracked == ["haproxy_answers", "own_address"]
+
+
+def test_a_slow_machine_is_not_taken_for_another_one():
+    found = block(keepalived.render_config(GROUP), "vrrp_script own_address")
+    assert found[1:] == ["interval 1", "timeout 3", "fall 3", "rise 1", "init_fail"]
+
+
+def test_a_single_unit_advertises_from_no_address(machine: Path, systemd: Systemd):
+    keepalived.ensure_config(dataclasses.replace(GROUP, peers=()))
+    assert keepalived.configured_own() == ""
+    assert keepalived.configured_peers() == []
 
 
 def test_what_is_written_is_read_back(machine: Path, systemd: Systemd):

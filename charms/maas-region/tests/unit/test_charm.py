@@ -167,6 +167,62 @@ def test_a_garbled_vip_leaves_the_url_as_it_was(context: Context, workload: Work
     assert isinstance(out.unit_status, testing.BlockedStatus)
 
 
+VIP_URL = "http://10.0.0.100/MAAS"
+NO_VIP = testing.Relation("api", remote_app_data={"no-vip": "true"})
+
+
+@pytest.mark.parametrize("api", [None, testing.Relation("api", remote_app_name="haproxy-vip")])
+def test_a_missing_or_silent_haproxy_vip_restarts_no_region(
+    context: Context, workload: Workload, api: testing.Relation | None
+):
+    peers = testing.PeerRelation(
+        "peers", peers_data={1: OTHER}, local_app_data={"maas-url": VIP_URL}
+    )
+    out = context.run(context.on.update_status(), _state(api=api, peers=peers))
+
+    assert workload.serving.ensure.call_args.args[0].maas_url == VIP_URL
+    assert _local(out, "peers").local_app_data["maas-url"] == VIP_URL
+    assert _local(out, "rpc").local_app_data["maas-url"] == VIP_URL
+    assert out.unit_status == testing.ActiveStatus(
+        f"serving, 2 regions; keeps {VIP_URL} without haproxy-vip"
+    )
+
+
+@pytest.mark.parametrize(
+    ("last", "api"),
+    [
+        ("", None),
+        ("http://10.0.0.77:5240/MAAS", None),
+        ("http://10.0.0.77:5240/MAAS", testing.Relation("api")),
+        (VIP_URL, NO_VIP),
+    ],
+)
+def test_the_url_is_a_regions_own_when_there_was_no_vip_or_it_is_given_up(
+    context: Context, workload: Workload, last: str, api: testing.Relation | None
+):
+    written = {"maas-url": last} if last else {}
+    peers = testing.PeerRelation("peers", peers_data={1: OTHER}, local_app_data=written)
+    out = context.run(context.on.update_status(), _state(api=api, peers=peers))
+
+    assert workload.serving.ensure.call_args.args[0].maas_url == f"http://{OWN}:5240/MAAS"
+    assert out.unit_status == testing.ActiveStatus("serving, 2 regions")
+
+
+@pytest.mark.parametrize("leader", [True, False])
+def test_a_vip_whose_relation_is_missing_is_not_taken_for_an_own_address(
+    context: Context, workload: Workload, leader: bool
+):
+    found = [testing.Address("10.0.0.100", cidr=SUBNET), testing.Address("10.0.0.8", cidr=SUBNET)]
+    bind = testing.BindAddress(found, interface_name="eth0")
+    seen = testing.Network("peers", [bind], ingress_addresses=["10.0.0.100", "10.0.0.8"])
+    peers = testing.PeerRelation("peers", local_app_data={"maas-url": VIP_URL})
+    state = _state(leader=leader, api=None, peers=peers)
+    out = context.run(context.on.update_status(), dataclasses.replace(state, networks={seen}))
+
+    assert workload.serving.ensure.call_args.args[0].address == "10.0.0.8"
+    assert _local(out, "peers").local_unit_data["address"] == "10.0.0.8"
+
+
 def test_others_follow_the_leaders_url(context: Context, workload: Workload):
     out = context.run(context.on.update_status(), _state(leader=False))
     workload.serving.ensure.assert_not_called()
@@ -321,6 +377,27 @@ def test_a_leaving_unit_says_so_before_it_stops(context: Context, workload: Work
     broken = out.get_relation(relations["db"].id)
     context.run(context.on.relation_broken(broken), out)
     workload.serving.stop.assert_not_called()
+
+
+@pytest.mark.parametrize("left", ["active", None])
+def test_a_leaving_unit_whose_peers_relation_broke_first_takes_no_traffic_again(
+    context: Context, workload: Workload, monkeypatch: pytest.MonkeyPatch, left: str | None
+):
+    units = {"maas-region/0": "dying"} | ({"maas-region/1": left} if left else {})
+    _goals(monkeypatch, units, {"maas-rack/4": "active"})
+    peers = testing.PeerRelation("peers", local_unit_data={"leaving": "true"})
+    told = {"region-urls": '["http://10.0.0.8:5240/MAAS"]', "maas-url": "http://v/MAAS"}
+    rpc = testing.Relation("rpc", remote_app_name="maas-rack", local_app_data=told)
+    out = context.run(context.on.relation_broken(peers), _state(peers=peers, rpc=rpc))
+    assert _local(out, "api").local_unit_data["ready"] == "false"
+
+    gone = [one for one in out.relations if one.endpoint != "peers"]
+    out = context.run(context.on.update_status(), dataclasses.replace(out, relations=gone))
+    assert _local(out, "api").local_unit_data["ready"] == "false"
+    assert _local(out, "rpc").local_app_data == told
+    assert out.unit_status == testing.MaintenanceStatus("leaving")
+    for verb in (workload.serving.ensure, workload.serving.stop):
+        verb.assert_not_called()
 
 
 def test_stop_leaves_and_remove_forgets(context: Context, workload: Workload):

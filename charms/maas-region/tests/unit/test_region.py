@@ -26,6 +26,20 @@ SETTINGS = region.Settings(
 )
 
 
+@pytest.mark.parametrize(
+    ("url", "vip"),
+    [
+        ("", ""),
+        ("http://10.0.0.1:5240/MAAS", ""),
+        ("http://[fd00::1]:5240/MAAS", ""),
+        ("http://10.0.0.100/MAAS", "10.0.0.100"),
+        ("http://[fd00::100]:8080/MAAS", "fd00::100"),
+    ],
+)
+def test_a_url_through_the_vip_is_known_from_a_regions_own(url: str, vip: str):
+    assert region.vip_of(url) == vip
+
+
 class Machine:
     """A machine whose systemd and MAAS only note what they are told."""
 

@@ -29,6 +29,13 @@ def test_three_regions_serve():
     assert _worst(WHOLE) == ops.ActiveStatus("serving, 3 regions")
 
 
+def test_a_url_without_haproxy_vip_is_told():
+    kept = replace(WHOLE, kept_url="http://10.0.0.100/MAAS")
+    assert _worst(kept) == ops.ActiveStatus(
+        "serving, 3 regions; keeps http://10.0.0.100/MAAS without haproxy-vip"
+    )
+
+
 def test_one_region_says_what_it_is_not():
     assert _worst(replace(WHOLE, regions=1)).message == "serving, 1 region: no high availability"
 
