@@ -30,6 +30,12 @@ d = psycopg2.connect(host=c["database_host"], port=c["database_port"], dbname=c[
 k = d.cursor(); k.execute("SELECT writer, number FROM {TABLE}"); print(json.dumps(k.fetchall()))
 """
 
+TLS = "/etc/postgresql-ha/tls"
+ETCD_MEMBERS = (
+    f"ETCDCTL_API=3 etcdctl --endpoints=https://127.0.0.1:2379 --cacert={TLS}/ca.crt"
+    f" --cert={TLS}/unit.crt --key={TLS}/unit.key member list"
+)
+
 
 def eventually(ready: Callable[[], bool], *, timeout_s: float, what: str) -> float:
     """Wait until a condition holds; returns the seconds it took. Errors of HTTP count as no."""
@@ -163,6 +169,12 @@ class MAAS:
         address = next(host for host, role in self.members().items() if role == "leader")
         units = self.units("postgresql-ha").items()
         return next(name for name, unit in units if unit.public_address == address)
+
+    def voters(self) -> set[str]:
+        """The units whose etcd members vote, as the primary's machine lists them."""
+        lines = self.on_machine(self.primary(), ETCD_MEMBERS).splitlines()
+        voting = {line.split(", ")[2] for line in lines if line.endswith(", false")}
+        return {unit for unit in self.units("postgresql-ha") if unit.replace("/", "-") in voting}
 
     def is_replicated(self) -> bool:
         """There are one leader, and one synchronous standby where there are replicas."""

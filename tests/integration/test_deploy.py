@@ -31,6 +31,11 @@ def test_replication_has_one_synchronous_standby(maas: MAAS):
     assert sorted(maas.members().values()) == ["leader", "replica", "sync_standby"]
 
 
+def test_every_one_of_three_database_units_votes(maas: MAAS):
+    units = set(maas.units("postgresql-ha"))
+    eventually(lambda: maas.voters() == units, timeout_s=120, what="three voters in etcd")
+
+
 def test_exactly_one_unit_holds_the_vip(maas: MAAS):
     held = maas.on_machine
     holders = [

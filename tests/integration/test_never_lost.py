@@ -50,6 +50,7 @@ def test_every_row_is_there_after_the_last_member_was_gone(maas: MAAS, rows: set
         if unit != last:
             maas.juju.remove_unit(unit)
     _wait_for_members(maas, {last})
+    assert maas.voters() == {last}
     maas.juju.remove_unit(last)
     _wait_for_members(maas, set())
     maas.juju.add_unit("postgresql-ha", to=machine)

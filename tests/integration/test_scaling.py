@@ -26,6 +26,8 @@ def _check_whole(maas: MAAS) -> None:
     regions = set(maas.units("maas-region"))
     eventually(lambda: len(maas.rpc()) == len(regions), timeout_s=180, what="regions in rpc")
     eventually(maas.is_replicated, timeout_s=120, what="one synchronous standby")
+    members = set(maas.units("postgresql-ha"))
+    eventually(lambda: maas.voters() == members, timeout_s=120, what="three voters in etcd")
     racks = len(maas.units("maas-rack"))
     eventually(
         lambda: list(maas.racks_connected().values()) == ["running"] * racks,

@@ -187,7 +187,7 @@ class Actions(ops.Object):
 
 
 def _refuse_behind(spec: cluster.Spec, path: str) -> None:
-    """Raise RefusedError where this unit's data may lack rows, unless its path says it is meant."""
+    """Raise RefusedError where this unit may lack rows, unless the path says it is meant."""
     own = str(pgdata.path(spec.scope))
     if path not in ("", own):
         raise RefusedError(f"this unit goes on from its own data, in {own}: leave out path")
