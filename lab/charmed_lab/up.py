@@ -74,7 +74,7 @@ def place(stage: Stage, charms: dict[str, Path]) -> None:
 def deploy(stage: Stage, charms: dict[str, Path]) -> None:
     """Deploy the bundle; of one that is deployed, refresh the applications whose charm changed.
 
-    Juju 4.0 refuses to deploy a bundle again whose applications have options.
+    Juju 4.0 refuses to deploy a bundle again of which an option has changed.
     """
     mark = stage.state / "deployed"
     before = dict(line.split() for line in mark.read_text().splitlines()) if mark.exists() else {}
@@ -87,10 +87,13 @@ def deploy(stage: Stage, charms: dict[str, Path]) -> None:
     place(stage, charms)
     if is_new:
         run("add-model", MODEL, otherwise="the model cannot be made")
-    if not deployed:
+    if not (deployed and before):
+        # Without its mark a deploy was cut short: once more adds what is missing.
+        mark.unlink(missing_ok=True)
+        existing = ["--map-machines=existing"] if deployed else []
         with console.step("deploying bundle.yaml"):
             argv = ["deploy", "-m", MODEL, "./bundle.yaml", "--overlay", "overlay.yaml"]
-            run(*argv, otherwise="the bundle cannot be deployed")
+            run(*argv, *existing, otherwise="the bundle cannot be deployed")
     for charm in sorted(set(charms) & set(deployed)):
         if before.get(charm) != wanted[charm]:
             with console.step(f"refreshing {charm}"):

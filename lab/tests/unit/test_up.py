@@ -103,7 +103,7 @@ class FakeJuju:
         monkeypatch.setattr(up, "place", lambda *_: self.told.append("place"))
 
     def run(self, _: Stage, *arguments: str, **__: object) -> str:
-        named = [word for word in arguments[1:] if word in ("a", "b")]
+        named = [word for word in arguments[1:] if word in ("a", "b", "--map-machines=existing")]
         self.told.append(" ".join([arguments[0], *named]))
         return ""
 
@@ -150,3 +150,15 @@ def test_a_bundle_that_somebody_removed_is_deployed_again(
     fake = FakeJuju(monkeypatch, [])
     up.deploy(stage, CHARMS)
     assert fake.told == ["place", "deploy"]
+
+
+def test_a_deploy_that_was_cut_short_is_continued(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    FakeJuju(monkeypatch, None)
+    up.deploy(stage, CHARMS)
+    FakeJuju(monkeypatch, [])
+    monkeypatch.setattr(juju, "run", lambda *_, **__: pytest.fail("killed"))
+    with pytest.raises(pytest.fail.Exception):
+        up.deploy(stage, CHARMS)
+    fake = FakeJuju(monkeypatch, ["a"])
+    up.deploy(stage, CHARMS)
+    assert fake.told == ["place", "deploy --map-machines=existing", "refresh a"]
