@@ -20,7 +20,8 @@ REQUIREMENTS = ("PyYAML",)
 ACTIVE_TIMEOUT_S = 900
 ERROR_TIMEOUT_S = 120
 POLL_S = 3.0
-ADMIN = "lab/bin/juju run maas-region/leader create-admin username=admin email=admin@example.com"
+# The socket of the lab's Juju is root's alone.
+JUJU = "sudo lab/bin/juju"
 
 
 def prepare(stage: Stage) -> dict[str, Path]:
@@ -136,7 +137,7 @@ def wait_until_active(stage: Stage) -> None:
         if now > deadline or (erring_since and now - erring_since > ERROR_TIMEOUT_S):
             raise StepError(
                 f"not every unit became active: {'; '.join(left) or 'no unit is there'} "
-                f"(lab/bin/juju debug-log and {stage.state}/daemon.log say more)"
+                f"({JUJU} debug-log and {stage.state}/daemon.log say more)"
             )
         time.sleep(POLL_S)
 
@@ -163,6 +164,16 @@ def bring_up(stage: Stage) -> None:
         wait_until_active(stage)
 
 
+def what_next(stage: Stage) -> str:
+    """Return what the operator may do with a stage that is up."""
+    admin = "run maas-region/leader create-admin username=admin email=admin@example.com"
+    return (
+        f"MAAS:            http://{stage.vip}/MAAS/ (the stand-in of MAAS, see lab/README.md)\n"
+        f"the first admin: {JUJU} {admin}\n"
+        f"juju:            {JUJU} status; break things with sudo lab/bin/fault"
+    )
+
+
 def command() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser("lab/up", description=__doc__)
@@ -170,9 +181,7 @@ def command() -> int:
     stage = Stage.current()
     bring_up(stage)
     print(juju.run(stage, "status", "-m", MODEL, otherwise="juju status failed"))
-    print(f"MAAS:            http://{stage.vip}/MAAS/ (the stand-in of MAAS, see lab/README.md)")
-    print(f"the first admin: {ADMIN}")
-    print("juju:            lab/bin/juju status; break things with lab/bin/fault")
+    print(what_next(stage))
     console.say("all units are active")
     return 0
 

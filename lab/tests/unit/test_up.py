@@ -9,7 +9,7 @@ import yaml
 
 from charmed_lab import host, juju, up
 from charmed_lab.console import StepError
-from charmed_lab.stage import Stage
+from charmed_lab.stage import REPOSITORY, Stage
 
 
 def unit(workload: str, agent: str = "idle", message: str = "") -> dict[str, Any]:
@@ -40,6 +40,11 @@ def test_overlay_sets_what_only_this_site_knows():
     line = "deb [trusted=yes] file:/srv/lab-apt ./"
     assert applications["maas-region"]["options"] == {"source": line}
     assert applications["maas-rack"]["options"] == {"source": line}
+
+
+def test_the_readme_shows_what_is_printed():
+    readme = (REPOSITORY / "README.md").read_text().replace("\n    ", "\n")
+    assert f"\n{up.what_next(Stage())}\n" in readme
 
 
 def test_waiting_ends_with_the_units_that_did_not_come(monkeypatch: pytest.MonkeyPatch):
