@@ -57,6 +57,7 @@ class Daemon:
         program.write_text(machine_tools.JUJUC)
         program.chmod(0o755)
         self._stage.run.mkdir(parents=True, exist_ok=True)
+        (self._stage.run / "seed").write_text(str(self.store.world.seed))
         self._listen(self._stage.run / "api.sock", self._answer_client, mode=0o600)
         self._listen(self._stage.hooks / machine_tools.TOOL_SOCKET, self._answer_tool, mode=0o666)
         for loop in (self._supervise, self._watch_machines):
