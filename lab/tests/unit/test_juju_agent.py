@@ -19,6 +19,7 @@ import pytest
 from local import Lab, LocalMachines, pack, start
 
 from charmed_lab import daemon, uniter
+from charmed_lab.store import Store, World
 
 RECORDED = json.loads((Path(__file__).parent / "recorded_tools.json").read_text())
 
@@ -52,6 +53,15 @@ def test_a_model_of_an_old_name_has_a_log_of_its_own(lab: Lab) -> None:
     new = {"method": "add_model", "params": {"name": "m", "config": {}}}
     lab.wait(lambda: "error" not in lab.daemon.ask(new))
     assert lab.call("log", skip=0) == []
+
+
+def test_a_line_that_a_kill_tore_does_not_hide_the_log(tmp_path: Path) -> None:
+    store = Store(tmp_path, World(1, "c"))
+    store.log("uuid", "unit-probe-0", "INFO", "module", "before")
+    with (tmp_path / "debug.log").open("a") as log:
+        log.write('[1790000000.1, "uuid", "unit-pro\n')
+    store.log("uuid", "unit-probe-0", "INFO", "module", "after")
+    assert [record[-1] for record in store.logged("uuid")] == ["before", "after"]
 
 
 def test_environment_is_exactly_what_juju_gives(lab: Lab) -> None:
