@@ -158,11 +158,13 @@ def _wait_for_address(name: str) -> None:
         time.sleep(0.2)
 
 
-def execute(name: str, script: str, *, otherwise: str, stdin: bytes = b"") -> str:
+def execute(name: str, script: str, *, otherwise: str) -> str:
     """Run a shell script in a container of the build network."""
-    environment = ["env", "DEBIAN_FRONTEND=noninteractive"]
-    argv = ["lxc", "exec", "-T", name, "--", *environment, "sh", "-c", script]
-    return console.run(argv, otherwise=otherwise, stdin=stdin)
+    # It may hold an index's login, and everybody can read a command line.
+    run = ["env", "DEBIAN_FRONTEND=noninteractive", "sh", "-c", 'eval "$(cat)" </dev/null']
+    argv = ["lxc", "exec", "-T", name, "--", *run]
+    console.log(f"in {name}: {script}\n")
+    return console.run(argv, otherwise=otherwise, stdin=script.encode())
 
 
 def _fingerprint(stage: Stage) -> str:

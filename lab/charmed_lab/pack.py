@@ -159,7 +159,8 @@ def _pack(stage: Stage, files: list[str], charm: str, target: Path) -> None:
         for file in sources(charm, files):
             archive.add(REPOSITORY / file, arcname=file, filter=_owned_by_root)
     unpack = f"rm -rf {tree}; mkdir -p {tree}; tar -x -C {tree}"
-    image.execute(name, unpack, otherwise="the build container is full", stdin=tar.getvalue())
+    if lxd.run(name, ["sh", "-c", unpack], stdin=tar.getvalue()).returncode != 0:
+        raise StepError("the build container is full")
     marker = json.dumps({"lab": stage.base})
     script = (
         f"set -e; cd {tree}/charms/{charm}; export PATH=/opt/charmcraft/bin:$PATH HOME=/root "
