@@ -66,9 +66,12 @@ class Daemon:
     def _interrupt_tasks(self) -> None:
         """Fail the actions that ran when the last daemon ended."""
         with self.store.change() as world:
-            for task in [one for model in world.models.values() for one in model.tasks.values()]:
-                if task.status == "running":
-                    task.status, task.message = "failed", "action terminated"
+            for model in world.models.values():
+                for task in model.tasks.values():
+                    if task.status == "running":
+                        task.status, task.message = "failed", "action terminated"
+                        if unit := model.units.get(task.receiver):
+                            unit.set_agent("idle", "", time.time())
 
     def _listen(self, path: Path, answer: Callable[[bytes], bytes], *, mode: int) -> None:
         """Answer one question a connection on a unix socket."""
