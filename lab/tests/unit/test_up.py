@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from charmed_lab import host, juju, up
+from charmed_lab import juju, up
 from charmed_lab.console import StepError
 from charmed_lab.stage import REPOSITORY, Stage
 
@@ -74,26 +74,6 @@ def test_waiting_ends_when_all_are_active(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(juju, "status", lambda *_: next(reports))
     monkeypatch.setattr(up, "POLL_S", 0.01)
     up.wait_until_active(Stage())
-
-
-def test_another_users_route_is_found_and_the_default_route_is_not():
-    subnet = Stage().subnet
-    default = {"dst": "default", "dev": "eth0"}
-    assert host.overlapping(subnet, [default, {"dst": "10.87.0.0/24", "dev": "br"}]) is None
-    assert host.overlapping(subnet, [default, {"dst": "10.0.0.0/8", "dev": "vpn"}]) == "vpn"
-    assert host.overlapping(subnet, [{"dst": "10.88.0.7", "dev": "tun"}]) == "tun"
-
-
-def test_every_pin_is_one_exact_version():
-    names = [pin.partition("==")[0].lower() for pin in host.pins()]
-    assert all("==" in pin for pin in host.pins())
-    assert len(set(names)) == len(names)
-
-
-def test_everything_that_tests_import_is_pinned():
-    pinned = {pin.partition("==")[0].lower() for pin in host.pins()}
-    wanted = {name.partition("[")[0].lower() for name in host.test_requirements()}
-    assert wanted <= pinned
 
 
 class FakeJuju:
