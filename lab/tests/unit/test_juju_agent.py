@@ -403,6 +403,14 @@ def first_life(folder: Path, deed: str) -> dict[str, Any]:
     return json.loads((folder / "state/juju/models.json").read_text())["models"]["m"]
 
 
+def test_a_stage_keeps_its_first_seed_and_tells_it(tmp_path: Path) -> None:
+    for seed in (5, 6):
+        lab = start(tmp_path, seed=seed)
+        lab.daemon.ask({"method": "add_model", "params": {"name": "m", "config": {}}})
+        assert (tmp_path / "state/run/seed").read_text() == "5"
+        lab.stop()
+
+
 def test_killed_daemon_runs_the_interrupted_event_again(tmp_path: Path) -> None:
     model = first_life(tmp_path, 'lab.deploy(config={"text": "sleep install"})')
     interrupted = model["units"]["probe/0"]["hook"]["context"]
