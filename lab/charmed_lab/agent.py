@@ -118,15 +118,14 @@ class UnitAgent(threading.Thread):
             task, hook = None, uniter.urgent_hook(model, unit, now, rng)
             if not hook and not (task := _waiting_task(model, unit)):
                 hook = uniter.next_hook(model, unit, now, rng)
-            leftover = hook.context if hook else ""
+            left = _left_over(model, unit.machine)
             if hook:
                 hook = replace(hook, context=_context_id(unit.name, hook.name))
                 uniter.begin(model, unit, hook, now)
             elif task:
                 _begin_task(model, unit, task, now)
-        if leftover:
-            # The daemon died while it ran.
-            argv = ["python3", "-c", machine_tools.KILL, leftover]
+        if left:
+            argv = ["python3", "-c", machine_tools.KILL, *left]
             self._runtime.machines.exec(slot, argv)
         if hook:
             self._run_hook(slot, hook)
@@ -232,12 +231,24 @@ class UnitAgent(threading.Thread):
             model = world.models[self._model_name]
             kept = model.tasks[task.id]
             kept.status, kept.message, kept.results = status, message, results
+            kept.context = ""
             if unit := model.units.get(self._unit_name):
                 unit.set_agent("idle", "", time.time())
 
 
 def _context_id(unit: str, name: str) -> str:
     return f"{unit}-{name}-{tokens.token_hex(16)}"
+
+
+def _left_over(model: Model, machine: str) -> list[str]:
+    """Forget and return what ran on a machine when the last daemon died; all else has ended."""
+    units = {unit.name: unit for unit in model.units_on(machine)}
+    tasks = [task for task in model.tasks.values() if task.receiver in units]
+    ran = [one for one in (*(unit.hook for unit in units.values()), *tasks) if one and one.context]
+    contexts = [one.context for one in ran]
+    for one in ran:
+        one.context = ""
+    return contexts
 
 
 def _waiting_task(model: Model, unit: Unit) -> Task | None:

@@ -30,14 +30,15 @@ def ensure(stage: Stage) -> None:
         scan = ["dpkg-scanpackages", "-m", "."]
         index = console.run(scan, otherwise="dpkg-scanpackages failed", cwd=fresh)
         (fresh / "Packages").write_text(index)
-        (fresh / "sources").write_text(wanted)
         # The directory stays: running machines have it mounted.
         stage.apt.mkdir(parents=True, exist_ok=True)
+        mark.unlink(missing_ok=True)
         for old in stage.apt.iterdir():
             old.unlink()
         for path in fresh.iterdir():
             path.rename(stage.apt / path.name)
         fresh.rmdir()
+        mark.write_text(wanted)
 
 
 def _sources() -> list[Path]:

@@ -4,6 +4,7 @@
 
 import fcntl
 import os
+import re
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from .stage import ROOT, LabError
 
 LOG = ROOT / "commands.log"
+LOGIN = re.compile(r"(?<=://)[^/\s'\"@]+@")
 _started = time.monotonic()
 
 
@@ -66,7 +68,7 @@ def run(
     except OSError as error:
         raise StepError(f"{otherwise} ({error})") from error
     output = done.stdout.decode(errors="replace")
-    errors = done.stderr.decode(errors="replace")
+    errors = LOGIN.sub("", done.stderr.decode(errors="replace"))
     log(f"$ {' '.join(map(str, argv))}\n{output}{errors}-> {done.returncode}\n")
     if done.returncode != 0:
         raise StepError(f"{otherwise} ({_last(errors) or _last(output)}; all of it: {LOG})")
@@ -81,10 +83,12 @@ def _last(output: str) -> str:
 
 
 def log(text: str) -> None:
-    """Append to the log of commands."""
+    """Append to the log of commands, without the logins of URLs."""
     LOG.parent.mkdir(parents=True, exist_ok=True)
+    LOG.touch(0o600)
+    LOG.chmod(0o600)
     with LOG.open("a") as file:
-        file.write(text)
+        file.write(LOGIN.sub("", text))
 
 
 def main(command: Callable[[], int]) -> None:

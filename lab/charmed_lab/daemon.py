@@ -57,6 +57,7 @@ class Daemon:
         program.write_text(machine_tools.JUJUC)
         program.chmod(0o755)
         self._stage.run.mkdir(parents=True, exist_ok=True)
+        (self._stage.run / "seed").write_text(str(self.store.world.seed))
         self._listen(self._stage.run / "api.sock", self._answer_client, mode=0o600)
         self._listen(self._stage.hooks / machine_tools.TOOL_SOCKET, self._answer_tool, mode=0o666)
         for loop in (self._supervise, self._watch_machines):
@@ -65,9 +66,12 @@ class Daemon:
     def _interrupt_tasks(self) -> None:
         """Fail the actions that ran when the last daemon ended."""
         with self.store.change() as world:
-            for task in [one for model in world.models.values() for one in model.tasks.values()]:
-                if task.status == "running":
-                    task.status, task.message = "failed", "action terminated"
+            for model in world.models.values():
+                for task in model.tasks.values():
+                    if task.status == "running":
+                        task.status, task.message = "failed", "action terminated"
+                        if unit := model.units.get(task.receiver):
+                            unit.set_agent("idle", "", time.time())
 
     def _listen(self, path: Path, answer: Callable[[bytes], bytes], *, mode: int) -> None:
         """Answer one question a connection on a unix socket."""

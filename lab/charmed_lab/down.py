@@ -58,13 +58,16 @@ def command() -> int:
     arguments = parser.parse_args()
     host.require_root()
     stage = Stage.current()
-    if not ROOT.exists() and not lxd.is_answering():
-        console.say("nothing is there")
+    if not lxd.is_answering() and not (ROOT.exists() and shutil.which("lxd")):
+        shutil.rmtree(ROOT, ignore_errors=True)
+        console.say("nothing of the lab is there")
         return 0
     host.ensure_lxd()
     take_down(stage)
     if left := others(stage):
         console.say(f"stage {', '.join(left)} is still up: images and caches stay")
+        for name in left:
+            console.say(f"`sudo LAB_STAGE={name} lab/down` removes stage {name}")
     elif arguments.keep_caches:
         console.say(f"images and caches stay in {ROOT} and LXD's pool {lxd.POOL}")
     else:

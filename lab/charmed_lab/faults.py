@@ -36,13 +36,17 @@ table bridge {table} {{
 """
 
 
-def machine_of(target: str, report: dict[str, Any]) -> str:
-    """Return the machine number of a unit in a status."""
-    found = juju.units(report)
-    if target not in found:
-        known = ", ".join(sorted(found)) or "none"
-        raise StepError(f"no unit {target}; there are: {known}")
-    return str(found[target]["machine"])
+def slot_of(stage: Stage, target: str, report: dict[str, Any]) -> str:
+    """Return the stage's number of a machine in a status, or of a unit's machine.
+
+    It is not Juju's in a second model, and where Juju's is beyond what a stage has.
+    """
+    units, machines = juju.units(report), report["machines"]
+    number = str(units[target]["machine"]) if target in units else target
+    if number not in machines:
+        known = ", ".join((*sorted(units), *machines)) or "none"
+        raise StepError(f"no unit or machine {target}; there are: {known}")
+    return machines[number]["instance-id"].removeprefix(stage.machine_name(""))
 
 
 def parse(argv: list[str]) -> tuple[str, str, str | None]:
@@ -95,8 +99,6 @@ def kill(machines: Machines, number: str, service: str) -> None:
 def act(stage: Stage, action: str, number: str, service: str | None) -> None:
     """Do one fault to one machine."""
     machines = Machines(stage)
-    if machines.state(number) == "absent":
-        raise StepError(f"no machine {number}; there are: {', '.join(machines.numbers())}")
     by_machines = {
         "poweroff": machines.stop,
         "poweron": machines.start,
@@ -117,8 +119,7 @@ def command() -> int:
     """Run the command line."""
     action, target, service = parse(sys.argv[1:])
     stage = Stage.current()
-    number = target if target.isdecimal() else machine_of(target, juju.status(stage))
-    act(stage, action, number, service)
+    act(stage, action, slot_of(stage, target, juju.status(stage)), service)
     return 0
 
 

@@ -8,7 +8,8 @@ import shlex
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from . import console, host, lxd
@@ -94,8 +95,9 @@ def proxies(apt_config: str) -> str:
 def ensure_base(stage: Stage) -> None:
     """Make the golden container, still without the workload packages."""
     wanted = _fingerprint(stage)
-    found = lxd.get(f"/instances/{stage.golden}")
-    if found and found["config"].get("user.image") == wanted:
+    found = (lxd.get(f"/instances/{stage.golden}") or {"config": {}})["config"]
+    # apt that was killed leaves a container that no later run can mend.
+    if found.get("user.image") == wanted and found.get("user.ready"):
         return
     tar = IMAGES / f"{stage.release}-{wanted}.tar"
     if not tar.exists():
@@ -116,7 +118,6 @@ def ensure_workloads(stage: Stage) -> None:
     if lxd.request("GET", f"/instances/{stage.golden}")["config"].get("user.ready"):
         return
     with console.step("downloading the workload packages, installing what they need"):
-        start(stage.golden)
         script = (
             "set -e; apt-get update -q; "
             f"apt-get install -qyd --no-install-recommends {WORKLOADS}; "
@@ -125,8 +126,8 @@ def ensure_workloads(stage: Stage) -> None:
             "apt-get install -qy --no-install-recommends $needed; "
             ": >/etc/machine-id"
         )
-        execute(stage.golden, script, otherwise="a container cannot reach the Debian mirror")
-        lxd.set_state(stage.golden, "stop", force=True)
+        with running(stage.golden):
+            execute(stage.golden, script, otherwise="a container cannot reach the Debian mirror")
         lxd.request("PATCH", f"/instances/{stage.golden}", {"config": {"user.ready": "true"}})
 
 
@@ -136,11 +137,20 @@ def create(name: str, source: Mapping[str, str], config: Mapping[str, str]) -> N
     lxd.create_instance(name, source, config, {"eth0": nic})
 
 
-def start(name: str) -> None:
-    """Start a container of the build network afresh and wait for its address."""
+@contextmanager
+def running(name: str) -> Iterator[None]:
+    """Start a container of the build network afresh, with an address; stop it in any case."""
     if lxd.request("GET", f"/instances/{name}")["status"] != "Stopped":
         lxd.set_state(name, "stop", force=True)
     lxd.set_state(name, "start")
+    try:
+        _wait_for_address(name)
+        yield
+    finally:
+        lxd.set_state(name, "stop", force=True)
+
+
+def _wait_for_address(name: str) -> None:
     deadline = time.monotonic() + BOOT_TIMEOUT_S
     while lxd.run(name, ["sh", "-c", "ip -4 route | grep -q ^default"]).returncode:
         if time.monotonic() > deadline:
@@ -148,11 +158,13 @@ def start(name: str) -> None:
         time.sleep(0.2)
 
 
-def execute(name: str, script: str, *, otherwise: str, stdin: bytes = b"") -> str:
+def execute(name: str, script: str, *, otherwise: str) -> str:
     """Run a shell script in a container of the build network."""
-    environment = ["env", "DEBIAN_FRONTEND=noninteractive"]
-    argv = ["lxc", "exec", "-T", name, "--", *environment, "sh", "-c", script]
-    return console.run(argv, otherwise=otherwise, stdin=stdin)
+    # It may hold an index's login, and everybody can read a command line.
+    run = ["env", "DEBIAN_FRONTEND=noninteractive", "sh", "-c", 'eval "$(cat)" </dev/null']
+    argv = ["lxc", "exec", "-T", name, "--", *run]
+    console.log(f"in {name}: {script}\n")
+    return console.run(argv, otherwise=otherwise, stdin=script.encode())
 
 
 def _fingerprint(stage: Stage) -> str:

@@ -43,6 +43,7 @@ def ensure_daemon(stage: Stage) -> None:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise StepError(f"the lab's Juju does not start; {log} says why")
             time.sleep(0.1)
+    console.say(f"Juju's choices are shuffled by LAB_SEED={(stage.run / 'seed').read_text()}")
     mark.write_text(code)
 
 

@@ -17,6 +17,8 @@ from .stage import LabError
 SOCKETS = (Path("/var/lib/lxd/unix.socket"), Path("/var/snap/lxd/common/lxd/unix.socket"))
 POOL = "maaslab"
 TIMEOUT_S = 300
+# A copy has its source's configuration unless it is given its own.
+NOT_READY = {"user.ready": "false"}
 # btrfs and the bridges are busy for moments when several machines come or go at once.
 RETRY_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 

@@ -87,13 +87,13 @@ for name in names:
         os.symlink(program, path)
 """
 
-# Kills what is left of a dispatch whose daemon died.
+# Kills what is left of dispatches whose daemon died.
 KILL = """
 import glob, os, signal, sys
-wanted = ("JUJU_CONTEXT_ID=" + sys.argv[1]).encode()
+wanted = {("JUJU_CONTEXT_ID=" + one).encode() for one in sys.argv[1:]}
 for path in glob.glob("/proc/[0-9]*/environ"):
     try:
-        if wanted in open(path, "rb").read().split(b"\\0"):
+        if wanted & set(open(path, "rb").read().split(b"\\0")):
             os.kill(int(path.split("/")[2]), signal.SIGKILL)
     except OSError:
         pass

@@ -46,7 +46,7 @@ class Machines:
         name = self.instance_id(number)
         with _about(number):
             found = lxd.get(f"/instances/{name}")
-            if found and found["config"].get("user.ready"):
+            if found and found["config"].get("user.ready") == "true":
                 return
             lxd.delete_instance(name)
             self._copy(number)
@@ -153,7 +153,7 @@ class Machines:
         """Copy the golden container and give the copy its addresses."""
         stage, name = self._stage, self.instance_id(number)
         source = {"type": "copy", "source": stage.golden, "instance_only": True}
-        lxd.create_instance(name, source, {}, _devices(stage, number))
+        lxd.create_instance(name, source, lxd.NOT_READY, _devices(stage, number))
         rest = f"Gateway={stage.gateway}\nDNS={stage.gateway}\n"
         eth0 = LINK.format(name="eth0", address=stage.address(number), rest=rest)
         eth1 = LINK.format(name="eth1", address=stage.dhcp_address(number), rest="")

@@ -155,7 +155,6 @@ class Unit:
     retries: int = 0
     retry_at: float = 0.0
     resolved: str = ""
-    boot_id: str | None = None
     update_status_at: float = 0.0
     ports: dict[str, list[str]] = field(default_factory=dict)
     state: dict[str, str] = field(default_factory=dict)

@@ -93,30 +93,37 @@ def plan(stage: Stage) -> dict[str, Path]:
 
 def ensure_builder_copy(stage: Stage) -> None:
     """Make the build container, still empty, while the golden one lies still."""
-    if lxd.get(f"/instances/{stage.builder}") is None:
+    if not _is_ready(stage.builder):
+        lxd.delete_instance(stage.builder)
         source = {"type": "copy", "source": stage.golden}
-        image.create(stage.builder, source, {})
+        image.create(stage.builder, source, lxd.NOT_READY)
 
 
 def ensure_charms(stage: Stage, charms: Mapping[str, Path]) -> None:
     """Pack the charms of a plan that are not there yet."""
-    name = stage.builder
-    with console.alone("pack"):
-        missing = {charm: path for charm, path in charms.items() if not path.exists()}
-        if not missing:
-            return
-        image.start(name)
-        _ensure_tools(name)
-        files = _files()
+    missing = {charm: path for charm, path in charms.items() if not path.exists()}
+    if not missing:
+        return
+    files = _files()
+    with image.running(stage.builder):
+        _ensure_tools(stage.builder)
         with console.step(f"packing {', '.join(missing)}"), ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda item: _pack(stage, files, *item), missing.items()))
-        lxd.set_state(name, "stop", force=True)
+
+
+def _tools() -> str:
+    """Return the mark of a build container that has all its tools."""
+    return hashlib.sha256("\n".join([TOOLS, OS_RELEASE, *host.pins()]).encode()).hexdigest()
+
+
+def _is_ready(builder: str) -> bool:
+    found = lxd.get(f"/instances/{builder}")
+    return bool(found) and found["config"].get("user.ready") == _tools()
 
 
 def _ensure_tools(name: str) -> None:
     """Install charmcraft and uv in the build container and make it look as they want it."""
-    wanted = hashlib.sha256("\n".join([TOOLS, OS_RELEASE, *host.pins()]).encode()).hexdigest()
-    if lxd.request("GET", f"/instances/{name}")["config"].get("user.ready") == wanted:
+    if _is_ready(name):
         return
     with console.step("installing charmcraft in the build container"):
         lxd.push(name, "/root/constraints.txt", "\n".join(host.pins()).encode())
@@ -124,14 +131,13 @@ def _ensure_tools(name: str) -> None:
         script = f"set -e; apt-get update -q; apt-get install -qy --no-install-recommends {TOOLS}"
         image.execute(name, script, otherwise="the build container cannot reach the apt mirror")
         script = (
-            "set -e; rm -rf /opt/charmcraft; "
-            "python3 -m venv --system-site-packages /opt/charmcraft; "
+            "set -e; python3 -m venv --system-site-packages /opt/charmcraft; "
             "/opt/charmcraft/bin/pip install -q -c /root/constraints.txt charmcraft uv; "
             "rm -f /etc/os-release; cp /root/os-release /etc/os-release; touch /.dockerenv"
         )
         otherwise = "pip cannot install charmcraft in the build container: check its index"
         image.execute(name, _exports() + script, otherwise=otherwise)
-        lxd.request("PATCH", f"/instances/{name}", {"config": {"user.ready": wanted}})
+        lxd.request("PATCH", f"/instances/{name}", {"config": {"user.ready": _tools()}})
 
 
 def place(charms: Mapping[str, Path], bundle: Path) -> None:
@@ -153,7 +159,8 @@ def _pack(stage: Stage, files: list[str], charm: str, target: Path) -> None:
         for file in sources(charm, files):
             archive.add(REPOSITORY / file, arcname=file, filter=_owned_by_root)
     unpack = f"rm -rf {tree}; mkdir -p {tree}; tar -x -C {tree}"
-    image.execute(name, unpack, otherwise="the build container is full", stdin=tar.getvalue())
+    if lxd.run(name, ["sh", "-c", unpack], stdin=tar.getvalue()).returncode != 0:
+        raise StepError("the build container is full")
     marker = json.dumps({"lab": stage.base})
     script = (
         f"set -e; cd {tree}/charms/{charm}; export PATH=/opt/charmcraft/bin:$PATH HOME=/root "

@@ -101,8 +101,16 @@ class Store:
         """Return the log of the model with a UUID, oldest first."""
         if not self._log.exists():
             return []
-        lines = self._log.read_text().splitlines()
-        return [record for record in map(json.loads, lines) if record[1] == model]
+        records = map(_parse, self._log.read_text().splitlines())
+        return [record for record in records if record and record[1] == model]
+
+
+def _parse(line: str) -> list[Any]:
+    """Return a record of the log; nothing of one at which the daemon was killed."""
+    try:
+        return json.loads(line)
+    except ValueError:
+        return []
 
 
 def _encode(world: World) -> str:

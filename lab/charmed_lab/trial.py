@@ -6,7 +6,8 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from . import checks, console, down, host, juju, pack, up
 from .checks import Count
@@ -35,28 +36,36 @@ def enter_environment() -> None:
         os.execv(python, argv)  # noqa: S606 (no shell is what is wanted)
 
 
-def run_lab(stage: Stage, stories: Sequence[Sequence[str]]) -> Count:
-    """Tell stories on a fresh stage; leave nothing of it behind but its logs."""
-    total = Count()
+@contextmanager
+def fresh(stage: Stage) -> Iterator[None]:
+    """Begin a stage anew; leave nothing of it behind but its logs."""
     host.ensure_lxd()
     down.take_down(stage)
     try:
+        yield
+    finally:
+        console.say("taking the test stage down")
+        down.keep_logs(stage)
+        down.take_down(stage)
+
+
+def run_lab(stage: Stage, stories: Sequence[Sequence[str]]) -> Count:
+    """Tell stories on a fresh stage."""
+    total = Count()
+    with fresh(stage):
         charms = up.prepare(stage)
         juju.ensure_daemon(stage)
         up.place(stage, charms)
         juju.run(stage, "add-model", up.MODEL, otherwise="the model cannot be made")
         for arguments in stories:
             console.say(f"telling {arguments[0]}")
-            total += checks.pytest(
+            told = checks.pytest(
                 "-s", "--durations=15", "--durations-min=1", *arguments, env=_environment(stage)
             )
-            if total.failed and DEPLOY in arguments:
+            total += told
+            if told.failed and DEPLOY in arguments:
                 console.say("the bundle did not come up: the other stories are not told")
                 break
-    finally:
-        console.say("taking the test stage down")
-        down.keep_logs(stage)
-        down.take_down(stage)
     return total
 
 
@@ -65,7 +74,8 @@ def run_part(part: str) -> Count:
     console.say(f"=== {part}")
     try:
         if part == "pack":
-            up.prepare(Stage(STAGE))
+            with fresh(Stage(STAGE)):
+                up.prepare(Stage(STAGE))
             return Count(len(pack.charm_names()), 0)
         if part == "lab":
             told = [(CONFORMANCE,), (DEPLOY,), (*REST, *SHORT)]

@@ -20,7 +20,8 @@ REQUIREMENTS = ("PyYAML",)
 ACTIVE_TIMEOUT_S = 900
 ERROR_TIMEOUT_S = 120
 POLL_S = 3.0
-ADMIN = "lab/bin/juju run maas-region/leader create-admin username=admin email=admin@example.com"
+# The socket of the lab's Juju is root's alone.
+JUJU = "sudo lab/bin/juju"
 
 
 def prepare(stage: Stage) -> dict[str, Path]:
@@ -74,7 +75,7 @@ def place(stage: Stage, charms: dict[str, Path]) -> None:
 def deploy(stage: Stage, charms: dict[str, Path]) -> None:
     """Deploy the bundle; of one that is deployed, refresh the applications whose charm changed.
 
-    Juju 4.0 refuses to deploy a bundle again whose applications have options.
+    Juju 4.0 refuses to deploy a bundle again of which an option has changed.
     """
     mark = stage.state / "deployed"
     before = dict(line.split() for line in mark.read_text().splitlines()) if mark.exists() else {}
@@ -87,10 +88,13 @@ def deploy(stage: Stage, charms: dict[str, Path]) -> None:
     place(stage, charms)
     if is_new:
         run("add-model", MODEL, otherwise="the model cannot be made")
-    if not deployed:
+    if not (deployed and before):
+        # Without its mark a deploy was cut short: once more adds what is missing.
+        mark.unlink(missing_ok=True)
+        existing = ["--map-machines=existing"] if deployed else []
         with console.step("deploying bundle.yaml"):
             argv = ["deploy", "-m", MODEL, "./bundle.yaml", "--overlay", "overlay.yaml"]
-            run(*argv, otherwise="the bundle cannot be deployed")
+            run(*argv, *existing, otherwise="the bundle cannot be deployed")
     for charm in sorted(set(charms) & set(deployed)):
         if before.get(charm) != wanted[charm]:
             with console.step(f"refreshing {charm}"):
@@ -133,7 +137,7 @@ def wait_until_active(stage: Stage) -> None:
         if now > deadline or (erring_since and now - erring_since > ERROR_TIMEOUT_S):
             raise StepError(
                 f"not every unit became active: {'; '.join(left) or 'no unit is there'} "
-                f"(lab/bin/juju debug-log and {stage.state}/daemon.log say more)"
+                f"({JUJU} debug-log and {stage.state}/daemon.log say more)"
             )
         time.sleep(POLL_S)
 
@@ -160,6 +164,16 @@ def bring_up(stage: Stage) -> None:
         wait_until_active(stage)
 
 
+def what_next(stage: Stage) -> str:
+    """Return what the operator may do with a stage that is up."""
+    admin = "run maas-region/leader create-admin username=admin email=admin@example.com"
+    return (
+        f"MAAS:            http://{stage.vip}/MAAS/ (the stand-in of MAAS, see lab/README.md)\n"
+        f"the first admin: {JUJU} {admin}\n"
+        f"juju:            {JUJU} status; break things with sudo lab/bin/fault"
+    )
+
+
 def command() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser("lab/up", description=__doc__)
@@ -167,9 +181,7 @@ def command() -> int:
     stage = Stage.current()
     bring_up(stage)
     print(juju.run(stage, "status", "-m", MODEL, otherwise="juju status failed"))
-    print(f"MAAS:            http://{stage.vip}/MAAS/ (the stand-in of MAAS, see lab/README.md)")
-    print(f"the first admin: {ADMIN}")
-    print("juju:            lab/bin/juju status; break things with lab/bin/fault")
+    print(what_next(stage))
     console.say("all units are active")
     return 0
 

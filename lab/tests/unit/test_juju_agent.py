@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 from local import Lab, LocalMachines, pack, start
 
-from charmed_lab import daemon, uniter
+from charmed_lab import daemon, host, uniter
+from charmed_lab.store import Store, World
 
 RECORDED = json.loads((Path(__file__).parent / "recorded_tools.json").read_text())
 
@@ -52,6 +53,15 @@ def test_a_model_of_an_old_name_has_a_log_of_its_own(lab: Lab) -> None:
     new = {"method": "add_model", "params": {"name": "m", "config": {}}}
     lab.wait(lambda: "error" not in lab.daemon.ask(new))
     assert lab.call("log", skip=0) == []
+
+
+def test_a_line_that_a_kill_tore_does_not_hide_the_log(tmp_path: Path) -> None:
+    store = Store(tmp_path, World(1, "c"))
+    store.log("uuid", "unit-probe-0", "INFO", "module", "before")
+    with (tmp_path / "debug.log").open("a") as log:
+        log.write('[1790000000.1, "uuid", "unit-pro\n')
+    store.log("uuid", "unit-probe-0", "INFO", "module", "after")
+    assert [record[-1] for record in store.logged("uuid")] == ["before", "after"]
 
 
 def test_environment_is_exactly_what_juju_gives(lab: Lab) -> None:
@@ -368,24 +378,42 @@ def test_foreign_secret_is_refused_at_the_commit(lab: Lab) -> None:
     assert task["results"]["stderr"] == refused
 
 
-def test_killed_daemon_runs_the_interrupted_event_again(tmp_path: Path) -> None:
+def first_life(folder: Path, deed: str) -> dict[str, Any]:
+    """Run a daemon that does something, kill it when the charm sleeps; return its model."""
     script = textwrap.dedent(
         f"""
         import time
         from pathlib import Path
         from local import start
-        lab = start(Path({str(tmp_path)!r}))
+        lab = start(Path({str(folder)!r}))
         model = {{"name": "m", "config": {{}}}}
         lab.daemon.ask({{"method": "add_model", "params": model}})
-        lab.deploy(config={{"text": "sleep install"}})
+        {deed}
         time.sleep(60)
         """
     )
     paths = os.pathsep.join(path for path in sys.path if path)
-    first = subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": paths}
     )
-    interrupted = _kill_asleep(tmp_path, first)
+    while not (folder / "records.jsonl.asleep").exists():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    return json.loads((folder / "state/juju/models.json").read_text())["models"]["m"]
+
+
+def test_a_stage_keeps_its_first_seed_and_tells_it(tmp_path: Path) -> None:
+    for seed in (5, 6):
+        lab = start(tmp_path, seed=seed)
+        lab.daemon.ask({"method": "add_model", "params": {"name": "m", "config": {}}})
+        assert (tmp_path / "state/run/seed").read_text() == "5"
+        lab.stop()
+
+
+def test_killed_daemon_runs_the_interrupted_event_again(tmp_path: Path) -> None:
+    model = first_life(tmp_path, 'lab.deploy(config={"text": "sleep install"})')
+    interrupted = model["units"]["probe/0"]["hook"]["context"]
     lab = start(tmp_path, LocalMachines(tmp_path, boots={"0": 1}))
     try:
         lab.call("set_config", name="probe", values={"text": "hello"}, reset=[])
@@ -398,11 +426,21 @@ def test_killed_daemon_runs_the_interrupted_event_again(tmp_path: Path) -> None:
         lab.stop()
 
 
-def _kill_asleep(folder: Path, process: "subprocess.Popen[bytes]") -> str:
-    """Wait until the charm sleeps, kill the daemon, and return the event's context."""
-    while not (folder / "records.jsonl.asleep").exists():
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    model = json.loads((folder / "state/juju/models.json").read_text())["models"]["m"]
-    return model["units"]["probe/0"]["hook"]["context"]
+def test_an_action_that_a_killed_daemon_ran_fails_and_is_ended(tmp_path: Path) -> None:
+    sleep = ["sh", "-c", f"touch {tmp_path}/records.jsonl.asleep; sleep 60"]
+    deed = f"lab.deploy(); lab.settle(); lab.action('probe/0', 'call', {{'calls': [{sleep}]}})"
+    task = first_life(tmp_path, deed)["tasks"]["1"]
+    lab = start(tmp_path, LocalMachines(tmp_path, boots={"0": 1}))
+    try:
+        assert lab.call("tasks", ids=["1"])[0]["message"] == "action terminated"
+        app = lab.call("status")["status"]["applications"]["probe"]
+        assert app["units"]["probe/0"]["juju-status"]["current"] == "idle"
+        assert _runs(task["context"])
+        lab.run("probe/0", [])
+        assert not _runs(task["context"])
+    finally:
+        lab.stop()
+
+
+def _runs(context: str) -> bool:
+    return any(f"JUJU_CONTEXT_ID={context}" in env for _, _, env in host.processes())

@@ -290,6 +290,33 @@ def test_bundle_says_and_makes_its_changes(juju: Juju, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("made", range(1, 13))
+def test_a_bundle_that_was_cut_short_is_continued(
+    juju: Juju, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: int
+) -> None:
+    (tmp_path / "bundle.yaml").write_text(yaml.safe_dump(BUNDLE))
+    call, left = client.Session.call, iter(range(made))
+
+    def cut_short(self: client.Session, method: str, **params: Any) -> Any:
+        if method not in ("status", "config") and next(left, None) is None:
+            raise KeyboardInterrupt
+        return call(self, method, **params)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(client.Session, "call", cut_short)
+        juju("deploy", "./bundle.yaml")
+    juju("deploy", "./bundle.yaml", "--map-machines=existing")
+    report = json.loads(juju("status", "--format", "json")[1])
+    found = report["applications"]
+    placed = [unit["machine"] for name in ("red", "blue") for unit in _units(found[name])]
+    assert (placed, list(report["machines"])) == (["0", "1", "2", "0", "1"], ["0", "1", "2"])
+    assert "source" in found["red"]["relations"]
+
+
+def _units(app: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(app["units"].values())
+
+
 def _grow(path: Path) -> None:
     """Add a unit, an application and a relation to the bundle."""
     more = yaml.safe_load(path.read_text())

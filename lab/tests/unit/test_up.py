@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from charmed_lab import host, juju, up
+from charmed_lab import juju, up
 from charmed_lab.console import StepError
-from charmed_lab.stage import Stage
+from charmed_lab.stage import REPOSITORY, Stage
 
 
 def unit(workload: str, agent: str = "idle", message: str = "") -> dict[str, Any]:
@@ -42,6 +42,11 @@ def test_overlay_sets_what_only_this_site_knows():
     assert applications["maas-rack"]["options"] == {"source": line}
 
 
+def test_the_readme_shows_what_is_printed():
+    readme = (REPOSITORY / "README.md").read_text().replace("\n    ", "\n")
+    assert f"\n{up.what_next(Stage())}\n" in readme
+
+
 def test_waiting_ends_with_the_units_that_did_not_come(monkeypatch: pytest.MonkeyPatch):
     def report(*_: object) -> dict[str, Any]:
         return status(u0=unit("active"), u1=unit("waiting", message="for the database"))
@@ -71,26 +76,6 @@ def test_waiting_ends_when_all_are_active(monkeypatch: pytest.MonkeyPatch):
     up.wait_until_active(Stage())
 
 
-def test_another_users_route_is_found_and_the_default_route_is_not():
-    subnet = Stage().subnet
-    default = {"dst": "default", "dev": "eth0"}
-    assert host.overlapping(subnet, [default, {"dst": "10.87.0.0/24", "dev": "br"}]) is None
-    assert host.overlapping(subnet, [default, {"dst": "10.0.0.0/8", "dev": "vpn"}]) == "vpn"
-    assert host.overlapping(subnet, [{"dst": "10.88.0.7", "dev": "tun"}]) == "tun"
-
-
-def test_every_pin_is_one_exact_version():
-    names = [pin.partition("==")[0].lower() for pin in host.pins()]
-    assert all("==" in pin for pin in host.pins())
-    assert len(set(names)) == len(names)
-
-
-def test_everything_that_tests_import_is_pinned():
-    pinned = {pin.partition("==")[0].lower() for pin in host.pins()}
-    wanted = {name.partition("[")[0].lower() for name in host.test_requirements()}
-    assert wanted <= pinned
-
-
 class FakeJuju:
     """The lab's juju with one answer to status; it remembers what it was told."""
 
@@ -103,7 +88,7 @@ class FakeJuju:
         monkeypatch.setattr(up, "place", lambda *_: self.told.append("place"))
 
     def run(self, _: Stage, *arguments: str, **__: object) -> str:
-        named = [word for word in arguments[1:] if word in ("a", "b")]
+        named = [word for word in arguments[1:] if word in ("a", "b", "--map-machines=existing")]
         self.told.append(" ".join([arguments[0], *named]))
         return ""
 
@@ -150,3 +135,15 @@ def test_a_bundle_that_somebody_removed_is_deployed_again(
     fake = FakeJuju(monkeypatch, [])
     up.deploy(stage, CHARMS)
     assert fake.told == ["place", "deploy"]
+
+
+def test_a_deploy_that_was_cut_short_is_continued(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    FakeJuju(monkeypatch, None)
+    up.deploy(stage, CHARMS)
+    FakeJuju(monkeypatch, [])
+    monkeypatch.setattr(juju, "run", lambda *_, **__: pytest.fail("killed"))
+    with pytest.raises(pytest.fail.Exception):
+        up.deploy(stage, CHARMS)
+    fake = FakeJuju(monkeypatch, ["a"])
+    up.deploy(stage, CHARMS)
+    assert fake.told == ["place", "deploy --map-machines=existing", "refresh a"]

@@ -1,0 +1,50 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+import pytest
+
+from charmed_lab import checks, console, down, host, juju, trial, up
+from charmed_lab.checks import Count
+from charmed_lab.stage import Stage
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is done to the stage, in order."""
+    said: list[str] = []
+    for module, names in (
+        (host, ("ensure_lxd",)),
+        (juju, ("ensure_daemon", "run")),
+        (up, ("prepare", "place")),
+        (down, ("take_down", "keep_logs")),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, lambda *_, name=name, **__: said.append(name))
+    return said
+
+
+STORIES = [(trial.CONFORMANCE,), (trial.DEPLOY,), trial.REST]
+
+
+@pytest.mark.parametrize(("failing", "told"), [(trial.CONFORMANCE, 3), (trial.DEPLOY, 2)])
+def test_only_a_bundle_that_does_not_come_up_ends_the_telling(
+    done: list[str], monkeypatch: pytest.MonkeyPatch, failing: str, told: int
+):
+    def tell(*arguments: str, **_: object) -> Count:
+        return Count(0, 1) if failing in arguments else Count(1, 0)
+
+    monkeypatch.setattr(checks, "pytest", tell)
+    assert trial.run_lab(Stage("test"), STORIES) == Count(told - 1, 1)
+    assert done[-2:] == ["keep_logs", "take_down"]
+
+
+def test_packing_leaves_no_stage(done: list[str], monkeypatch: pytest.MonkeyPatch):
+    assert trial.run_part("pack").failed == 0
+    assert done[-3:] == ["prepare", "keep_logs", "take_down"]
+
+    def refuse(_: Stage) -> None:
+        raise console.StepError("charmcraft cannot pack a")
+
+    monkeypatch.setattr(up, "prepare", refuse)
+    assert trial.run_part("pack") == Count(0, 1)
+    assert done[-1] == "take_down"
