@@ -24,6 +24,14 @@ def take_down(stage: Stage) -> None:
     shutil.rmtree(stage.state, ignore_errors=True)
 
 
+def remains(stage: Stage) -> list[str]:
+    """Return what is left of a stage: names of machines and networks, the path of its state."""
+    machines = [stage.machine_name(number) for number in Machines(stage).numbers()]
+    bridges = (stage.bridge, stage.dhcp_bridge)
+    networks = [name for name in bridges if lxd.get(f"/networks/{name}") is not None]
+    return [*machines, *networks, *([str(stage.state)] if stage.state.exists() else [])]
+
+
 def keep_logs(stage: Stage) -> None:
     """Copy the daemon's log out of the state that is about to go."""
     kept = ROOT / "logs"

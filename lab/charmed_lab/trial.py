@@ -66,7 +66,9 @@ def run_lab(stage: Stage, stories: Sequence[Sequence[str]]) -> Count:
             if told.failed and DEPLOY in arguments:
                 console.say("the bundle did not come up: the other stories are not told")
                 break
-    return total
+    left = down.remains(stage)
+    console.say(f"left of the test stage: {', '.join(left) or 'nothing'}")
+    return total + (Count(0, 1) if left else Count(1, 0))
 
 
 def run_part(part: str) -> Count:

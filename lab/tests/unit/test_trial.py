@@ -20,6 +20,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ):
         for name in names:
             monkeypatch.setattr(module, name, lambda *_, name=name, **__: said.append(name))
+    monkeypatch.setattr(down, "remains", lambda _: [])
     return said
 
 
@@ -34,8 +35,15 @@ def test_only_a_bundle_that_does_not_come_up_ends_the_telling(
         return Count(0, 1) if failing in arguments else Count(1, 0)
 
     monkeypatch.setattr(checks, "pytest", tell)
-    assert trial.run_lab(Stage("test"), STORIES) == Count(told - 1, 1)
+    assert trial.run_lab(Stage("test"), STORIES) == Count(told, 1)
     assert done[-2:] == ["keep_logs", "take_down"]
+
+
+@pytest.mark.usefixtures("done")
+def test_a_machine_that_stays_is_a_failure(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(checks, "pytest", lambda *_, **__: Count(1, 0))
+    monkeypatch.setattr(down, "remains", lambda _: ["test-m0"])
+    assert trial.run_lab(Stage("test"), STORIES) == Count(3, 1)
 
 
 def test_packing_leaves_no_stage(done: list[str], monkeypatch: pytest.MonkeyPatch):
