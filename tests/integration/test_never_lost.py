@@ -89,7 +89,7 @@ def _identifiers(maas: MAAS, units: Iterable[str]) -> set[str]:
     return found
 
 
-@pytest.mark.long
+@pytest.mark.long  # Four minutes, of which it waits most.
 def test_one_system_identifier_though_the_leader_dies_while_it_bootstraps(
     maas: MAAS, power: Power
 ):
