@@ -159,7 +159,8 @@ def ensure_idle() -> bool:
 
 def configured_peers() -> list[str]:
     """Return the addresses that the running keepalived advertises to."""
-    return _configured(r"unicast_peer \{([^}]*)\}").split()
+    found = _configured(r"unicast_peer \{([^}]*)\}").split()
+    return [address for address in found if address != configured_own()]
 
 
 def configured_vip() -> str:
@@ -168,7 +169,7 @@ def configured_vip() -> str:
 
 
 def configured_own() -> str:
-    """Return the address that keepalived advertises from, "" when it advertises to nobody."""
+    """Return the address that keepalived advertises from, "" before there is one."""
     return _configured(r"unicast_src_ip (\S+)")
 
 

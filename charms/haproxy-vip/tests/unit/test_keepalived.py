@@ -58,13 +58,6 @@ def test_priorities_differ_and_are_high():
     assert min(found) >= 50
 
 
-def test_a_single_unit_has_no_unicast():
-    alone = keepalived.render_config(dataclasses.replace(GROUP, peers=()))
-    assert "unicast_src_ip" not in alone
-    assert "unicast_peer" not in alone
-    assert "unicast_src_ip 10.0.0.12" in keepalived.render_config(GROUP)
-
-
 def block(text: str, first: str) -> list[str]:
     """Return the lines of one block of a configuration."""
     return [
@@ -86,9 +79,12 @@ def test_a_slow_machine_is_not_taken_for_another_one():
     assert found[1:] == ["interval 1", "timeout 3", "fall 3", "rise 1", "init_fail"]
 
 
-def test_a_single_unit_advertises_from_no_address(machine: Path, systemd: Systemd):
+def test_a_single_unit_is_unicast_too_and_has_no_peer(machine: Path, systemd: Systemd):
+    """Between multicast and unicast keepalived drops the VIP."""
     keepalived.ensure_config(dataclasses.replace(GROUP, peers=()))
-    assert keepalived.configured_own() == ""
+    text = keepalived.CONFIG.read_text()
+    assert text.partition("unicast_peer {")[2].partition("}")[0].split() == ["10.0.0.12"]
+    assert keepalived.configured_own() == "10.0.0.12"
     assert keepalived.configured_peers() == []
 
 
