@@ -18,7 +18,7 @@ def take_down(stage: Stage) -> None:
         with console.step(f"deleting {len(numbers)} machines of stage {stage.name}"):
             for number in numbers:
                 machines.delete(number)
-    faults.heal_all(stage)
+    faults.forget(stage)
     for network in (stage.bridge, stage.dhcp_bridge):
         _delete(f"/networks/{network}")
     shutil.rmtree(stage.state, ignore_errors=True)

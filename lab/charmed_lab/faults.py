@@ -1,134 +1,289 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
-"""Break a machine on purpose, from outside: `fault ACTION TARGET [SERVICE]`."""
+"""Break a machine on purpose, from outside: `fault ACTION …`."""
 
-import subprocess
+import json
+import os
+import re
+import signal
 import sys
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
 
-from . import console, juju
+from . import console, disks, juju, links, lxd
 from .console import StepError
-from .machines import Machines, nic_names
+from .links import ALL
+from .machines import Machines
+from .model import Model
 from .stage import Stage
+from .store import Store, World
 
-USAGE = """\
-usage: fault ACTION TARGET [SERVICE]
-  poweroff, poweron   take a machine's power away, and give it back
-  freeze, thaw        stop all its processes where they are, and let them go on
-  cut, heal           drop all that it sends and receives, and stop doing so
-  kill                SIGKILL the processes of a systemd SERVICE in it
-TARGET is a Juju machine number or a unit. The stage is LAB_STAGE's, `lab` by default."""
-ACTIONS = ("poweroff", "poweron", "freeze", "thaw", "cut", "heal", "kill")
-NFT = "/usr/sbin/nft"
-IP = "/usr/sbin/ip"
-TABLE = """\
-table bridge {table} {{
-  set cut {{ type ifname; }}
-  chain sent {{
-    type filter hook prerouting priority -300; policy accept;
-    iifname @cut drop
-  }}
-  chain received {{
-    type filter hook postrouting priority 300; policy accept;
-    oifname @cut drop
-  }}
-}}
-"""
+# What an action is about, and what it does. TARGET, A, B, FROM and TO are machines.
+ACTIONS = {
+    "poweroff": ("TARGET", "take the machine's power away; every process is gone at once"),
+    "poweron": ("TARGET", "give it back"),
+    "freeze": ("TARGET", "stop all its processes where they are; its network is silent, too"),
+    "thaw": ("TARGET", "let a frozen machine go on"),
+    "cut": ("A [B]", "drop all that A sends and receives; with B, only between A and B"),
+    "half-cut": ("FROM|all TO|all", "drop what FROM sends to TO, not what comes back"),
+    "slow": ("TARGET [WHAT]", "`network`: 250 kB/s in all; `cpu`: a tenth of a core; or both"),
+    "disk-full": ("TARGET DIRECTORY", "nobody can write in DIRECTORY: no space left on device"),
+    "disk-free": ("TARGET", "make room there again"),
+    "kill": ("TARGET SERVICE", "SIGKILL the processes of a systemd service in it"),
+    "hang": ("TARGET SERVICE", "SIGSTOP them: they neither answer nor end"),
+    "heal": ("TARGET|all [B]", "undo what `list` shows of TARGET but poweroff; with B, their cut"),
+    "controller-down": ("", "SIGKILL the lab's Juju; machines and workloads go on"),
+    "controller-up": ("", "start it again, with all that it knew"),
+    "list": ("", "show what is in force, as the words that would do it"),
+}
+FOOT = """
+TARGET is a Juju machine, a unit (which means its machine) or a container. The stage is
+LAB_STAGE's, `lab` by default. `heal all` undoes all that `list` shows, poweroff and
+controller-down included. `disk-full` gives DIRECTORY a disk of its own the first time: then, and
+only then, no process may have it open. What a machine does to itself, reboots included, ends
+`freeze` and `hang` only."""
+CPU = "limits.cpu.allowance"
+SHARE = "20ms/200ms"
+Fault = tuple[str, ...]
 
 
-def slot_of(stage: Stage, target: str, report: dict[str, Any]) -> str:
-    """Return the stage's number of a machine in a status, or of a unit's machine.
+def usage() -> str:
+    """Return the help."""
+    lines = [f"  {f'{name} {words}':28}{text}" for name, (words, text) in ACTIONS.items()]
+    return "\n".join(["usage: fault ACTION …", *lines]) + FOOT
+
+
+def parse(argv: list[str]) -> tuple[str, list[str]]:
+    """Return the action of a command line and its words; the usage is the error."""
+    action, words = (argv[0], argv[1:]) if argv else ("", [])
+    wanted = ACTIONS.get(action, ("A B C", ""))[0].split()
+    least = len([word for word in wanted if not word.startswith("[")])
+    if action not in ACTIONS or not least <= len(words) <= len(wanted):
+        raise StepError(usage())
+    if action == "slow" and words[1:] not in ([], ["network"], ["cpu"]):
+        raise StepError(usage())
+    return action, words
+
+
+def model_in_use(stage: Stage) -> Model:
+    """Return the current model from the controller's file, for the controller may be down."""
+    models = Store(stage.state / "juju", World(0, "")).world.models
+    choice = stage.state / "client.json"
+    chosen = json.loads(choice.read_text())["model"] if choice.exists() else ""
+    name = (os.environ.get("JUJU_MODEL") or chosen).rpartition(":")[2].rpartition("/")[2]
+    return models.get(name, Model("", "", 0))
+
+
+def slot_of(stage: Stage, target: str, model: Model) -> str:
+    """Return the stage's number of a machine, of a unit's machine or of a container.
 
     It is not Juju's in a second model, and where Juju's is beyond what a stage has.
     """
-    units, machines = juju.units(report), report["machines"]
-    number = str(units[target]["machine"]) if target in units else target
-    if number not in machines:
-        known = ", ".join((*sorted(units), *machines)) or "none"
-        raise StepError(f"no unit or machine {target}; there are: {known}")
-    return machines[number]["instance-id"].removeprefix(stage.machine_name(""))
+    number = model.units[target].machine if target in model.units else target
+    if number in model.machines:
+        return model.machines[number].slot
+    prefix = stage.machine_name("")
+    if target.startswith(prefix) and target.removeprefix(prefix) in Machines(stage).numbers():
+        return target.removeprefix(prefix)
+    known = ", ".join((*sorted(model.units), *model.machines)) or "none"
+    raise StepError(f"no unit or machine {target}; there are: {known}")
 
 
-def parse(argv: list[str]) -> tuple[str, str, str | None]:
-    """Return action, target and service of a command line; the usage is the error."""
-    action, target, service = [*argv, None, None, None][:3]
-    wanted = 3 if action == "kill" else 2
-    if action not in ACTIONS or target is None or len(argv) != wanted:
-        raise StepError(USAGE)
-    return action, target, service
+def act(stage: Stage, action: str, *words: str) -> None:
+    """Do one action; machines are given by the stage's numbers."""
+    machines = Machines(stage)
+    actions: dict[str, Callable[..., None]] = {
+        "poweroff": lambda one: _power_off(stage, one),
+        "poweron": machines.start,
+        "freeze": lambda one: _freeze(stage, one),
+        "thaw": lambda one: _thaw(stage, one),
+        "cut": lambda one, other=ALL: _both_ways(links.drop, stage, one, other),
+        "half-cut": lambda sender, receiver: links.drop(stage, sender, receiver),
+        "slow": lambda one, what="": _slow(stage, one, what),
+        "disk-full": lambda one, directory: disks.fill(stage, one, directory),
+        "disk-free": lambda one: disks.free(stage, one),
+        "kill": lambda one, service: _signal(machines, one, service, "KILL"),
+        "hang": lambda one, service: _signal(machines, one, service, "STOP"),
+        "heal": lambda one, other=None: heal(stage, one, other),
+        "controller-down": lambda: juju.stop_daemon(stage),
+        "controller-up": lambda: juju.ensure_daemon(stage),
+    }
+    actions[action](*words)
 
 
-def cut(stage: Stage, number: str) -> None:
-    """Drop every frame from and to a machine, also after it is powered on again."""
-    if not _nft(f"list table bridge maaslab_{stage.name}"):
-        _nft(TABLE.format(table=f"maaslab_{stage.name}"), must=True)
-    for nic in nic_names(stage, number):
-        _nft(f'add element bridge maaslab_{stage.name} cut {{ "{nic}" }}', must=True)
+def undo(stage: Stage, action: str, *words: str) -> None:
+    """Undo one fault that is in force."""
+    actions: dict[str, Callable[..., None]] = {
+        "poweroff": Machines(stage).start,
+        "freeze": lambda one: _thaw(stage, one),
+        "cut": lambda one, other=ALL: _both_ways(links.let_through, stage, one, other),
+        "half-cut": lambda sender, receiver: links.let_through(stage, sender, receiver),
+        "slow": lambda one, what: _hurry(stage, one, what),
+        "disk-full": lambda one, _: disks.free(stage, one),
+        "hang": lambda one, service: _resume(stage, one, service),
+        "controller-down": lambda: juju.ensure_daemon(stage),
+    }
+    actions[action](*words)
 
 
-def heal(stage: Stage, number: str) -> None:
-    """Let a machine's frames through; nothing happens when it is not cut off."""
-    for nic in nic_names(stage, number):
-        _nft(f'delete element bridge maaslab_{stage.name} cut {{ "{nic}" }}')
+def in_force(stage: Stage) -> list[Fault]:
+    """Return every fault that can be seen; machines are given by the stage's numbers."""
+    machines = Machines(stage)
+    found: list[Fault] = []
+    silent = links.marked(stage, "silent")
+    states = {
+        number: lxd.get(f"/instances/{stage.machine_name(number)}")
+        for number in machines.numbers()
+    }
+    for number, instance in states.items():
+        if instance is None or instance["config"].get("user.ready") != "true":
+            continue
+        if instance["status"] == "Frozen" or number in silent:
+            found.append(("freeze", number))
+        if instance["config"].get(CPU):
+            found.append(("slow", number, "cpu"))
+        if directory := disks.full(stage, number):
+            found.append(("disk-full", number, directory))
+        found += [("hang", number, service) for service in sorted(_hung(stage, number))]
+        if instance["status"] == "Stopped":
+            found.append(("poweroff", number))
+    found += [("slow", number, "network") for number in sorted(links.marked(stage, "slow"))]
+    found += _cuts(links.dropped(stage))
+    if not juju.is_answering(stage) and stage.run.exists():
+        found.append(("controller-down",))
+    return found
+
+
+def heal(stage: Stage, number: str, other: str | None = None) -> None:
+    """Undo all faults of a machine but poweroff, a cut between two, or with `all` everything."""
+    if number == ALL:
+        heal_all(stage)
+    elif other is not None:
+        _both_ways(links.let_through, stage, number, other)
+    else:
+        _undo_all(stage, lambda fault: number in fault and fault[0] != "poweroff")
 
 
 def heal_all(stage: Stage) -> None:
-    """Forget every cut of the stage."""
-    _nft(f"delete table bridge maaslab_{stage.name}")
+    """Undo every fault of the stage."""
+    disks.mount_all(stage)
+    _undo_all(stage, lambda _: True)
 
 
-def unplug(stage: Stage, number: str) -> None:
-    """Let a machine fall silent before its processes die; it gets new NICs when it starts.
-
-    The kernel of a container outlives its processes and would refuse connections in their stead,
-    which tells clients sooner than a machine without power does.
-    """
-    for nic in nic_names(stage, number):
-        # A machine that is off has no NIC.
-        subprocess.run([IP, "link", "set", nic, "down"], capture_output=True, check=False)
+def forget(stage: Stage) -> None:
+    """Leave nothing of the faults of a stage without machines."""
+    links.forget(stage)
+    disks.forget(stage)
 
 
-def kill(machines: Machines, number: str, service: str) -> None:
-    """Kill a service's processes, as a crash would."""
+def _undo_all(stage: Stage, is_meant: Callable[[Fault], bool]) -> None:
+    # What hangs in a frozen machine can be seen once that is thawed.
+    for first in (("freeze",), tuple(ACTIONS)):
+        for fault in filter(is_meant, in_force(stage)):
+            if fault[0] in first:
+                console.say(f"undoing {' '.join(fault)}")
+                undo(stage, *fault)
+
+
+def _cuts(dropped: set[tuple[str, str]]) -> list[Fault]:
+    """Return what is dropped as cuts, and as half ones where one direction is open."""
+    both = {(a, b) for a, b in dropped if (b, a) in dropped and a != ALL and (b == ALL or a < b)}
+    cuts: list[Fault] = [("cut", a) if b == ALL else ("cut", a, b) for a, b in sorted(both)]
+    halves = sorted(pair for pair in dropped if pair[::-1] not in dropped)
+    return [*cuts, *(("half-cut", *pair) for pair in halves)]
+
+
+def _both_ways(change: Callable[[Stage, str, str], None], stage: Stage, a: str, b: str) -> None:
+    change(stage, a, b)
+    change(stage, b, a)
+
+
+def _power_off(stage: Stage, number: str) -> None:
+    links.unplug(stage, number)
+    Machines(stage).stop(number)
+    links.unmark(stage, "silent", number)
+
+
+def _freeze(stage: Stage, number: str) -> None:
+    """Stop a machine and silence it: the host's kernel would go on answering in its stead."""
+    links.mark(stage, "silent", number)
+    Machines(stage).freeze(number)
+
+
+def _thaw(stage: Stage, number: str) -> None:
+    Machines(stage).thaw(number)
+    links.unmark(stage, "silent", number)
+
+
+def _slow(stage: Stage, number: str, what: str) -> None:
+    if what != "cpu":
+        links.mark(stage, "slow", number)
+    if what != "network":
+        _set_cpu(stage, number, SHARE)
+
+
+def _hurry(stage: Stage, number: str, what: str) -> None:
+    if what == "cpu":
+        _set_cpu(stage, number, "")
+    else:
+        links.unmark(stage, "slow", number)
+
+
+def _set_cpu(stage: Stage, number: str, share: str) -> None:
+    lxd.request("PATCH", f"/instances/{stage.machine_name(number)}", {"config": {CPU: share}})
+
+
+def _signal(machines: Machines, number: str, service: str, name: str) -> None:
+    """Send a signal to the processes of a service that runs."""
     done = machines.exec(number, ["systemctl", "is-active", service])
     if done.stdout.strip() != b"active":
         raise StepError(f"{service} is {done.stdout.decode().strip()} on machine {number}")
-    machines.exec(number, ["systemctl", "kill", "-s", "KILL", service])
+    machines.exec(number, ["systemctl", "kill", "-s", name, service])
 
 
-def act(stage: Stage, action: str, number: str, service: str | None) -> None:
-    """Do one fault to one machine."""
-    machines = Machines(stage)
-    by_machines = {
-        "poweroff": machines.stop,
-        "poweron": machines.start,
-        "freeze": machines.freeze,
-        "thaw": machines.thaw,
-    }
-    if action == "poweroff":
-        unplug(stage, number)
-    if action in by_machines:
-        by_machines[action](number)
-    elif action == "kill":
-        kill(machines, number, str(service))
-    else:
-        {"cut": cut, "heal": heal}[action](stage, number)
+def _hung(stage: Stage, number: str) -> dict[str, list[int]]:
+    """Return the stopped processes of a machine's services, as the host sees them."""
+    place = re.compile(rf"/lxc\.payload\.{stage.machine_name(number)}/.*?([^/\n]+\.service)")
+    found: dict[str, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if (path / "stat").read_text().rpartition(")")[2].split()[0] != "T":
+                continue
+            service = place.search((path / "cgroup").read_text())
+        except OSError:
+            continue
+        if service:
+            found.setdefault(service[1], []).append(int(path.name))
+    return found
+
+
+def _resume(stage: Stage, number: str, service: str) -> None:
+    for pid in _hung(stage, number).get(service, ()):
+        os.kill(pid, signal.SIGCONT)
 
 
 def command() -> int:
     """Run the command line."""
-    action, target, service = parse(sys.argv[1:])
+    if sys.argv[1:] in (["help"], ["-h"], ["--help"]):
+        print(usage())
+        return 0
+    action, words = parse(sys.argv[1:])
     stage = Stage.current()
-    act(stage, action, slot_of(stage, target, juju.status(stage)), service)
+    model = model_in_use(stage)
+    if action == "list":
+        known = {machine.slot: number for number, machine in model.machines.items()}
+        for name, *rest in in_force(stage):
+            named = [
+                known.get(one, stage.machine_name(one)) if one.isdecimal() else one for one in rest
+            ]
+            print(" ".join((name, *named)))
+        return 0
+    for place, kind in enumerate(ACTIONS[action][0].split()[: len(words)]):
+        name, _, everybody = kind.strip("[]").partition("|")
+        if name in ("TARGET", "A", "B", "FROM", "TO") and words[place] != (everybody or None):
+            words[place] = slot_of(stage, words[place], model)
+    act(stage, action, *words)
     return 0
-
-
-def _nft(script: str, *, must: bool = False) -> bool:
-    argv = [NFT, *script.split()] if script.startswith("list") else [NFT, "-f", "-"]
-    done = subprocess.run(argv, input=script.encode(), capture_output=True, check=False)
-    if must and done.returncode != 0:
-        raise StepError(f"nft refused: {done.stderr.decode().strip()}")
-    return done.returncode == 0
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ REST = ("tests/integration", f"--ignore={DEPLOY}")
 # Stories marked `long` are told by the part lab-long only.
 SHORT = ("-m", "not long")
 CONFORMANCE = "tests/conformance"
+FAULTS = "tests/faults"
 
 
 def enter_environment() -> None:
@@ -80,7 +81,7 @@ def run_part(part: str) -> Count:
                 up.prepare(Stage(STAGE))
             return Count(len(pack.charm_names()), 0)
         if part == "lab":
-            told = [(CONFORMANCE,), (DEPLOY,), (*REST, *SHORT)]
+            told = [(CONFORMANCE,), (FAULTS,), (DEPLOY,), (*REST, *SHORT)]
             there = [story for story in told if (REPOSITORY / story[0]).exists()]
             return run_lab(Stage(STAGE), there)
         if part == "lab-long":

@@ -12,7 +12,6 @@ from typing import Any
 
 from . import apt_repo, console, faults, host, image, juju, pack
 from .console import StepError
-from .machines import Machines
 from .stage import Stage
 
 MODEL = "maas"
@@ -104,18 +103,6 @@ def deploy(stage: Stage, charms: dict[str, Path]) -> None:
     mark.write_text("".join(f"{charm} {name}\n" for charm, name in sorted(wanted.items())))
 
 
-def power_on(stage: Stage) -> None:
-    """Undo every fault: heal, thaw and start what is not running."""
-    faults.heal_all(stage)
-    machines = Machines(stage)
-    for number in machines.numbers():
-        if machines.state(number) == "frozen":
-            machines.thaw(number)
-        if machines.state(number) == "stopped":
-            console.say(f"machine {number} is off: starting it")
-            machines.start(number)
-
-
 def wait_until_active(stage: Stage) -> None:
     """Wait until every unit is active and idle; say what changes meanwhile."""
     deadline = time.monotonic() + ACTIVE_TIMEOUT_S
@@ -158,7 +145,7 @@ def bring_up(stage: Stage) -> None:
     """Do all that `lab/up` does, for one stage."""
     charms = prepare(stage)
     juju.ensure_daemon(stage)
-    power_on(stage)
+    faults.heal_all(stage)
     deploy(stage, charms)
     with console.step("waiting until every unit is active"):
         wait_until_active(stage)
