@@ -207,7 +207,11 @@ def _bag_is_open(
 def _goal_is_open(history: History, now: Dispatch, live: Any, named: Any, was: Any) -> bool:
     if was is None:
         return False
+    if not isinstance(live, dict) or live.keys() != was.keys():
+        return False
     for unit, about in live["units"].items():
         if about["status"] not in history.statuses(unit, now.began, now.ended):
             return False
+    if named["units"].keys() != was["units"].keys():
+        return False
     return named["relations"].keys() == was["relations"].keys()

@@ -42,6 +42,7 @@ class Player:
     folder: Path
     names: dict[str, str] = field(default_factory=dict[str, str])
     log: list[Dispatch] = field(default_factory=list[Dispatch])
+    recorded: list[Dispatch] = field(default_factory=list[Dispatch])
     _read: dict[str, int] = field(default_factory=dict[str, int])
 
     def run(self, *arguments: str) -> Answer:
@@ -85,7 +86,7 @@ class Player:
             if idle and now - since > SETTLED_S and until():
                 return
             assert now < deadline, f"the units do not settle: {seen}"
-            time.sleep(0.3)
+            time.sleep(0.5)
 
     def gather(self, scenario: str) -> list[Dispatch]:
         """Return the dispatches since the last time, oldest first."""

@@ -8,11 +8,14 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import acts
 from player import SECRET, Answer, Player
 from recordings import Dispatch, Scenario, load
 
+BUNDLES = Path(__file__).parent / "bundles"
 FILES = {
     "hello.txt": "from a file\n",
     "params.yaml": "word: from-file\ncount: 5\n",
@@ -44,6 +47,18 @@ SHOP = [
 ]
 
 
+@dataclass(frozen=True)
+class Story:
+    """A row of scenarios that were recorded in one model, each on what the one before left."""
+
+    name: str
+    scenarios: list[str] = field(hash=False)
+
+    def recorded(self) -> list[Dispatch]:
+        """Return all that was recorded of it."""
+        return [one for name in self.scenarios for one in load(name).dispatches]
+
+
 @dataclass
 class Chapter:
     """One scenario as it was recorded and as the lab played it."""
@@ -52,6 +67,18 @@ class Chapter:
     played: list[Dispatch]
     answers: list[tuple[dict[str, Any], Answer]]
     names: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def play(player: Player, story: Story) -> list[Chapter]:
+    """Play a story from an empty model on."""
+    prepare(player, machines=4 if story.name == "lab" else 3)
+    (use_up_unit_0 if story.name == "lab" else deploy_bundle)(player)
+    chapters: list[Chapter] = []
+    for name in story.scenarios:
+        began = time.monotonic()
+        chapters.append(tell(player, name))
+        print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
+    return chapters
 
 
 def prepare(player: Player, *, machines: int) -> None:
@@ -80,23 +107,33 @@ def use_up_unit_0(player: Player) -> None:
         time.sleep(0.3)
 
 
+def deploy_bundle(player: Player) -> None:
+    """Deploy the bundle that the second half of the recordings begins with."""
+    for path in BUNDLES.iterdir():
+        (player.folder / path.name).write_text(path.read_text())
+    player.must("deploy", "./bundle.yaml", "--map-machines=existing")
+    player.settle()
+
+
 def tell(player: Player, name: str) -> Chapter:
     """Play one scenario; return what was recorded beside what happened."""
     recorded = load(name)
+    player.recorded += recorded.dispatches
     answers: list[tuple[dict[str, Any], Answer]] = []
-    learned: list[Dispatch] = []
     for command in recorded.commands:
         if "argv" in command:
-            text = json.dumps(command)
-            if any(word not in player.names for word in SECRET.findall(text)):
-                learned += player.gather(name)
-                learn_secrets(player, recorded)
+            if any(word not in player.names for word in SECRET.findall(json.dumps(command))):
+                player.gather(name)
+                _learn(player)
             answers.append((command, _run(player, command)))
+        elif act := acts.of(name, command.get("note", "")):
+            act(player)
+        acts.wait(player, name, command)
         if command.get("settles", 0):
             player.settle()
-    played = learned + player.gather(name)
-    learn_secrets(player, recorded)
-    _learn_leaders(player, recorded)
+    player.gather(name)
+    _learn(player)
+    played = [one for one in player.log if one.scenario == name]
     return Chapter(recorded, played, answers, dict(player.names))
 
 
@@ -111,21 +148,27 @@ def secrets(dispatches: list[Dispatch]) -> Iterator[tuple[tuple[str, str, int], 
     count: dict[tuple[str, str], int] = {}
     for one in dispatches:
         for call in one.calls:
-            if call.tool == "secret-add" and call.rc == 0 and one.exit == 0:
+            if call.tool == "secret-add" and call.rc == 0:
                 label = call.args[call.args.index("--label") + 1] if "--label" in call.args else ""
                 what = (one.app, label)
                 count[what] = count.get(what, 0) + 1
                 yield (*what, count[what]), re.sub(r".*/", "", call.out.strip())
 
 
-def learn_secrets(player: Player, recorded: Scenario) -> None:
-    """Pair the secrets of the recording with those of the lab, by how they came to be."""
-    known = dict(secrets(_RECORDED.setdefault(player.model, [])))
-    del known, recorded
+def leaders(dispatches: list[Dispatch]) -> dict[str, str]:
+    """Return the unit of each application that was elected last."""
+    return {one.app: one.unit for one in dispatches if one.name == "leader-elected"}
 
 
-_RECORDED: dict[str, list[Dispatch]] = {}
-
-
-def _learn_leaders(player: Player, recorded: Scenario) -> None:
-    del player, recorded
+def _learn(player: Player) -> None:
+    """Pair secrets and leaders of the recording with those of the lab."""
+    live = dict(secrets(player.log))
+    for what, identity in secrets(player.recorded):
+        if what in live:
+            player.names[identity] = live[what]
+    chosen = leaders(player.log)
+    for app, was in leaders(player.recorded).items():
+        now = chosen.get(app, was)
+        if player.names.get(was, was) != now:
+            other = next((a for a, b in player.names.items() if b == now), now)
+            player.names[other], player.names[was] = player.names.get(was, was), now

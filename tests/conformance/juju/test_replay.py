@@ -1,0 +1,42 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""The recorded story, played on the lab: every event, its environment, and every call in it."""
+
+from collections.abc import Callable
+
+import order
+import pytest
+from compare import Report, compare
+from differences import check
+from history import History
+from story import LAB, SHOP, Chapter, Story
+
+STORIES = [
+    pytest.param(Story("lab", LAB), id="lab"),
+    pytest.param(Story("shop", SHOP), id="shop", marks=pytest.mark.long),
+]
+
+
+@pytest.mark.parametrize("story", STORIES)
+class TestReplay:
+    def test_order_of_events_keeps_to_the_rules(
+        self, story: Story, told: Callable[[Story], list[Chapter]]
+    ) -> None:
+        chapters = told(story)
+        found = list(order.violations(History(one for ch in chapters for one in ch.played)))
+        assert not found, "\n".join(found)
+
+    def test_calls_are_answered_as_recorded(
+        self, story: Story, told: Callable[[Story], list[Chapter]]
+    ) -> None:
+        report: Report = compare(told(story))
+        print(f"\n{report.table()}")
+        found = check(report.differences, [chapter.recorded.name for chapter in told(story)])
+        assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("names", [LAB, SHOP], ids=["lab", "shop"])
+def test_rules_hold_for_the_recordings(names: list[str]) -> None:
+    found = list(order.violations(History(Story("", names).recorded())))
+    assert not found, "\n".join(found)
