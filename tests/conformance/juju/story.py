@@ -17,7 +17,7 @@ from recordings import Dispatch, Scenario, load
 
 BUNDLES = Path(__file__).parent / "bundles"
 FILES = {
-    "hello.txt": "from a file\n",
+    "hello.txt": "hello",
     "params.yaml": "word: from-file\ncount: 5\n",
     "bad.charm": "not a zip\n",
 }
