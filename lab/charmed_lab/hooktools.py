@@ -4,12 +4,13 @@
 
 import re
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from . import output, ports, uniter
 from .arguments import UsageError
-from .model import DYING, JujuError, Status, Task, Unit
+from .model import DYING, JujuError, Status, Task, Unit, tag
 from .secret_tools import SecretTools
 from .toolcall import Call, parse
 
@@ -30,6 +31,7 @@ MISSING = {
     "secret-remove": "missing secret URI",
     "secret-revoke": "missing secret URI",
     "secret-set": "missing secret URI",
+    "storage-add": "storage name required",
     "status-set": "invalid args, require <status> [message]",
 }
 ACTION_KEY = re.compile(r"[a-z0-9](([a-z0-9-]*)?[a-z0-9])?")
@@ -104,6 +106,25 @@ class HookContext(SecretTools):
     # Networks and ports.
 
     def _do_network_get(self, call: Call) -> Any:
+        found = self._network(call)
+        asked = [found[key] for key in ("ingress-addresses", "egress-subnets") if call.flag(key)]
+        if call.flag("ingress-address"):
+            asked.append(found["ingress-addresses"])
+        address = found["bind-addresses"][0]["addresses"][0]["value"]
+        asked += [[address] for key in ("bind-address", "primary-address") if call.flag(key)]
+        if asked:
+            return asked[0][0]
+        if call.get("format") != "json":
+            # Its YAML says some things twice, under older names.
+            for link in found["bind-addresses"]:
+                for one in link["addresses"]:
+                    one["address"] = one["value"]
+                link |= {"macaddress": link["mac-address"]}
+                link |= {"interfacename": link["interface-name"]}
+        return found
+
+    def _network(self, call: Call) -> dict[str, Any]:
+        """Return all about the network of an endpoint."""
         binding = call.words[0]
         if binding != "juju-info" and binding not in self.model.charm_of(self.app_name).endpoints:
             raise JujuError(f'no network config found for binding "{binding}"')
@@ -247,16 +268,32 @@ class HookContext(SecretTools):
         raise JujuError("cannot access cloud credentials: permission denied")
 
     def _do_resource_get(self, call: Call) -> None:
-        raise JujuError("could not download resource: resource not found")
+        where = f"{self.gateway}:17070/model/{self.model.uuid}/units/{tag(self.unit_name)}"
+        get = f"HTTP request failed: Get https://{where}/resources/{call.words[0]}"
+        app = uuid.uuid5(uuid.UUID(self.model.uuid), self.app_name)
+        getting = f"getting UUID of resource {call.words[0]} for application {app}"
+        raise JujuError(f"could not download resource: {get}: {getting}: resource not found")
 
     def _do_storage_list(self, call: Call) -> list[str]:
         return []
+
+    def _do_storage_get(self, call: Call) -> None:
+        raise UsageError("no storage instance specified")
+
+    def _do_storage_add(self, call: Call) -> None:
+        # It is refused, with everything else of the hook, when that is committed.
+        self.storage = self.storage or call.words[0].partition("=")[0]
 
     # The commit.
 
     def flush(self, now: float) -> None:
         """Apply all that was buffered; the store's change must be open around it."""
         model, unit = self.model, self.unit
+        if self.storage:
+            adding = f'preparing storage additions: preparing storage add "{self.storage}"'
+            identity = uuid.uuid5(uuid.UUID(model.uuid), unit.name)
+            getting = f'getting unit "{identity}" storage directive: storage name not supported'
+            raise JujuError(f'{adding} for unit "{unit.name}": {getting}')
         address = model.machines[unit.machine].address
         for (key, owner), changes in self.writes.items():
             if relation := model.relations.get(key):

@@ -167,9 +167,10 @@ def test_relations_are_refused_with_the_reason(juju: Juju) -> None:
     ):
         assert juju("integrate", one, other) == (1, "", said.format(one, other) + "\n")
     could = '"red:source blue:sink"; "red:sink blue:source"'
-    assert f"ambiguous relation: \"red blue\" could refer to {could}" in juju(
-        "integrate", "red", "blue"
-    )[2]
+    assert (
+        f'ambiguous relation: "red blue" could refer to {could}'
+        in juju("integrate", "red", "blue")[2]
+    )
     assert juju("integrate", "red:source", "blue:sink") == (0, "", "")
     said = where + 'cannot add relation "{0}", "{1}": relation {0} {1}: already exists\n'
     again = ("blue:sink", "red:source")

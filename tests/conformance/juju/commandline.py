@@ -18,7 +18,8 @@ MADE_OF = [
     (UUID, "<uuid>"),
     (MAC, "<mac>"),
     (TIMES, "<time>"),
-    (re.compile(r"\b\d\d:\d\d:\d\dZ"), "<time>"),
+    (re.compile(r"\b\d\d:\d\d:\d\dZ?\b"), "<time>"),
+    (re.compile(r"Action id \d+"), "Action id <number>"),
     (re.compile(r"\b10\.\d+\.\d+\.\d+(?=/24)"), "<address>"),
     (re.compile(r"\b10\.\d+\.\d+\.\d+\b"), "<address>"),
     (re.compile(r"fd77:[0-9a-f:]+(/64)?"), "<IPv6>"),
@@ -32,7 +33,7 @@ MADE_OF = [
     (re.compile(r"revision \d+"), "revision <number>"),
     (re.compile(r"local:(probe-\w|dry)-\d+"), r"local:\1-<number>"),
     (re.compile(r"\bprobe:"), "lab:"),
-    (re.compile(r"\breplay-(lab|shop)\b"), r"\1"),
+    (re.compile(r"\breplay-(lab|shop|short)\b"), r"\1"),
 ]
 COUNTED = {"id", "operation", "charm-rev", "took", "timing", "started", "completed", "enqueued"}
 HARDWARE = {"hardware", "network-interfaces", "ip-addresses", "instance-id", "hostname"}
@@ -89,8 +90,10 @@ def _table(text: str) -> list[list[str]]:
 def _tree(value: Any, names: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
         return {
-            re.sub(r"^\d+$", "<number>", key) if isinstance(one, dict) and "unit" in one else key:
-            "…" if key in COUNTED | HARDWARE | SET_UP and not isinstance(one, dict)
+            re.sub(r"^\d+$", "<number>", key)
+            if isinstance(one, dict) and "unit" in one
+            else key: "…"
+            if key in COUNTED | HARDWARE | SET_UP and not isinstance(one, dict)
             else _tree(one, names)
             for key, one in value.items()
         }

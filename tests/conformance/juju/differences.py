@@ -11,10 +11,10 @@ from pathlib import Path
 KNOWN = Path(__file__).parent / "differences.json"
 
 
-def check(found: Iterable[str], scenarios: Iterable[str]) -> list[str]:
+def check(of: str, found: Iterable[str], scenarios: Iterable[str]) -> list[str]:
     """Return differences that nobody listed, and listed ones that no longer occur."""
     played = tuple(scenarios)
-    listed = [one for one in json.loads(KNOWN.read_text()) if one["scenario"] in played]
+    listed = [one for one in json.loads(KNOWN.read_text())[of] if one["scenario"] in played]
     wrong, occurred = list[str](), set[str]()
     for difference in found:
         matching = [

@@ -92,6 +92,52 @@ class History:
                 found.clear()
         return sorted(found)
 
+    def relations(self, reader: Dispatch) -> tuple[set[str], set[str]]:
+        """Return the relations that a unit is in, and those that it may be in already."""
+        been, coming = set[str](), set[str]()
+        for one in self.of[reader.unit]:
+            if one.relation and one.began <= reader.began:
+                been.add(one.relation)
+            elif one.relation and one.kind == "relation-created":
+                coming.add(one.relation)
+            if one.kind == "relation-broken" and one.ended < reader.began:
+                been.discard(one.relation)
+        return been, been | coming
+
+    def ports(self, unit: str, until: float) -> set[str]:
+        """Return what a unit has opened by a moment, as far as it was granted and committed."""
+        found: set[str] = set()
+        for one in self.of[unit]:
+            if one.exit or one.ended > until:
+                continue
+            for call in one.calls:
+                if call.rc == 0 and call.tool == "open-port":
+                    found.add(call.args[1])
+                if call.rc == 0 and call.tool == "close-port":
+                    found.discard(call.args[1])
+        return found
+
+    def is_taken(self, reader: Dispatch, port: str) -> bool:
+        """Tell whether another unit of the machine has a port open."""
+        machine = reader.env["JUJU_MACHINE_ID"]
+        return any(
+            port in self.ports(unit, reader.ended)
+            for unit, events in self.of.items()
+            if unit != reader.unit and events[0].env["JUJU_MACHINE_ID"] == machine
+        )
+
+    def units(self, app: str, at: float) -> tuple[set[str], set[str]]:
+        """Return the units of an application that are there, and those that may be."""
+        sure, may = set[str](), set[str]()
+        for unit, events in self.of.items():
+            if unit.startswith(f"{app}/"):
+                last = events[-1]
+                is_gone = last.name == "remove" and last.ended < at
+                may |= set() if is_gone else {unit}
+                is_going = last.name == "remove" and last.ended < at + COMMIT_S
+                sure |= {unit} if events[0].began < at and not is_gone and not is_going else set()
+        return sure, may
+
     def statuses(self, unit: str, since: float, until: float) -> set[str]:
         """Return what a unit's workload status may be between two moments."""
         found = {"waiting"}

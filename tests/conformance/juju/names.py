@@ -85,7 +85,11 @@ class Names:
         if call.tool == "secret-ids" and isinstance(out, list):
             return Call(args, call.rc, sorted(self.value(out)), self.text(call.err))
         return Call(
-            args, call.rc, self.value(out, about), self.text(call.err, about), self.text(call.stdin)
+            args,
+            call.rc,
+            self.value(out, about),
+            self.text(call.err, about),
+            self.text(call.stdin),
         )
 
     def environment(self, one: Dispatch) -> dict[str, str]:

@@ -85,4 +85,4 @@ def test_change_that_is_not_told_is_against_the_rules() -> None:
 
 
 def test_unlisted_difference_is_an_error() -> None:
-    assert check(["10-deploy-one probe-a/1: something"], ["10-deploy-one"])
+    assert check("calls", ["10-deploy-one probe-a/1: something"], ["10-deploy-one"])

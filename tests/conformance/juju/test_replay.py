@@ -10,10 +10,12 @@ import pytest
 from compare import Report, compare
 from differences import check
 from history import History
-from story import LAB, SHOP, Chapter, Story
+from commandline import compare_commands
+from story import LAB, SHOP, SHORT, Chapter, Story
 
 STORIES = [
-    pytest.param(Story("lab", LAB), id="lab"),
+    pytest.param(Story("short", SHORT), id="short"),
+    pytest.param(Story("lab", LAB), id="lab", marks=pytest.mark.long),
     pytest.param(Story("shop", SHOP), id="shop", marks=pytest.mark.long),
 ]
 
@@ -32,7 +34,15 @@ class TestReplay:
     ) -> None:
         report: Report = compare(told(story))
         print(f"\n{report.table()}")
-        found = check(report.differences, [chapter.recorded.name for chapter in told(story)])
+        found = check("calls", report.differences, story.scenarios)
+        assert not found, "\n".join(found)
+
+    def test_commands_are_answered_as_recorded(
+        self, story: Story, told: Callable[[Story], list[Chapter]]
+    ) -> None:
+        report = compare_commands(told(story))
+        print(f"\n{report.table('answers')}")
+        found = check("commands", report.differences, story.scenarios)
         assert not found, "\n".join(found)
 
 
