@@ -187,9 +187,13 @@ def _actions(session: Session) -> None:
     session.show(found if session.flag("schema") else brief, "text", text=text)
 
 
-@command("show-task", "wait= watch utc", "no task ID specified", empty=True)
+@command("show-task", "wait= watch utc", "no task ID specified")
 def _show_task(session: Session) -> None:
-    session.show(_result(session.call("tasks", ids=session.words[:1])[0]))
+    try:
+        found = session.call("tasks", ids=session.words[:1])
+    except ClientError as error:
+        raise ClientError(str(error), empty=session.get("format") == "json") from error
+    session.show(_result(found[0]))
 
 
 # The log.

@@ -48,6 +48,8 @@ def _deploy_charm(session: Session, path: Path) -> None:
     if (given := session.words[1:2]) and not APP_NAME.fullmatch(given[0]):
         upper = ", unexpected uppercase character" if given[0] != given[0].lower() else ""
         raise UsageError(f'invalid application name "{given[0]}"{upper}')
+    if session.flag("dry-run"):
+        say("ignoring dry-run flag for local charms")
     charm = session.call("upload", path=str(path.resolve()))
     base = bundle.supported_base(session.get("base"), charm)
     name, what = (given or [charm["name"]])[0], f'"{charm["name"]}", revision {charm["revision"]}'
@@ -133,6 +135,8 @@ def _refresh(session: Session) -> None:
     if not Path(path).exists():
         raise ClientError(f'"{path}": file does not exist')
     session.call("config", name=name)
+    if session.flag("dry-run"):
+        say("ignoring dry-run flag for local charms")
     charm = session.call("upload", path=str(Path(path).resolve()))
     ends = session.call("refresh", name=name, url=charm["url"])
     say(

@@ -11,6 +11,7 @@ from typing import Any
 from . import output, ports, uniter
 from .arguments import UsageError
 from .model import DYING, JujuError, Status, Task, Unit, tag
+from .network_tools import NetworkTools
 from .secret_tools import SecretTools
 from .toolcall import Call, parse
 
@@ -37,7 +38,7 @@ MISSING = {
 ACTION_KEY = re.compile(r"[a-z0-9](([a-z0-9-]*)?[a-z0-9])?")
 
 
-class HookContext(SecretTools):
+class HookContext(SecretTools, NetworkTools):
     """One event or action with all its tools: the tool `is-leader` is `_do_is_leader`."""
 
     def call(
@@ -103,44 +104,7 @@ class HookContext(SecretTools):
         level = "DEBUG" if call.flag("debug") else call.get("log-level", "INFO").upper()
         self.log(level, f"unit.{self.unit_name}.juju-log", " ".join(call.words))
 
-    # Networks and ports.
-
-    def _do_network_get(self, call: Call) -> Any:
-        found = self._network(call)
-        asked = [found[key] for key in ("ingress-addresses", "egress-subnets") if call.flag(key)]
-        if call.flag("ingress-address"):
-            asked.append(found["ingress-addresses"])
-        address = found["bind-addresses"][0]["addresses"][0]["value"]
-        asked += [[address] for key in ("bind-address", "primary-address") if call.flag(key)]
-        if asked:
-            return asked[0][0]
-        if call.get("format") != "json":
-            # Its YAML says some things twice, under older names.
-            for link in found["bind-addresses"]:
-                for one in link["addresses"]:
-                    one["address"] = one["value"]
-                link |= {"macaddress": link["mac-address"]}
-                link |= {"interfacename": link["interface-name"]}
-        return found
-
-    def _network(self, call: Call) -> dict[str, Any]:
-        """Return all about the network of an endpoint."""
-        binding = call.words[0]
-        if binding != "juju-info" and binding not in self.model.charm_of(self.app_name).endpoints:
-            raise JujuError(f'no network config found for binding "{binding}"')
-        machine = self.model.machines[self.unit.machine]
-        address = machine.address
-        subnet = ".".join(address.split(".")[:3]) + ".0/24"
-        one = {"hostname": address, "value": address, "cidr": subnet}
-        link = {"mac-address": machine.mac, "interface-name": "eth0", "addresses": [one]}
-        egress = {"egress-subnets": [f"{address}/32"]}
-        return {"bind-addresses": [link], **egress, "ingress-addresses": [address]}
-
-    def _do_unit_get(self, call: Call) -> str:
-        setting = call.words[0] if call.words else ""
-        if setting not in ("private-address", "public-address"):
-            raise UsageError(f'unknown setting "{setting}"')
-        return self.model.machines[self.unit.machine].address
+    # Ports.
 
     def _ports(self) -> dict[str, list[str]]:
         """Return the unit's open ports by endpoint, with what waits for the commit."""
@@ -305,7 +269,10 @@ class HookContext(SecretTools):
         if self.opened is not None:
             known = {"", *model.charm_of(self.app_name).endpoints}
             if unknown := sorted(set(self.opened) - known):
-                raise JujuError(f"opening ports: endpoint {unknown[0]!r} not found")
+                identity = uuid.uuid5(uuid.UUID(model.uuid), unit.name)
+                looking = f'update ports: looking up relation endpoint uuids for unit "{identity}"'
+                named = f"[{' '.join(unknown)}] does exist on unit {identity}"
+                raise JujuError(f"{looking}: invalid endpoint(s); {named}")
             unit.ports = {key: value for key, value in self.opened.items() if value}
         if self.state is not None:
             unit.state = self.state

@@ -17,8 +17,10 @@ VALUES = (
     "format output relation file log-level endpoints label description expire rotate owner unit "
     "app revision"
 )
-FLAGS = "app application include-data all debug now peek refresh update endpoints "
-FLAGS += "ingress-address bind-address primary-address egress-subnets"
+FLAGS = (
+    "app application include-data all debug now peek refresh update endpoints "
+    "ingress-address bind-address primary-address egress-subnets"
+)
 SHORT = {"r": "relation", "l": "log-level", "o": "output"}
 # These are followed by a value elsewhere, and by none in these tools.
 NO_VALUE = {

@@ -11,7 +11,7 @@ from typing import Any
 from compare import Report
 from names import MAC, TIMES, UUID
 from player import Answer
-from story import Chapter
+from telling import Chapter
 
 # What the recorded set-up and the lab are made of, and what is counted differently.
 MADE_OF = [
@@ -35,7 +35,18 @@ MADE_OF = [
     (re.compile(r"\bprobe:"), "lab:"),
     (re.compile(r"\breplay-(lab|shop|short)\b"), r"\1"),
 ]
-COUNTED = {"id", "operation", "charm-rev", "took", "timing", "started", "completed", "enqueued"}
+# What the hook tools answered is compared call by call.
+COUNTED = {
+    "calls",
+    "id",
+    "operation",
+    "charm-rev",
+    "took",
+    "timing",
+    "started",
+    "completed",
+    "enqueued",
+}
 HARDWARE = {"hardware", "network-interfaces", "ip-addresses", "instance-id", "hostname"}
 SET_UP = {"controller", "cloud", "region", "name", "timestamp", "model-status", "constraints"}
 

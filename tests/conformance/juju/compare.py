@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import openness
 from history import History
 from names import Names
-from recordings import Call, Dispatch
-from story import Chapter, secrets
+from recorded import Call, Dispatch
+from telling import Chapter, secrets
 
 TIMER = "hooks/update-status"
 

@@ -6,11 +6,10 @@
 import os
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from player import Player
-from story import Chapter, Story, play
+from telling import Chapter, Story, play
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +19,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Story],
 
     def tell(story: Story) -> list[Chapter]:
         if story.name not in chapters:
-            folder: Path = tmp_path_factory.mktemp(story.name)
+            folder = tmp_path_factory.mktemp(story.name)
             players.append(Player(os.environ["JUJU"], f"replay-{story.name}", folder))
             began = time.monotonic()
             chapters[story.name] = play(players[-1], story)

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from recordings import Call, Dispatch
+from recorded import Call, Dispatch
 
 # A dispatch is committed a moment after its process has ended.
 COMMIT_S = 1.5

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from recordings import Call, Dispatch
+from recorded import Call, Dispatch
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
@@ -18,6 +18,8 @@ TIMES = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?Z|[+-]\d\d:?\d\d( [A-Z]+)?)?"
     r"|\d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)"
 )
+# Something else on the recorded host gave its bridge an IPv6 address half-way through.
+IPV6 = re.compile(r"  - hostname: fd77\S*\n( {4}\w.*\n)*")
 CONTEXT = re.compile(r"(?<=-)[0-9a-f]{32}$")
 TASK = ("JUJU_ACTION_UUID", "JUJU_ACTION_TAG")
 
@@ -41,7 +43,7 @@ class Names:
 
     def text(self, text: str, about: str = "") -> str:
         """Return a text; an address in it is named after the unit that it is about."""
-        text = UUID.sub("<uuid>", text)
+        text = UUID.sub("<uuid>", IPV6.sub("", text))
         text = SUBNET.sub("<subnet>", MAC.sub("<mac>", TIMES.sub("<time>", text)))
         text = GATEWAY.sub("<controller>", text)
         if address := self._address.get(about):

@@ -6,7 +6,7 @@
 from typing import Any
 
 from history import History
-from recordings import Call, Dispatch
+from recorded import Call, Dispatch
 
 TAKEN = "port range conflicts with"
 
@@ -15,7 +15,8 @@ def is_open(
     history: History, now: Dispatch, call: Call, named: Call, expected: Call | None
 ) -> bool:
     """Tell whether an answer is right for the order that came about."""
-    if call.tool == "open-port" and len(call.args) == 2 and (call.rc == 0 or TAKEN in call.err):
+    is_refused = call.rc == 1 and TAKEN in call.err
+    if call.tool == "open-port" and len(call.args) == 2 and (call.rc == 0 or is_refused):
         return history.is_taken(now, call.args[1]) == (call.rc == 1)
     if call.rc != 0 or (expected is not None and expected.rc != 0):
         return False

@@ -3,11 +3,12 @@
 
 """The rules that every order of events keeps to, whichever of the allowed ones came about."""
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 
 from history import COMMIT_S, History
-from recordings import Dispatch
+from recorded import Dispatch
 
 BEFORE_START = ("install", "leader-elected", "config-changed", "start", "upgrade-charm")
 LAST = ("stop", "remove")
@@ -28,7 +29,7 @@ def _one_at_a_time(history: History) -> Iterator[str]:
     for one in history.all:
         by_machine[one.env["JUJU_MACHINE_ID"]].append(one)
     for machine, dispatches in by_machine.items():
-        for one, other in zip(dispatches, dispatches[1:], strict=False):
+        for one, other in itertools.pairwise(dispatches):
             if other.began < one.ended - 0.01:
                 yield f"machine {machine}: {other} began during {one}"
 
@@ -70,12 +71,15 @@ def _relations(events: list[Dispatch]) -> Iterator[str]:
                 continue
             if (one.kind == "relation-joined") == (one.remote in members):
                 yield f"{one} while the members are {sorted(members)}"
-            if one.kind == "relation-joined":
-                after = found[at + 1] if at + 1 < len(found) else None
-                # A unit that goes, or hears of one that goes, skips what is left to tell.
-                if after and (after.kind, after.remote) != ("relation-changed", one.remote):
-                    yield f"{after} right after {one}"
+            yield from _next_to(one, found[at + 1 : at + 2])
             (members.discard if one.kind == "relation-departed" else members.add)(one.remote)
+
+
+def _next_to(one: Dispatch, following: list[Dispatch]) -> Iterator[str]:
+    """In its relation, changed about the same unit comes right after joined."""
+    for after in following if one.kind == "relation-joined" else []:
+        if (after.kind, after.remote) != ("relation-changed", one.remote):
+            yield f"{after} right after {one}"
 
 
 def _told(history: History, events: list[Dispatch]) -> Iterator[str]:

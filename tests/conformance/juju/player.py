@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recordings import Dispatch, of_probe
+from recorded import Dispatch, of_probe
 
 PROBE = Path(__file__).parent / "probe"
 PROBE_LOG = "/var/log/juju-probe"
 SETTLED_S = 1.3
 TIMEOUT_S = 240
 SECRET = re.compile(r"\b[a-v0-9]{20}\b")
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 EXPIRY = re.compile(r"\d{4}-\d\d-\d\dT[\d:]+Z")
 
 
@@ -112,7 +113,9 @@ class Player:
         """Put the lab's names where a recorded text has the recording's."""
         words = "|".join(re.escape(name) for name in self.names)
         if words:
-            text = re.sub(rf"(?<![\w/])({words})(?!\w)", lambda found: self.names[found[1]], text)
+            text = re.sub(rf"(?<![\w-])({words})(?!\w)", lambda found: self.names[found[1]], text)
+        if self.log:
+            text = UUID.sub(self.log[-1].env["JUJU_MODEL_UUID"], text)
         soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=20)
         return EXPIRY.sub(soon.strftime("%Y-%m-%dT%H:%M:%SZ"), text)
 

@@ -11,8 +11,8 @@ import pytest
 from compare import compare
 from differences import check
 from history import History
-from recordings import Call, Dispatch, load
-from story import Chapter
+from recorded import Call, Dispatch, load
+from telling import Chapter
 
 SCENARIOS = ["10-deploy-one", "11-add-units", "12-second-app-colocated", "13-integrate"]
 

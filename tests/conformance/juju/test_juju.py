@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import order
 import pytest
+from commandline import compare_commands
 from compare import Report, compare
 from differences import check
 from history import History
-from commandline import compare_commands
-from story import LAB, SHOP, SHORT, Chapter, Story
+from telling import LAB, SHOP, SHORT, Chapter, Story
 
 STORIES = [
     pytest.param(Story("short", SHORT), id="short"),

@@ -13,7 +13,7 @@ from typing import Any
 
 import acts
 from player import SECRET, Answer, Player
-from recordings import Dispatch, Scenario, load
+from recorded import Dispatch, Scenario, load
 
 BUNDLES = Path(__file__).parent / "bundles"
 FILES = {
@@ -144,6 +144,8 @@ def _run(player: Player, command: Mapping[str, Any]) -> Answer:
         asked = json.loads(player.live(text))
         # The action takes its list of calls as a text.
         asked["calls"] = json.dumps(asked["calls"])
+        if not asked["exit"]:
+            del asked["exit"]
         (player.folder / file).write_text(json.dumps(asked))
     return player.run(*[player.live(word) for word in command["argv"]])
 
