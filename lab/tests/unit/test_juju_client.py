@@ -385,3 +385,12 @@ def test_unit_is_shown_as_narrow_as_asked(juju: Juju) -> None:
         (relation,) = shown(*options)["probe-a/0"]["relation-info"]
         assert relation["local-unit"] == hidden
         assert "related-units" not in relation
+
+
+def test_secret_is_shown_with_juju_s_checksum(juju: Juju) -> None:
+    assert juju("add-secret", "mine", "password=hunter")[0] == 0
+    shown = json.loads(juju("show-secret", "mine", "--reveal", "--format", "json")[1])
+    (about,) = shown.values()
+    checksum = "e6e216238a720ccff27fe0f0a1aff02557fbc21c11b199682df726808e241dac"
+    assert (about["checksum"], about["content"]) == (checksum, {"Data": {"password": "hunter"}})
+    assert juju("show-secret", "x") == (1, "{}\n", 'ERROR secret "x" not found\n')

@@ -103,7 +103,7 @@ def _tree(value: Any, names: Mapping[str, str]) -> Any:
         return {
             re.sub(r"^\d+$", "<number>", key)
             if isinstance(one, dict) and "unit" in one
-            else key: "…"
+            else _named(key, names): "…"
             if key in COUNTED | HARDWARE | SET_UP and not isinstance(one, dict)
             else _tree(one, names)
             for key, one in value.items()
