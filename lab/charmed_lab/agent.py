@@ -137,7 +137,7 @@ class UnitAgent(threading.Thread):
     def _run_hook(self, slot: str, hook: Hook) -> None:
         if hook.kind in ("install", "upgrade-charm"):
             self._unpack(slot)
-        context = HookContext(self._store, self._model_name, self._unit_name, hook=hook)
+        context = self._context(hook=hook)
         done = self._dispatch(slot, context, hook.context, environment.of_hook(hook))
         for text, level in ((done.stdout, "DEBUG"), (done.stderr, "WARNING")):
             for line in text.decode(errors="replace").splitlines():
@@ -157,6 +157,10 @@ class UnitAgent(threading.Thread):
         context.log("INFO", OPERATION, f'ran "{hook.name}" hook {via}')
         if context.reboot:
             self._runtime.machines.exec(slot, ["systemctl", "reboot"])
+
+    def _context(self, **what: Any) -> HookContext:
+        gateway = self._runtime.gateway
+        return HookContext(self._store, self._model_name, self._unit_name, gateway=gateway, **what)
 
     def _commit(self, context: HookContext) -> str:
         """Apply what an event or action asked for; return why that was refused."""
@@ -213,7 +217,7 @@ class UnitAgent(threading.Thread):
     # Actions and commands.
 
     def _run_task(self, slot: str, task: Task) -> None:
-        context = HookContext(self._store, self._model_name, self._unit_name, task=task)
+        context = self._context(task=task)
         try:
             done = self._dispatch(slot, context, task.context, environment.of_task(task))
         except LabError as error:

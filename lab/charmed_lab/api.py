@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """What else the client may ask: questions, tasks, and the operator's secrets."""
 
+import base64
 import hashlib
 import time
 from typing import Any
@@ -183,23 +184,35 @@ class API(Controller):
         self, model: Model, name: str, reveal: bool, revisions: bool, revision: int
     ) -> dict[str, Any]:
         """Return one secret, with content or revisions when asked."""
-        secret = _user_secret(model, name)
+        try:
+            secret = _user_secret(model, name)
+        except JujuError as error:
+            raise JujuError(f'secret "{name}" not found') from error
         about, number = _about(secret), str(revision or secret.latest)
         if revisions:
             about["revisions"] = [_revision(key, one) for key, one in secret.revisions.items()]
-            view = {"scope": f"model-{model.uuid}", "role": "view"}
+        if secret.grants:
             about["access"] = [
-                {"target": f"application-{who}", **view} for who in sorted(secret.grants)
+                _access(model, who, by) for who, by in sorted(secret.grants.items())
             ]
         if reveal and number not in secret.revisions:
             about["error"] = f"secret {secret.id} revision {number} not found"
         elif reveal:
             content = secret.revisions[number].content
-            text = "".join(f"{key}{content[key]}" for key in sorted(content))
+            packed = {k: base64.b64encode(v.encode()).decode() for k, v in sorted(content.items())}
+            text = output.to_json(packed)
             checksum = {"checksum": hashlib.sha256(text.encode()).hexdigest()}
             about = {"revision": about.pop("revision")} | checksum | about
             about["content"] = {"Data": content}
         return {secret.id: about}
+
+
+def _access(model: Model, who: str, by: str) -> dict[str, str]:
+    """Return who may read a secret, and over what: a relation, or the model for a user's."""
+    kind = "unit" if "/" in who else "application"
+    relation = model.relations.get(by)
+    scope = f"relation-{relation.key}" if relation else f"model-{model.uuid}"
+    return {"target": f"{kind}-{who.replace('/', '-')}", "scope": scope, "role": "view"}
 
 
 def _receiver(model: Model, named: str) -> str:

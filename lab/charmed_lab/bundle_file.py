@@ -19,6 +19,7 @@ PLACEMENT = re.compile(
     r"(?:(?P<container>\w+):)?"
     r"(?:(?P<new>new)|(?P<app>[a-z][a-z0-9-]*?)(?:/(?P<number>\d+))?|(?P<machine>\d+))"
 )
+EMPTY = "at least one application must be specified"
 
 
 def load(path: Path, overlays: list[Path]) -> tuple[dict[str, Any], list[str]]:
@@ -61,7 +62,7 @@ def problems(bundle: dict[str, Any], folder: Path) -> list[str]:
     apps = bundle.get("applications") or {}
     machines = [str(key) for key in bundle.get("machines") or {}]
     if not apps:
-        return ["at least one application must be specified"]
+        return [EMPTY]
     found = [
         f'invalid machine id "{key}" found in machines' for key in machines if not key.isdecimal()
     ]

@@ -265,7 +265,7 @@ def _secret_row(key: str, one: dict[str, Any]) -> list[str]:
     return [key, name, one["owner"], one["rotation"], revision, updated]
 
 
-@command("show-secret", "revision= reveal revisions", NO_URI)
+@command("show-secret", "revision= reveal revisions", NO_URI, empty=True)
 def _show_secret(session: Session) -> None:
     reveal, revisions = session.flag("reveal"), session.flag("revisions")
     if revisions and reveal:

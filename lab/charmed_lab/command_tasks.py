@@ -95,7 +95,7 @@ def _finish(session: Session, asked: dict[str, Any], *, is_exec: bool) -> None:
     if failed:
         many, lines = "s" if len(failed) > 1 else "", "\n".join(failed)
         inspect = f"use 'juju show-task' to inspect the failure{many}"
-        raise ClientError(f"the following task{many} failed:\n{lines}\n\n{inspect}")
+        raise ClientError(f"the following task{many} failed:\n{lines}\n\n{inspect}\n")
 
 
 def _announce(asked: dict[str, Any]) -> None:
@@ -125,6 +125,8 @@ def _wait(session: Session, ids: list[str], *, is_exec: bool) -> list[dict[str, 
             told = len(tasks[0]["log"])
         open_ones = [one for one in tasks if one["status"] in ("pending", "running")]
         if not open_ones:
+            if told:
+                say("")
             return tasks
         if time.monotonic() > deadline:
             units = "\n".join(f"unit {one['receiver']}" for one in open_ones)
@@ -166,9 +168,10 @@ def _text(task: dict[str, Any], *, is_exec: bool) -> str:
 def _plain(tasks: list[dict[str, Any]], *, is_exec: bool) -> str:
     texts = {one["receiver"]: _text(one, is_exec=is_exec) for one in tasks}
     if len(tasks) == 1:
-        return texts[tasks[0]["receiver"]]
+        ended = tasks[0]["results"] and not is_exec
+        return texts[tasks[0]["receiver"]] + ("\n" if ended else "")
     if is_exec:
-        return "\n".join(f"{name}:\n{text}" for name, text in texts.items())
+        return "".join(f"{name}:\n{text}\n" for name, text in texts.items())
     found: dict[str, Any] = {}
     for one in tasks:
         text = texts[one["receiver"]]
@@ -186,7 +189,11 @@ def _actions(session: Session) -> None:
 
 @command("show-task", "wait= watch utc", "no task ID specified")
 def _show_task(session: Session) -> None:
-    session.show(_result(session.call("tasks", ids=session.words[:1])[0]))
+    try:
+        found = session.call("tasks", ids=session.words[:1])
+    except ClientError as error:
+        raise ClientError(str(error), empty=session.get("format") == "json") from error
+    session.show(_result(found[0]))
 
 
 # The log.

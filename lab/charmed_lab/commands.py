@@ -3,12 +3,13 @@
 """The commands about applications, units and relations."""
 
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from . import bundle, status
+from . import bundle, bundle_file, status
 from .arguments import UsageError
 from .client import ClientError, Session, assignments, command, say
 
@@ -29,13 +30,16 @@ TWO_ENDS = "a relation must involve two applications"
 def _deploy(session: Session) -> None:
     path = Path(session.words[0])
     if path.is_dir():
-        raise ClientError(f'attempting to deploy "{path}": deploying from directory not supported')
+        attempt = f'attempting to deploy "{session.words[0]}"'
+        raise ClientError(f"{attempt}: deploying from directory not supported")
     if not path.exists():
         if "/" in session.words[0] or path.suffix in (".charm", ".yaml"):
             raise ClientError(f'no charm was found at "{session.words[0]}"')
         raise ClientError(f'"{path}" is not a local charm; the lab does not know Charmhub')
-    if path.suffix == ".charm":
+    if zipfile.is_zipfile(path):
         _deploy_charm(session, path)
+    elif path.suffix == ".charm":
+        raise ClientError(f"cannot deploy bundle: {bundle.REFUSED}:\n{bundle_file.EMPTY}")
     else:
         bundle.deploy(session)
 
@@ -44,6 +48,8 @@ def _deploy_charm(session: Session, path: Path) -> None:
     if (given := session.words[1:2]) and not APP_NAME.fullmatch(given[0]):
         upper = ", unexpected uppercase character" if given[0] != given[0].lower() else ""
         raise UsageError(f'invalid application name "{given[0]}"{upper}')
+    if session.flag("dry-run"):
+        say("ignoring dry-run flag for local charms")
     charm = session.call("upload", path=str(path.resolve()))
     base = bundle.supported_base(session.get("base"), charm)
     name, what = (given or [charm["name"]])[0], f'"{charm["name"]}", revision {charm["revision"]}'
@@ -129,6 +135,8 @@ def _refresh(session: Session) -> None:
     if not Path(path).exists():
         raise ClientError(f'"{path}": file does not exist')
     session.call("config", name=name)
+    if session.flag("dry-run"):
+        say("ignoring dry-run flag for local charms")
     charm = session.call("upload", path=str(Path(path).resolve()))
     ends = session.call("refresh", name=name, url=charm["url"])
     say(
@@ -221,12 +229,28 @@ def _status(session: Session) -> None:
         say("Nothing matched specified filter." if session.words else empty)
 
 
-@command("show-unit", "", "no unit name specified", empty=True)
+@command("show-unit", "endpoint= related-unit= app", "no unit name specified", empty=True)
 def _show_unit(session: Session) -> None:
     found = {name: session.call("show_unit", name=name) for name in session.words}
+    for about in found.values():
+        _narrow(about, session)
     for about in found.values() if session.get("format") != "json" else []:
         about["opened-ports"] = about["opened-ports"] or []
         for relation in about["relation-info"]:
             if relation["local-unit"]["data"] is None:
                 del relation["local-unit"]
     session.show(found)
+
+
+def _narrow(about: dict[str, Any], session: Session) -> None:
+    """Leave of a unit's relations what the options ask for."""
+    endpoint, wanted = session.get("endpoint"), session.get("related-unit")
+    relations = about["relation-info"]
+    about["relation-info"] = [one for one in relations if endpoint in ("", one["endpoint"])]
+    if not wanted and not session.flag("app"):
+        return
+    for relation in about["relation-info"]:
+        relation["local-unit"] = {"in-scope": False, "data": None}
+        related = relation.pop("related-units", {})
+        if wanted in related and not session.flag("app"):
+            relation["related-units"] = {wanted: related[wanted]}

@@ -4,12 +4,14 @@
 
 import re
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from . import output, ports, uniter
 from .arguments import UsageError
-from .model import DYING, JujuError, Status, Task, Unit
+from .model import DYING, JujuError, Status, Task, Unit, tag
+from .network_tools import NetworkTools
 from .secret_tools import SecretTools
 from .toolcall import Call, parse
 
@@ -30,12 +32,13 @@ MISSING = {
     "secret-remove": "missing secret URI",
     "secret-revoke": "missing secret URI",
     "secret-set": "missing secret URI",
+    "storage-add": "storage name required",
     "status-set": "invalid args, require <status> [message]",
 }
 ACTION_KEY = re.compile(r"[a-z0-9](([a-z0-9-]*)?[a-z0-9])?")
 
 
-class HookContext(SecretTools):
+class HookContext(SecretTools, NetworkTools):
     """One event or action with all its tools: the tool `is-leader` is `_do_is_leader`."""
 
     def call(
@@ -101,25 +104,7 @@ class HookContext(SecretTools):
         level = "DEBUG" if call.flag("debug") else call.get("log-level", "INFO").upper()
         self.log(level, f"unit.{self.unit_name}.juju-log", " ".join(call.words))
 
-    # Networks and ports.
-
-    def _do_network_get(self, call: Call) -> Any:
-        binding = call.words[0]
-        if binding != "juju-info" and binding not in self.model.charm_of(self.app_name).endpoints:
-            raise JujuError(f'no network config found for binding "{binding}"')
-        machine = self.model.machines[self.unit.machine]
-        address = machine.address
-        subnet = ".".join(address.split(".")[:3]) + ".0/24"
-        one = {"hostname": address, "value": address, "cidr": subnet}
-        link = {"mac-address": machine.mac, "interface-name": "eth0", "addresses": [one]}
-        egress = {"egress-subnets": [f"{address}/32"]}
-        return {"bind-addresses": [link], **egress, "ingress-addresses": [address]}
-
-    def _do_unit_get(self, call: Call) -> str:
-        setting = call.words[0] if call.words else ""
-        if setting not in ("private-address", "public-address"):
-            raise UsageError(f'unknown setting "{setting}"')
-        return self.model.machines[self.unit.machine].address
+    # Ports.
 
     def _ports(self) -> dict[str, list[str]]:
         """Return the unit's open ports by endpoint, with what waits for the commit."""
@@ -247,16 +232,32 @@ class HookContext(SecretTools):
         raise JujuError("cannot access cloud credentials: permission denied")
 
     def _do_resource_get(self, call: Call) -> None:
-        raise JujuError("could not download resource: resource not found")
+        where = f"{self.gateway}:17070/model/{self.model.uuid}/units/{tag(self.unit_name)}"
+        get = f"HTTP request failed: Get https://{where}/resources/{call.words[0]}"
+        app = uuid.uuid5(uuid.UUID(self.model.uuid), self.app_name)
+        getting = f"getting UUID of resource {call.words[0]} for application {app}"
+        raise JujuError(f"could not download resource: {get}: {getting}: resource not found")
 
     def _do_storage_list(self, call: Call) -> list[str]:
         return []
+
+    def _do_storage_get(self, call: Call) -> None:
+        raise UsageError("no storage instance specified")
+
+    def _do_storage_add(self, call: Call) -> None:
+        # It is refused, with everything else of the hook, when that is committed.
+        self.storage = self.storage or call.words[0].partition("=")[0]
 
     # The commit.
 
     def flush(self, now: float) -> None:
         """Apply all that was buffered; the store's change must be open around it."""
         model, unit = self.model, self.unit
+        if self.storage:
+            adding = f'preparing storage additions: preparing storage add "{self.storage}"'
+            identity = uuid.uuid5(uuid.UUID(model.uuid), unit.name)
+            getting = f'getting unit "{identity}" storage directive: storage name not supported'
+            raise JujuError(f'{adding} for unit "{unit.name}": {getting}')
         address = model.machines[unit.machine].address
         for (key, owner), changes in self.writes.items():
             if relation := model.relations.get(key):
@@ -268,7 +269,10 @@ class HookContext(SecretTools):
         if self.opened is not None:
             known = {"", *model.charm_of(self.app_name).endpoints}
             if unknown := sorted(set(self.opened) - known):
-                raise JujuError(f"opening ports: endpoint {unknown[0]!r} not found")
+                identity = uuid.uuid5(uuid.UUID(model.uuid), unit.name)
+                looking = f'update ports: looking up relation endpoint uuids for unit "{identity}"'
+                named = f"[{' '.join(unknown)}] does exist on unit {identity}"
+                raise JujuError(f"{looking}: invalid endpoint(s); {named}")
             unit.ports = {key: value for key, value in self.opened.items() if value}
         if self.state is not None:
             unit.state = self.state

@@ -5,6 +5,7 @@
 import datetime
 import functools
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,10 @@ PLAIN = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:timestamp")
 
 class _Dumper(yaml.SafeDumper):
     """Quote as Go's yaml does: double quotes where plain text would be another type."""
+
+
+# Go's yaml knows this form of a time for a text, which needs no quotes.
+_SPACED_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ")
 
 
 def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -32,6 +37,7 @@ _Dumper.add_representer(str, _represent_str)
 def to_yaml(value: Any) -> str:
     """Return a value as YAML, keys in the order they have."""
     text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=80, allow_unicode=True)
+    text = re.sub(rf"'({_SPACED_TIME.pattern})'", r"\1", text)
     return text.removesuffix("...\n")
 
 

@@ -65,6 +65,7 @@ def _compatible(model: Model, one: str, other: str) -> tuple[Endpoint, Endpoint]
     if not pairs:
         raise JujuError("no compatible endpoints found between applications")
     if len(pairs) > 1:
+        pairs.sort(key=lambda pair: pair[0].role)
         may = "; ".join(f'"{left} {right}"' for left, right in pairs)
         raise JujuError(f'ambiguous relation: "{one} {other}" could refer to {may}')
     return pairs[0]

@@ -214,7 +214,8 @@ def _relation_info(relation: Relation, unit: Unit) -> dict[str, Any]:
         "relation-id": relation.id,
         "endpoint": own.name,
         "related-endpoint": remote.name,
-        "application-data": relation.bags.get(remote.application, {}),
+        # Juju 3.6 shows the other side's; 4.0.15 the unit's own (recording 13).
+        "application-data": relation.bags.get(unit.application, {}),
         "local-unit": about(unit.name) if relation.is_peer else hidden,
     }
     return found | ({"related-units": related} if related else {})

@@ -17,7 +17,10 @@ VALUES = (
     "format output relation file log-level endpoints label description expire rotate owner unit "
     "app revision"
 )
-FLAGS = "app application include-data all debug now peek refresh update endpoints"
+FLAGS = (
+    "app application include-data all debug now peek refresh update endpoints "
+    "ingress-address bind-address primary-address egress-subnets"
+)
 SHORT = {"r": "relation", "l": "log-level", "o": "output"}
 # These are followed by a value elsewhere, and by none in these tools.
 NO_VALUE = {
@@ -76,6 +79,8 @@ class Context:
     results: dict[str, Any] = field(default_factory=dict)
     failure: str | None = None
     reboot: bool = False
+    storage: str = ""
+    gateway: str = ""
 
     @property
     def model(self) -> Model:

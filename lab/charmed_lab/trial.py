@@ -81,11 +81,12 @@ def run_part(part: str) -> Count:
                 up.prepare(Stage(STAGE))
             return Count(len(pack.charm_names()), 0)
         if part == "lab":
-            told = [(CONFORMANCE,), (FAULTS,), (DEPLOY,), (*REST, *SHORT)]
+            told = [(CONFORMANCE, *SHORT), (FAULTS,), (DEPLOY,), (*REST, *SHORT)]
             there = [story for story in told if (REPOSITORY / story[0]).exists()]
             return run_lab(Stage(STAGE), there)
         if part == "lab-long":
-            count = run_lab(Stage(STAGE), [(DEPLOY,), REST])
+            told = [(f"{CONFORMANCE}/juju", "-m", "long"), (DEPLOY,), REST]
+            count = run_lab(Stage(STAGE), told)
             return count + run_lab(Stage(STAGE, LONG_BASE), [(DEPLOY,)])
     except LabError as error:
         print(f"ERROR: {error}", flush=True)

@@ -194,7 +194,11 @@ def begin(model: Model, unit: Unit, hook: Hook, now: float) -> None:
             scope.members[hook.remote_unit] = hook.version
         if hook.kind == "relation-departed":
             scope.members.pop(hook.remote_unit, None)
-    word = {"install": "installing charm software", "stop": "stopping charm software"}
+    word = {
+        "install": "installing charm software",
+        "stop": "stopping charm software",
+        "remove": "cleaning up prior to charm deletion",
+    }
     if hook.kind in word and unit.retries == 0:
         unit.set_workload("maintenance", word[hook.kind], now)
     unit.set_agent("executing", hook.running, now)

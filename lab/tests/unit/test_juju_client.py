@@ -166,7 +166,11 @@ def test_relations_are_refused_with_the_reason(juju: Juju) -> None:
         ),
     ):
         assert juju("integrate", one, other) == (1, "", said.format(one, other) + "\n")
-    assert "ambiguous relation" in juju("integrate", "red", "blue")[2]
+    could = '"red:source blue:sink"; "red:sink blue:source"'
+    assert (
+        f'ambiguous relation: "red blue" could refer to {could}'
+        in juju("integrate", "red", "blue")[2]
+    )
     assert juju("integrate", "red:source", "blue:sink") == (0, "", "")
     said = where + 'cannot add relation "{0}", "{1}": relation {0} {1}: already exists\n'
     again = ("blue:sink", "red:source")
@@ -385,3 +389,35 @@ def test_changed_options_of_a_deployed_bundle_fail_as_in_juju(juju: Juju, tmp_pa
     code, _, err = juju("deploy", "./bundle.yaml", "-n", "2")
     said = "ERROR options provided but not supported when deploying a bundle: -n\n"
     assert (code, err) == (1, said)
+
+
+def test_what_is_not_a_charm_is_refused(juju: Juju, tmp_path: Path) -> None:
+    (tmp_path / "bad.charm").write_text("not a zip")
+    assert "at least one application must be specified" in juju("deploy", "./bad.charm")[2]
+    (tmp_path / "folder").mkdir()
+    attempt = 'ERROR attempting to deploy "./folder": deploying from directory not supported\n'
+    assert juju("deploy", "./folder") == (1, "", attempt)
+
+
+def test_unit_is_shown_as_narrow_as_asked(juju: Juju) -> None:
+    juju("deploy", "./probe-a.charm")
+
+    def shown(*options: str) -> Any:
+        return json.loads(juju("show-unit", "probe-a/0", "--format", "json", *options)[1])
+
+    assert [one["endpoint"] for one in shown()["probe-a/0"]["relation-info"]] == ["peers"]
+    assert shown("--endpoint", "sink")["probe-a/0"]["relation-info"] == []
+    hidden = {"in-scope": False, "data": None}
+    for options in (("--app",), ("--related-unit", "probe-a/1")):
+        (relation,) = shown(*options)["probe-a/0"]["relation-info"]
+        assert relation["local-unit"] == hidden
+        assert "related-units" not in relation
+
+
+def test_secret_is_shown_with_juju_s_checksum(juju: Juju) -> None:
+    assert juju("add-secret", "mine", "password=hunter")[0] == 0
+    shown = json.loads(juju("show-secret", "mine", "--reveal", "--format", "json")[1])
+    (about,) = shown.values()
+    checksum = "e6e216238a720ccff27fe0f0a1aff02557fbc21c11b199682df726808e241dac"
+    assert (about["checksum"], about["content"]) == (checksum, {"Data": {"password": "hunter"}})
+    assert juju("show-secret", "x") == (1, "{}\n", 'ERROR secret "x" not found\n')

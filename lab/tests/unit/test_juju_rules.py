@@ -169,6 +169,19 @@ def test_removed_application_takes_relations_and_secrets_along() -> None:
     assert model.machines["0"].life == "dying"
 
 
+def test_workload_status_is_juju_s_own_while_a_unit_goes() -> None:
+    model = model_of("a/0")
+    unit, said = model.units["a/0"], list[str]()
+    for kind in ("install", "stop", "remove"):
+        uniter.begin(model, unit, Hook(kind), NOW)
+        said.append(unit.workload.message)
+    assert said == [
+        "installing charm software",
+        "stopping charm software",
+        "cleaning up prior to charm deletion",
+    ]
+
+
 def secret_of(**more: Any) -> tuple[Model, Secret]:
     model = model_of("a/0", "a/1", "b/0")
     model.applications["a"].leader = "a/0"

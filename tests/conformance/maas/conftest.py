@@ -6,6 +6,7 @@
 import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from recordings import Recording
@@ -33,8 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_chapter)
 
 
-def _chapter(item: pytest.Item) -> tuple[bool, bool]:
-    parameters = item.callspec.params if isinstance(item, pytest.Function) else {}
+def _chapter(item: Any) -> tuple[bool, bool]:
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
     recording = parameters.get("recording")
     is_late = not isinstance(recording, Recording) or recording.started >= LOSS
     return is_late, "other" in parameters.values()

@@ -1,0 +1,31 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""The stories, each played once on the lab, in a model of its own."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from player import Player
+from telling import Chapter, Story, play
+
+
+@pytest.fixture(scope="session")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Story], list[Chapter]]]:
+    chapters: dict[str, list[Chapter]] = {}
+    players: list[Player] = []
+
+    def tell(story: Story) -> list[Chapter]:
+        if story.name not in chapters:
+            folder = tmp_path_factory.mktemp(story.name)
+            players.append(Player(os.environ["JUJU"], f"replay-{story.name}", folder))
+            began = time.monotonic()
+            chapters[story.name] = play(players[-1], story)
+            print(f"the story {story.name} took {time.monotonic() - began:.0f} s")
+        return chapters[story.name]
+
+    yield tell
+    for player in players:
+        player.run("destroy-model", "--no-prompt", "--force", player.model)

@@ -1,0 +1,181 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""The recorded chapters in their order, each with what was prepared for it."""
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import acts
+from player import SECRET, Answer, Player
+from recorded import Dispatch, Scenario, load
+
+BUNDLES = Path(__file__).parent / "bundles"
+FILES = {
+    "hello.txt": "hello",
+    "params.yaml": "word: from-file\ncount: 4\n",
+    "bad.charm": "not a zip\n",
+}
+# In the recordings the unit number 0 was used up before, by a deploy that was taken back.
+LAB = [
+    "10-deploy-one",
+    "11-add-units",
+    "12-second-app-colocated",
+    "13-integrate",
+    "14-dry-run-of-local-charm",
+    "20-config",
+    "21-actions",
+    "22-errors-of-tools",
+    "24-buffered-changes",
+    "34-charm-secrets-granted-first-database",
+    "40-failing-hook",
+    "50-refresh",
+    "51-reboot",
+]
+# What there is time for in every run.
+SHORT = [*LAB[:4], "20-config", "22-errors-of-tools", "24-buffered-changes"]
+SHOP = [
+    "76-bundle-again-that-works",
+    "32-more-charm-secrets",
+    "52-leader-kill",
+    "60-remove-relation",
+    "61-remove-unit",
+    "62-remove-application",
+]
+
+
+@dataclass(frozen=True)
+class Story:
+    """A row of scenarios that were recorded in one model, each on what the one before left."""
+
+    name: str
+    scenarios: list[str] = field(hash=False)
+
+    def recorded(self) -> list[Dispatch]:
+        """Return all that was recorded of it."""
+        return [one for name in self.scenarios for one in load(name).dispatches]
+
+
+@dataclass
+class Chapter:
+    """One scenario as it was recorded and as the lab played it."""
+
+    recorded: Scenario
+    played: list[Dispatch]
+    answers: list[tuple[dict[str, Any], Answer]]
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def play(player: Player, story: Story) -> list[Chapter]:
+    """Play a story from an empty model on."""
+    prepare(player, machines=3 if story.name == "shop" else 4)
+    (deploy_bundle if story.name == "shop" else use_up_unit_0)(player)
+    chapters: list[Chapter] = []
+    for name in story.scenarios:
+        began = time.monotonic()
+        chapters.append(tell(player, name))
+        print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
+    return chapters
+
+
+def prepare(player: Player, *, machines: int) -> None:
+    """Make the model, its machines and the packed probes."""
+    for name, text in FILES.items():
+        (player.folder / name).write_text(text)
+    (player.folder / "dirwithcharm").mkdir(exist_ok=True)
+    for name in ("probe-a", "probe-b"):
+        player.pack(f"{name}.charm", name)
+    more = "  added: {type: string, default: new, description: New.}\n"
+    player.pack("probe-a2.charm", "probe-a", more)
+    player.must("add-model", "--no-switch", player.model)
+    player.must("model-config", "update-status-hook-interval=60m")
+    player.must("add-machine", "-n", str(machines))
+    while any(
+        one["juju-status"]["current"] != "started" for one in player.status()["machines"].values()
+    ):
+        time.sleep(0.5)
+
+
+def use_up_unit_0(player: Player) -> None:
+    """Bring the numbers of machines, units and relations to where the recordings begin."""
+    player.must("deploy", "./probe-a.charm", "--to", "0")
+    player.must("remove-application", "--no-prompt", "--force", "probe-a")
+    while player.status()["applications"]:
+        time.sleep(0.3)
+
+
+def deploy_bundle(player: Player) -> None:
+    """Deploy the bundle that the second half of the recordings begins with."""
+    for path in BUNDLES.iterdir():
+        (player.folder / path.name).write_text(path.read_text())
+    player.must("deploy", "./bundle.yaml", "--map-machines=existing")
+    player.settle()
+
+
+def tell(player: Player, name: str) -> Chapter:
+    """Play one scenario; return what was recorded beside what happened."""
+    recorded = load(name)
+    player.recorded += recorded.dispatches
+    answers: list[tuple[dict[str, Any], Answer]] = []
+    for command in recorded.commands:
+        if "argv" in command:
+            if any(word not in player.names for word in SECRET.findall(json.dumps(command))):
+                player.gather(name)
+                _learn(player)
+            answers.append((command, _run(player, command)))
+        elif act := acts.of(name, command.get("note", "")):
+            act(player)
+        acts.wait(player, name, command)
+        if command.get("settles", 0):
+            player.settle()
+    player.gather(name)
+    _learn(player)
+    played = [one for one in player.log if one.scenario == name]
+    return Chapter(recorded, played, answers, dict(player.names))
+
+
+def _run(player: Player, command: Mapping[str, Any]) -> Answer:
+    for file, text in command.get("files", {}).items():
+        asked = json.loads(player.live(text))
+        # The action takes its list of calls as a text.
+        asked["calls"] = json.dumps(asked["calls"])
+        if not asked["exit"]:
+            del asked["exit"]
+        (player.folder / file).write_text(json.dumps(asked))
+    return player.run(*[player.live(word) for word in command["argv"]])
+
+
+def secrets(dispatches: list[Dispatch]) -> Iterator[tuple[tuple[str, str, int], str]]:
+    """Return each secret that a charm added, by its application, label and place in order."""
+    count: dict[tuple[str, str], int] = {}
+    for one in dispatches:
+        for call in one.calls:
+            if call.tool == "secret-add" and call.rc == 0:
+                label = call.args[call.args.index("--label") + 1] if "--label" in call.args else ""
+                what = (one.app, label)
+                count[what] = count.get(what, 0) + 1
+                yield (*what, count[what]), re.sub(r".*/", "", call.out.strip())
+
+
+def leaders(dispatches: list[Dispatch]) -> dict[str, str]:
+    """Return the unit of each application that was elected last."""
+    return {one.app: one.unit for one in dispatches if one.name == "leader-elected"}
+
+
+def _learn(player: Player) -> None:
+    """Pair secrets and leaders of the recording with those of the lab."""
+    live = dict(secrets(player.log))
+    for what, identity in secrets(player.recorded):
+        if what in live:
+            player.names[identity] = live[what]
+    chosen = leaders(player.log)
+    for app, was in leaders(player.recorded).items():
+        now = chosen.get(app, was)
+        if player.names.get(was, was) != now:
+            other = next((a for a, b in player.names.items() if b == now), now)
+            player.names[other], player.names[was] = player.names.get(was, was), now
