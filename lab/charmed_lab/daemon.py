@@ -175,6 +175,8 @@ class Daemon:
         try:
             work(model, number, slot)
         except LabError as error:
+            if self.runtime.stopping.is_set():
+                return
             logger.warning("machine %s: %s", number, error)
             with self.store.change() as world:
                 machine = world.models[model].machines[number]
