@@ -5,12 +5,14 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from compare import Report
 from names import MAC, TIMES, UUID
 from player import Answer
+from recorded import Dispatch
 from telling import Chapter
 
 # What the recorded set-up and the lab are made of, and what is counted differently.
@@ -33,7 +35,8 @@ MADE_OF = [
     (re.compile(r"revision \d+"), "revision <number>"),
     (re.compile(r"local:(probe-\w|dry)-\d+"), r"local:\1-<number>"),
     (re.compile(r"\bprobe:"), "lab:"),
-    (re.compile(r"\breplay-(lab|shop|short)\b"), r"\1"),
+    (re.compile(r"\breplay-(lab|short)\b"), "lab"),
+    (re.compile(r"\breplay-shop\b"), "shop"),
 ]
 # What the hook tools answered is compared call by call.
 COUNTED = {
@@ -51,66 +54,111 @@ HARDWARE = {"hardware", "network-interfaces", "ip-addresses", "instance-id", "ho
 SET_UP = {"controller", "cloud", "region", "name", "timestamp", "model-status", "constraints"}
 
 
+@dataclass(frozen=True)
+class Places:
+    """The names of the lab's units in the recording, and the machines of both by those names.
+
+    Where another unit leads than in the recording the two have each other's names, and so places.
+    """
+
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+    was: Mapping[str, str] = field(default_factory=dict[str, str])
+    now: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def is_swapped(self) -> bool:
+        """Whether any unit has another name."""
+        return any("/" in live and live != was for live, was in self.names.items())
+
+    def machine(self, unit: str, found: str) -> str:
+        """Return a unit's machine: the recorded one where it is where it is to be."""
+        return self.was[unit] if unit in self.was and found == self.now.get(unit) else found
+
+
 def compare_commands(chapters: list[Chapter]) -> Report:
     """Compare the answers of all commands of a story."""
     report = Report()
+    recorded, played = ({}, {})
     for chapter in chapters:
         names = {live: was for was, live in chapter.names.items()}
+        recorded |= machines(chapter.recorded.dispatches, {})
+        played |= machines(chapter.played, names)
+        places = Places(names, recorded, played)
         for command, answer in chapter.answers:
             what = command["argv"][0]
-            found = list(differences(command, answer, names))
+            found = list(differences(command, answer, places))
             report.count(what, equal=not found)
             said = " ".join(command["argv"])[:90]
             report.differences += [f"{chapter.recorded.name} {said}: {one}" for one in found]
     return report
 
 
-def differences(
-    command: Mapping[str, Any], answer: Answer, names: Mapping[str, str]
-) -> Iterator[str]:
+def machines(dispatches: Iterable[Dispatch], names: Mapping[str, str]) -> dict[str, str]:
+    """Return the machine of each unit, by the recording's names."""
+    return {names.get(one.unit, one.unit): one.env["JUJU_MACHINE_ID"] for one in dispatches}
+
+
+def differences(command: Mapping[str, Any], answer: Answer, places: Places) -> Iterator[str]:
     """Return what is different in one answer."""
     if answer.rc != command["rc"]:
         yield f"exit code {answer.rc} instead of {command['rc']}: {answer.stderr.strip()[:200]}"
-    was, now = _named(command["stderr"], {}), _named(answer.stderr, names)
+    was, now = _named(command["stderr"], {}), _named(answer.stderr, places.names)
     if was != now:
         yield f"stderr {now!r} instead of {was!r}"
     try:
         old, new = json.loads(command["stdout"]), json.loads(answer.stdout)
     except ValueError:
-        was, now = _table(_named(command["stdout"], {})), _table(_named(answer.stdout, names))
-        if was != now:
+        was, now = _table(command["stdout"], Places()), _table(answer.stdout, places)
+        if was != now and not (places.is_swapped and sorted(was) == sorted(now)):
             yield f"stdout {now!r} instead of {was!r}"
         return
-    yield from _values(_tree(old, {}), _tree(new, names), "")
+    yield from _values(_tree(old, Places()), _tree(new, places), "")
 
 
 def _named(text: str, names: Mapping[str, str]) -> str:
     if names:
-        words = "|".join(re.escape(name) for name in names)
-        text = re.sub(rf"(?<![\w-])({words})(?!\w)", lambda found: names[found[1]], text)
+        both = dict(names) | {
+            a.replace("/", "-"): b.replace("/", "-") for a, b in names.items() if "/" in a
+        }
+        words = "|".join(re.escape(name) for name in both)
+        text = re.sub(rf"(?<![\w-])((?:unit-)?)({words})(?!\w)", lambda m: m[1] + both[m[2]], text)
     for pattern, name in MADE_OF:
         text = pattern.sub(name, text)
     return text
 
 
-def _table(text: str) -> list[list[str]]:
+def _table(text: str, places: Places) -> list[list[str]]:
     """Return the cells of a table, whose widths depend on what is in them."""
-    return [re.split(r" {2,}", line.strip()) for line in text.splitlines()]
+    lines = _named(text, places.names).splitlines()
+    rows = [re.split(r" {2,}", line.strip()) for line in lines]
+    unit = rows[0][0].rstrip(":") if rows else ""
+    for row in rows:
+        if len(row) > 3:
+            row[3] = places.machine(row[0].rstrip("*"), row[3])
+        elif row[0].startswith('machine: "'):
+            row[0] = f'machine: "{places.machine(unit, row[0][10:-1])}"'
+    return rows
 
 
-def _tree(value: Any, names: Mapping[str, str]) -> Any:
+def _tree(value: Any, places: Places, about: str = "") -> Any:
     if isinstance(value, dict):
+        found = {re.sub(r"^\d+$", _number(one), key): one for key, one in value.items()}
         return {
-            re.sub(r"^\d+$", "<number>", key)
-            if isinstance(one, dict) and "unit" in one
-            else _named(key, names): "…"
+            (name := _named(key, places.names)): "…"
             if key in COUNTED | HARDWARE | SET_UP and not isinstance(one, dict)
-            else _tree(one, names)
-            for key, one in value.items()
+            else places.machine(about, one)
+            if key == "machine" and isinstance(one, str)
+            else _tree(one, places, name)
+            for key, one in found.items()
         }
     if isinstance(value, list):
-        return [_tree(one, names) for one in value]
-    return _named(value, names) if isinstance(value, str) else value
+        return [_tree(one, places) for one in value]
+    return _named(value, places.names) if isinstance(value, str) else value
+
+
+def _number(value: Any) -> str:
+    """Return what stands for a number as a key: a task's counts differently, a machine's not."""
+    return "<number>" if isinstance(value, dict) and "unit" in value else r"\g<0>"
 
 
 def _values(was: Any, now: Any, where: str) -> Iterator[str]:

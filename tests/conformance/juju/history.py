@@ -117,13 +117,17 @@ class History:
                     found.discard(call.args[1])
         return found
 
+    def machine(self, unit: str) -> str:
+        """Return the machine that a unit is on."""
+        return self.of[unit][0].env["JUJU_MACHINE_ID"] if unit in self.of else ""
+
     def is_taken(self, reader: Dispatch, port: str) -> bool:
         """Tell whether another unit of the machine has a port open."""
-        machine = reader.env["JUJU_MACHINE_ID"]
+        machine = self.machine(reader.unit)
         return any(
             port in self.ports(unit, reader.ended)
-            for unit, events in self.of.items()
-            if unit != reader.unit and events[0].env["JUJU_MACHINE_ID"] == machine
+            for unit in self.of
+            if unit != reader.unit and self.machine(unit) == machine
         )
 
     def units(self, app: str, at: float) -> tuple[set[str], set[str]]:

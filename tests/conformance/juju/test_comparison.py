@@ -6,11 +6,13 @@
 import dataclasses
 from collections.abc import Callable
 
+import commandline
 import order
 import pytest
 from compare import compare
 from differences import check
 from history import History
+from player import Answer
 from recorded import Call, Dispatch, load
 from telling import Chapter
 
@@ -86,3 +88,21 @@ def test_change_that_is_not_told_is_against_the_rules() -> None:
 
 def test_unlisted_difference_is_an_error() -> None:
     assert check("calls", ["10-deploy-one probe-a/1: something"], ["10-deploy-one"])
+
+
+@pytest.mark.parametrize("machine", ["2", "3"])
+def test_who_leads_instead_has_the_others_name_and_place(machine: str) -> None:
+    places = commandline.Places(
+        {"b/1": "b/0", "b/0": "b/1"}, {"b/0": "1", "b/1": "2"}, {"b/0": "2", "b/1": "1"}
+    )
+    printed = [
+        ('{{"b/0": {{"machine": "{}"}}}}', ('{{"b/1": {{"machine": "{}"}}}}')),
+        ("b/0*  active  idle  {}", "b/1*  active  idle  {}"),
+        ('b/0:\n  machine: "{}"\n', 'b/1:\n  machine: "{}"\n'),
+        ("on unit-b-0", "on unit-b-1"),
+    ]
+    for was, now in printed:
+        command = {"rc": 0, "stderr": "", "stdout": was.format("1")}
+        answer = Answer(0, now.format(machine), "")
+        found = list(commandline.differences(command, answer, places))
+        assert bool(found) == (machine != "2" and "{}" in now), found
