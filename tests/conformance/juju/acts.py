@@ -69,6 +69,5 @@ def _stop_leader(player: Player) -> None:
 def _fault(action: str, player: Player, unit: str) -> None:
     status = player.status()
     units = {n: u for app in status["applications"].values() for n, u in app["units"].items()}
-    # The stage counts its machines for itself; other models have some of them.
-    slot = status["machines"][units[unit]["machine"]]["instance-id"].rpartition("m")[2]
-    subprocess.run([os.environ["FAULT"], action, slot], check=True, capture_output=True)
+    container = status["machines"][units[unit]["machine"]]["instance-id"]
+    subprocess.run([os.environ["FAULT"], action, container], check=True)
