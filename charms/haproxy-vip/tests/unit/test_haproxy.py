@@ -80,7 +80,7 @@ def test_haproxy_takes_what_is_rendered(
 
 def test_only_reads_are_sent_twice():
     text = render(0, 1)
-    assert "retry-on conn-failure empty-response 500 502" in text
+    assert "retry-on conn-failure empty-response 500 502\n    retries 6\n" in text
     assert "http-request disable-l7-retry if !METH_GET" in text
     uploads = text.partition("\nbackend maas-uploads")[2].partition("frontend")[0]
     assert "retry-on" not in uploads
