@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import console, disks, juju, links, lxd
+from .client import short_name
 from .console import StepError
 from .links import ALL
 from .machines import Machines
@@ -70,7 +71,7 @@ def model_in_use(stage: Stage) -> Model:
     models = Store(stage.state / "juju", World(0, "")).world.models
     choice = stage.state / "client.json"
     chosen = json.loads(choice.read_text())["model"] if choice.exists() else ""
-    name = (os.environ.get("JUJU_MODEL") or chosen).rpartition(":")[2].rpartition("/")[2]
+    name = short_name(os.environ.get("JUJU_MODEL") or chosen)
     return models.get(name, Model("", "", 0))
 
 
