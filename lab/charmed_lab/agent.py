@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 # What a shell reports for SIGKILL and SIGTERM: such a hook is run again, it has not failed.
 KILLED = (137, 143, -9, -15)
 IDLE_S = 1.0
+# Only time makes work for an idle unit that nobody has changed: update-status, a secret's expiry.
+SETTLED_S = 5.0
 OPERATION = "juju.worker.uniter.operation"
 
 
@@ -82,7 +84,7 @@ class UnitAgent(threading.Thread):
             model, unit = found
             machine = model.machines[unit.machine]
             if not machine.present or not self.has_work(model, unit):
-                self._store.changed.wait(IDLE_S)
+                self._store.changed.wait(IDLE_S if unit.failed else SETTLED_S)
                 return True
         with self._runtime.machine_lock(machine.slot):
             self._run_next(machine.slot)

@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -228,20 +229,24 @@ class Daemon:
         """Note which machines can be reached, and which have booted again."""
         with self.store.look() as world:
             known = [
-                (model.name, machine.number, machine.slot, machine.address, machine.boot_id)
+                (model.name, replace(machine))
                 for model in world.models.values()
                 for machine in model.machines.values()
                 if machine.address and machine.life == ALIVE
             ]
-        for model, number, slot, address, known_boot_id in known:
+        for model, before in known:
+            number, address = before.number, before.address
             try:
-                boot_id = self._machines.boot_id(slot)
-                if boot_id and boot_id != known_boot_id:
-                    address = self._machines.address(slot) or address
+                boot_id = self._machines.boot_id(before.slot)
+                if boot_id and boot_id != before.boot_id:
+                    address = self._machines.address(before.slot) or address
             except LabError as error:
                 logger.warning("machine %s: %s", number, error)
                 continue
             present = boot_id is not None and reachable(address)
+            # A change is written down and wakes every agent.
+            if present == before.present and boot_id in (None, before.boot_id):
+                continue
             with self.store.change() as world:
                 found = world.models.get(model)
                 if found and number in found.machines:

@@ -16,7 +16,8 @@ from .stage import REPOSITORY, LabError, Stage
 STAGE = "test"
 LONG_BASE = "debian@12"
 VENV = host.VENV.with_name("venv-test")
-PARTS = (*checks.CHECKS, "pack", "lab", "lab-long")
+EVERY_RUN = (*checks.CHECKS, "pack", "lab")
+PARTS = (*EVERY_RUN, "lab-long", "lab-speed")
 DEPLOY = "tests/integration/test_deploy.py"
 REST = ("tests/integration", f"--ignore={DEPLOY}")
 # Stories marked `long` are told by the part lab-long only.
@@ -88,6 +89,8 @@ def run_part(part: str) -> Count:
             told = [(f"{CONFORMANCE}/juju", "-m", "long"), (DEPLOY,), REST]
             count = run_lab(Stage(STAGE), told)
             return count + run_lab(Stage(STAGE, LONG_BASE), [(DEPLOY,)])
+        if part == "lab-speed":
+            return run_lab(Stage(STAGE), [("tests/speed",)])
     except LabError as error:
         print(f"ERROR: {error}", flush=True)
         return Count(0, 1)
@@ -98,7 +101,7 @@ def command() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser("lab/test", description=__doc__)
     parser.add_argument("part", nargs="*", metavar="PART", help=f"one of {', '.join(PARTS)}")
-    parts = parser.parse_args().part or PARTS[:-1]
+    parts = parser.parse_args().part or EVERY_RUN
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     enter_environment()

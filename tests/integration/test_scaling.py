@@ -12,14 +12,7 @@ from prober import Prober
 from writers import Writers
 
 Watch = Callable[[], tuple[Prober, Writers]]
-APPS = (
-    "maas-region",
-    # A run on a quiet machine failed one read: four tries met four connections that the switchover
-    # had cut. It is told by lab-long until runs with more tries show that they are enough.
-    pytest.param("postgresql-ha", marks=pytest.mark.long),
-    "haproxy-vip",
-    "maas-rack",
-)
+APPS = ("maas-region", "postgresql-ha", "haproxy-vip", "maas-rack")
 
 
 def _check_whole(maas: MAAS) -> None:
