@@ -22,12 +22,17 @@ def by_unit_number(unit_names: Iterable[str]) -> list[str]:
 
 
 def parse_address(text: str) -> str:
-    """Return an IP address in its canonical form; raises ValueError with a sentence."""
+    """Return an IP address in its canonical form; raises ValueError with a sentence.
+
+    Refused is what is no machine's address, or leads somewhere else on each machine, and a scope:
+    ipaddress takes any text for one, which would stand in files as it is.
+    """
     try:
         address = ipaddress.ip_address(text.strip())
     except ValueError as error:
         raise ValueError(f"{text[:60]!r} is not an IP address") from error
-    if address.is_unspecified or address.is_multicast:
+    refused = (address.is_unspecified, address.is_multicast, address.is_loopback)
+    if any(refused) or address.is_link_local or address.is_reserved or "%" in text:
         raise ValueError(f"{text[:60]!r} is not the address of one machine")
     return str(address)
 

@@ -236,7 +236,9 @@ class HAProxyVIPCharm(ops.CharmBase):
         """Return whom this unit must wait for before it may take part, "" for nobody."""
         if keepalived.is_running():
             return ""
-        if unaware := peers.unaware(others.peers, own, lambda one: network.answers(one, cfg.port)):
+        if unaware := peers.unaware(
+            others.peers, own, lambda one: network.is_alive(one, cfg.port)
+        ):
             return f"{', '.join(unaware)} to advertise to this unit"
         # update-status comes only after every waiting relation event: who is unknown by then
         # does not run.

@@ -21,6 +21,7 @@ SERVICE = "haproxy.service"
 HAPROXY = "/usr/sbin/haproxy"
 TEMPLATES = Path(__file__).parent / "templates"
 CONFIG = Path("/etc/haproxy/haproxy.cfg")
+DPKG_QUERY = "/usr/bin/dpkg-query"
 DISTRIBUTION_CONFIG = Path("/etc/haproxy/haproxy.cfg.distribution")
 DROP_IN = Path("/etc/systemd/system/haproxy.service.d/haproxy-vip.conf")
 SOCKET = Path("/run/haproxy/admin.sock")
@@ -84,6 +85,8 @@ def ensure_config(text: str) -> bool:
     validate(text)
     before = CONFIG.read_text() if CONFIG.is_file() else ""
     if before and MARK not in before:
+        if not _is_distributions(before):
+            raise HAProxyError(f"{CONFIG} is not this charm's: move it away, or this unit")
         files.ensure_file(DISTRIBUTION_CONFIG, before)
     files.ensure_file(CONFIG, text)
     try:
@@ -112,7 +115,9 @@ def validate(text: str) -> None:
 
 
 def stop() -> None:
-    """Stop HAProxy now and at every boot."""
+    """Stop HAProxy now and at every boot, unless it runs with somebody else's configuration."""
+    if CONFIG.is_file() and not (is_managed() or _is_distributions(CONFIG.read_text())):
+        return
     systemd.stop(SERVICE)
     systemd.disable(SERVICE)
 
@@ -178,6 +183,14 @@ def running_digest() -> str:
     """Return the digest of the configuration that the running HAProxy was started with."""
     found = re.search(r"^description: (\S+)", _ask("show info"), re.MULTILINE)
     return found.group(1) if found else ""
+
+
+def _is_distributions(text: str) -> bool:
+    """Tell whether a configuration is as the package brought it: dpkg keeps its digest."""
+    argv = [DPKG_QUERY, "-W", "-f", "${Conffiles}", "haproxy"]
+    shipped = commands.run(argv, check=False).stdout
+    digest = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return f"{CONFIG} {digest}" in shipped
 
 
 def _digest(text: str) -> str:

@@ -19,6 +19,7 @@ KEEPALIVED = "/usr/sbin/keepalived"
 IP = "/usr/sbin/ip"
 TEMPLATES = Path(__file__).parent / "templates"
 CONFIG = Path("/etc/keepalived/keepalived.conf")
+MARK = haproxy.MARK
 DROP_IN = Path("/etc/systemd/system/keepalived.service.d/haproxy-vip.conf")
 # The digest of the configuration that keepalived was last started or reloaded with.
 LOADED = haproxy.STATE / "keepalived.loaded"
@@ -85,8 +86,11 @@ def render_config(group: Group) -> str:
 def ensure_config(group: Group) -> bool:
     """Write the configuration and the drop-in; returns whether either changed.
 
-    A running keepalived is not told yet: ensure_running does that. Raises KeepalivedError.
+    A running keepalived is not told yet: ensure_running does that. Raises KeepalivedError, also
+    when somebody else's configuration stands there.
     """
+    if _is_anothers():
+        raise KeepalivedError(f"{CONFIG} is not this charm's: move it away, or this unit")
     for flag in (PAUSED, MOVING):
         if not flag.exists():
             files.ensure_file(flag, "0\n")
@@ -140,7 +144,12 @@ def is_running() -> bool:
 
 
 def stop() -> bool:
-    """Stop keepalived now and at every boot: another unit takes the VIP at once."""
+    """Stop keepalived now and at every boot: another unit takes the VIP at once.
+
+    Returns whether it ran. What runs with somebody else's configuration is left alone.
+    """
+    if _is_anothers():
+        return False
     was_running = systemd.stop(SERVICE)
     systemd.disable(SERVICE)
     return was_running
@@ -148,7 +157,7 @@ def stop() -> bool:
 
 def ensure_idle() -> bool:
     """Stop keepalived and remove what was configured; returns whether there was anything."""
-    if not CONFIG.is_file() and not DROP_IN.exists():
+    if _is_anothers() or (not CONFIG.is_file() and not DROP_IN.exists()):
         return False
     stop()
     for path in (CONFIG, DROP_IN, LOADED):
@@ -226,7 +235,14 @@ def move_vip(vip: str, is_taken: Callable[[], bool]) -> bool:
         set_flag(MOVING, on=False)
 
 
+def _is_anothers() -> bool:
+    """Tell whether there is a configuration of somebody else: Debian's package brings none."""
+    return CONFIG.is_file() and MARK not in CONFIG.read_text()
+
+
 def _configured(pattern: str) -> str:
-    """Return what the pattern's group finds in the configuration, "" for nothing."""
-    found = re.search(pattern, CONFIG.read_text()) if CONFIG.is_file() else None
+    """Return what the pattern's group finds in the charm's configuration, "" for nothing."""
+    if not CONFIG.is_file() or _is_anothers():
+        return ""
+    found = re.search(pattern, CONFIG.read_text())
     return found.group(1) if found else ""

@@ -20,6 +20,8 @@ SS = "/usr/bin/ss"
 IP_TRANSPARENT = 19
 IPV6_TRANSPARENT = 75
 ANSWER_TIMEOUT_S = 0.5
+# To take a living machine for dead would make two VIP holders.
+ALIVE_TRIES_S = (0.5, 1.0, 2.0)
 WILDCARDS = ("0.0.0.0", "::", "*")  # noqa: S104 - what ss prints, nothing binds it
 
 Address = ipaddress.IPv4Interface | ipaddress.IPv6Interface
@@ -181,10 +183,15 @@ def bind_error(address: str, port: int) -> str:
     return ""
 
 
-def answers(address: str, port: int) -> bool:
-    """Tell whether a machine is alive: it takes or refuses a connection, soon."""
+def is_alive(address: str, port: int) -> bool:
+    """Tell whether a machine answers; one that is slow, or loses a packet, has three tries."""
+    return any(answers(address, port, timeout_s=try_s) for try_s in ALIVE_TRIES_S)
+
+
+def answers(address: str, port: int, *, timeout_s: float = ANSWER_TIMEOUT_S) -> bool:
+    """Tell whether a machine takes or refuses a connection, soon."""
     try:
-        socket.create_connection((address, port), timeout=ANSWER_TIMEOUT_S).close()
+        socket.create_connection((address, port), timeout=timeout_s).close()
     except ConnectionRefusedError:
         return True
     except OSError:

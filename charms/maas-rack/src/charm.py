@@ -62,8 +62,10 @@ class MAASRackCharm(ops.CharmBase):
         rack.install(str(self.config["source"]))
         self.unit.set_workload_version(rack.version())
         if not self.rpc.relations:
-            rack.leave()
-            peers.publish(self.model, "")
+            if not rack.started_url():
+                # The package starts it, without a MAAS to go to.
+                rack.leave()
+            peers.publish(self.model, rack.started_url())
             if isinstance(event, ops.InstallEvent):
                 return []  # Juju shows no relation before install has ended.
             return [ops.BlockedStatus("integrate rpc with maas-region")]

@@ -27,8 +27,11 @@ DB = "db"
 API = "api"
 RPC = "rpc"
 PEERS = "peers"
+# MAAS's agents ask the host of the first MAAS URL, the VIP, for the internal API and Temporal.
 SERVICES = (
     maas_api.Service(name="maas", backend_port=region.PORT, check="/MAAS/api/2.0/version/"),
+    maas_api.Service("internal-api", region.INTERNAL_PORT, region.INTERNAL_PORT, "tcp"),
+    maas_api.Service("temporal", region.TEMPORAL_PORT, region.TEMPORAL_PORT, "tcp"),
 )
 # At these stages MAAS must not take traffic; at others it keeps what it had, for a database that
 # is away for a moment must not empty the VIP's backend until the next event.
@@ -151,7 +154,8 @@ class MAASRegionCharm(ops.CharmBase):
             return None
         outcome = serving.ensure(self._wish(connection, maas_url))
         if outcome.stage in (serving.Stage.SERVING, *NOT_STARTED):
-            self._publish_unit(ready=outcome.stage is serving.Stage.SERVING)
+            is_serving = outcome.stage is serving.Stage.SERVING
+            self._publish_unit(ready=is_serving, cluster=outcome.cluster if is_serving else "")
         return outcome
 
     def _wish(self, connection: db.DatabaseConnection, maas_url: str) -> serving.Wish:
@@ -165,7 +169,7 @@ class MAASRegionCharm(ops.CharmBase):
             maas_url=maas_url,
             address=self._address(),
             num_workers=0 if self._config_problem() else int(self.config["num-workers"]),
-            expected_cluster=self.peers.app().cluster,
+            expected_cluster=self.peers.cluster(),
             versions=self.peers.versions(),
         )
 
@@ -182,8 +186,8 @@ class MAASRegionCharm(ops.CharmBase):
         staying = [one.address for one in self.peers.units().values() if not one.leaving]
         return region.url(staying[0]) if staying and staying[0] else ""
 
-    def _publish_unit(self, *, ready: bool) -> None:
-        """Tell peers and haproxy-vip about this unit."""
+    def _publish_unit(self, *, ready: bool, cluster: str = "") -> None:
+        """Tell peers and haproxy-vip about this unit; cluster is the one it serves with."""
         own = self.peers.own()
         self.peers.publish(
             dataclasses.replace(
@@ -193,6 +197,7 @@ class MAASRegionCharm(ops.CharmBase):
                 system_id=region.system_id() or own.system_id,
                 version=region.version(),
                 started=region.started_at(),
+                cluster=cluster or own.cluster,
             )
         )
         self.api.publish_unit(maas_api.ProviderUnitData(self._address(), ready))
@@ -213,9 +218,8 @@ class MAASRegionCharm(ops.CharmBase):
         serves = outcome is not None and outcome.stage is serving.Stage.SERVING
         if departed and serves:
             departed = controllers.still_known(departed)
-        cluster = app.cluster or (outcome.cluster if outcome and serves else "")
         maas_url = self._maas_url()
-        self.peers.publish_app(peers.AppData(cluster, maas_url, members, departed))
+        self.peers.publish_app(peers.AppData(self.peers.cluster(), maas_url, members, departed))
         urls = [region.url(one.address) for one in self.peers.units().values() if one.ready]
         if secret_id := shared_secret.publish(self, self.rpc.relations):
             self.rpc.publish(maas_rpc.ProviderAppData(maas_url, tuple(urls), secret_id))

@@ -29,7 +29,8 @@ DEPARTED = region.OURS / "departed.json"
 SERVICE = Path("/etc/systemd/system/maas-region-controllers.service")
 TIMER = Path("/etc/systemd/system/maas-region-controllers.timer")
 TEMPLATES = Path(__file__).parent / "templates"
-# A rack that left is deleted once MAAS sees it dead, or after this time in any case.
+# One that left is deleted once MAAS sees it dead, or after this time unless MAAS sees it whole: a
+# rack whose relation alone was removed goes on.
 GRACE_S = 120
 
 logger = logging.getLogger(__name__)
@@ -134,7 +135,7 @@ def delete_departed(departed: Iterable[Departed], now: float) -> list[str]:
     kept: list[str] = []
     for one in departed:
         found = known.get(one.system_id)
-        if not found or (found.status not in ("", "dead") and now - one.since < GRACE_S):
+        if not found or not _is_over(found.status, now - one.since):
             continue
         try:
             client.delete(one.kind, one.system_id)
@@ -142,6 +143,10 @@ def delete_departed(departed: Iterable[Departed], now: float) -> list[str]:
         except api.APIError as error:
             kept.append(f"{one.kind} {found.hostname}: {error}")
     return kept
+
+
+def _is_over(status: str, gone_s: float) -> bool:
+    return status in ("", "dead") or (status != "running" and gone_s >= GRACE_S)
 
 
 def _ensure_timer() -> bool:

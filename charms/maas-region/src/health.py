@@ -40,7 +40,11 @@ def own_event_loops(text: bytes, hostname: str) -> str:
 
 
 def wait() -> str:
-    """Wait until the region serves, at most a minute from its start; returns problem()."""
-    while (found := problem()) and region.age_s() < START_S:
+    """Wait until the region serves, at most a minute from its start; returns problem().
+
+    That start is the one before this call: a regiond that dies again and again is always young.
+    """
+    deadline = time.monotonic() + START_S - region.age_s()
+    while (found := problem()) and time.monotonic() < deadline:
         time.sleep(1)
     return found

@@ -4,7 +4,8 @@
 """The `peers` relation: what the units of maas-region tell one another.
 
 Each unit writes its address, whether it serves, its ID in MAAS, which version of MAAS it has
-installed and when it last started it, which those who wait for their turn are woken by. The
+installed, when it last started it, which those who wait for their turn are woken by, and the ID of
+the cluster that it has served with. The
 leader writes into the application databag what must outlive units: the MAAS URL, the cluster's ID
 once it has served, which unit has which controller, and which controllers have departed.
 """
@@ -32,6 +33,7 @@ class UnitData:
     system_id: str = ""
     version: str = ""
     started: str = ""
+    cluster: str = ""
 
     @classmethod
     def from_databag(cls, data: Mapping[str, str]) -> "UnitData":
@@ -43,6 +45,7 @@ class UnitData:
             system_id=databag.text(data, "system-id"),
             version=databag.text(data, "version"),
             started=databag.text(data, "started"),
+            cluster=databag.text(data, "cluster"),
         )
 
     def to_databag(self) -> dict[str, str]:
@@ -54,6 +57,7 @@ class UnitData:
             "system-id": self.system_id,
             "version": self.version,
             "started": self.started,
+            "cluster": self.cluster,
         }
 
 
@@ -130,6 +134,11 @@ class Peers(endpoint.Endpoint):
             for name in addresses.by_unit_number(units)
         }
         return {name: data for name, data in found.items() if data}
+
+    def cluster(self) -> str:
+        """Return the ID of the cluster that any region has served with, "" before one has."""
+        served = (one.cluster for one in self.units().values() if one.cluster)
+        return self.app().cluster or next(served, "")
 
     def regions(self) -> tuple[controllers.Member, ...]:
         """Return the controllers of the living units that MAAS has given an ID."""

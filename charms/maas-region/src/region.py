@@ -24,6 +24,8 @@ PACKAGE = "maas-region-api"
 # Packages that the region's machine needs besides; maas-dns is an alias of MAAS's since 2.x.
 PACKAGES = (PACKAGE, "maas-dns")
 PORT = 5240
+# nginx takes the internal API from MAAS 3.6 on, Temporal listens from 3.5 on.
+INTERNAL_PORT, TEMPORAL_PORT = 5242, 5271
 FIRST_WORKER_PORT = 5250
 LAST_WORKER_PORT = 5270
 MAX_WORKERS = 10

@@ -15,6 +15,8 @@ from charmed_maas import addresses
 PEER_PORT = 2380
 CLIENT_PORT = 2379
 CONNECTIONS_STEP = 500
+# Patroni's words for a PostgreSQL that serves nobody just now and is about to, or was.
+ON_THE_WAY = ("starting", "restarting", "stopping")
 CONNECTIONS_PER_CLIENT = 100
 
 
@@ -278,7 +280,10 @@ def next_restart(members: Sequence[Member]) -> str | None:
     """Return the member that restarts next for its changed parameters: the primary last.
 
     A replica refuses to start with fewer connections than its primary, and only raising exists.
+    While one is on its way down or up, nobody is next.
     """
+    if any(one.state in ON_THE_WAY for one in members):
+        return None
     waiting = [one for one in members if one.pending_restart and one.is_running]
     first = min(waiting, key=lambda one: (one.is_primary, one.name), default=None)
     return first.name if first else None

@@ -216,6 +216,6 @@ def _position(text: str) -> tuple[int, int] | None:
     if not text:
         return None
     timeline, _, lsn = text.partition("/")
-    if not (timeline.isdigit() and lsn.isdigit()):
+    if not (text.isascii() and timeline.isdigit() and lsn.isdigit()):
         raise databag.DatabagError(f"set-aside: {text[:60]!r} is not a timeline and a position")
     return int(timeline), int(lsn)

@@ -14,9 +14,12 @@ def test_units_sort_by_number_not_by_text():
     assert addresses.by_unit_number(["a/10", "a/9", "a/1"]) == ["a/1", "a/9", "a/10"]
 
 
-@pytest.mark.parametrize(
-    "text", ["", "10.0.0", "10.0.0.256", "host", "0.0.0.0", "224.0.0.1", "::"]
-)
+NONE = ["", "10.0.0", "10.0.0.256", "host", "0.0.0.0", "224.0.0.1", "::"]
+# The last would let everybody in, as a line of pg_hba.conf.
+ELSEWHERE = ["127.0.0.1", "::1", "255.255.255.255", "fe80::1%eth0", "2001:db8::1%0 :: trust #"]
+
+
+@pytest.mark.parametrize("text", NONE + ELSEWHERE)
 def test_what_is_no_machines_address_is_refused(text: str):
     with pytest.raises(ValueError, match="address"):
         addresses.parse_address(text)

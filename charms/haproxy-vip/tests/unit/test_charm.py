@@ -57,6 +57,7 @@ class Machine:
             ("interfaces", lambda: self.links),
             ("held_ports", self.held_ports),
             ("answers", lambda address, _: address in self.alive),
+            ("is_alive", lambda address, _: address in self.alive),
         ):
             stack.append(mock.patch.object(network, name, side_effect=fake, autospec=True))
             stack[-1].start()

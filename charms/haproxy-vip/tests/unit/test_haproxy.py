@@ -61,6 +61,7 @@ class Daemon:
 def daemon(monkeypatch: pytest.MonkeyPatch, systemd: Systemd, machine: Path) -> Daemon:
     haproxy.CONFIG.parent.mkdir(parents=True)
     haproxy.CONFIG.write_text("distribution\n")
+    monkeypatch.setattr(haproxy, "_is_distributions", lambda text: text == "distribution\n")
     return Daemon(monkeypatch, systemd)
 
 
@@ -215,3 +216,24 @@ def test_only_a_haproxy_that_we_installed_is_stopped(
     systemd.running.add(haproxy.SERVICE)
     assert haproxy.install()
     assert (haproxy.SERVICE not in systemd.running) == stopped
+
+
+def test_another_owners_haproxy_is_neither_stopped_nor_taken(daemon: Daemon, systemd: Systemd):
+    haproxy.CONFIG.write_text("an operator's\n")
+    systemd.running.add(haproxy.SERVICE)
+    with pytest.raises(haproxy.HAProxyError, match="is not this charm's: move it away"):
+        haproxy.ensure_config(render(0))
+    haproxy.stop()
+    assert haproxy.SERVICE in systemd.running
+    assert haproxy.CONFIG.read_text() == "an operator's\n"
+    assert systemd.did == ["daemon-reload"]
+
+
+def test_the_packages_own_configuration_is_known_by_dpkg(monkeypatch: pytest.MonkeyPatch):
+    shipped = (
+        " /etc/default/haproxy 0 \n /etc/haproxy/haproxy.cfg d41d8cd98f00b204e9800998ecf8427e\n"
+    )
+    answer = subprocess.CompletedProcess([], 0, shipped, "")
+    monkeypatch.setattr(haproxy.commands, "run", lambda *_, **__: answer)
+    assert haproxy._is_distributions("")
+    assert not haproxy._is_distributions("global\n")

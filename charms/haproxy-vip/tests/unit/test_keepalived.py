@@ -183,3 +183,18 @@ def test_pausing_waits_until_the_vip_is_gone(
     keepalived.pause("10.0.0.100")
     assert not holds
     assert keepalived.is_set(keepalived.PAUSED)
+
+
+def test_another_owners_keepalived_is_neither_stopped_nor_taken(machine: Path, systemd: Systemd):
+    keepalived.CONFIG.parent.mkdir(parents=True)
+    keepalived.CONFIG.write_text("virtual_ipaddress { 10.0.0.7/24 }\n")
+    systemd.running.add(keepalived.SERVICE)
+    systemd.enabled.add(keepalived.SERVICE)
+    with pytest.raises(keepalived.KeepalivedError, match="is not this charm's: move it away"):
+        keepalived.ensure_config(GROUP)
+    assert not keepalived.stop()
+    assert not keepalived.ensure_idle()
+    keepalived.remove()
+    assert keepalived.configured_vip() == ""
+    assert systemd.running == systemd.enabled == {keepalived.SERVICE}
+    assert keepalived.CONFIG.read_text() == "virtual_ipaddress { 10.0.0.7/24 }\n"

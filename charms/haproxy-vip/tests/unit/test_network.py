@@ -143,3 +143,11 @@ def test_interfaces_come_from_ip(monkeypatch: pytest.MonkeyPatch):
         *("10.0.0.11", "10.0.0.100", "10.1.0.11", "fd00::11")
     }
     assert ran == [[network.IP, "-j", "address", "show", "up"]]
+
+
+def test_one_lost_packet_makes_no_machine_dead(monkeypatch: pytest.MonkeyPatch):
+    answers = [False, False, True]
+    monkeypatch.setattr(network, "answers", lambda *_, **__: answers.pop(0))
+    assert network.is_alive("10.0.0.12", 80)
+    monkeypatch.setattr(network, "answers", lambda *_, **__: False)
+    assert not network.is_alive("10.0.0.12", 80)

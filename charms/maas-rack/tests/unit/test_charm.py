@@ -158,17 +158,20 @@ def test_whose_turn_it_is():
     assert not peers.is_turn({"r/0": VIP_URL, "r/1": "http://old/MAAS"}, VIP_URL)
 
 
-def test_without_the_relation_it_leaves_maas(ctx: Any, workload: Any):
+def test_a_rack_that_was_never_enrolled_does_not_run(ctx: Any, workload: Any):
+    workload.started_url.return_value = ""
     after = run(ctx, state(peer()))
     workload.leave.assert_called_once_with()
     workload.restart.assert_not_called()
     assert after.unit_status == testing.BlockedStatus("integrate rpc with maas-region")
 
 
-def test_a_broken_relation_is_left(ctx: Any, workload: Any):
+def test_a_rack_without_its_relation_goes_on(ctx: Any, workload: Any):
     relation = rpc()
-    run(ctx, state(relation, peer()), ctx.on.relation_broken(relation))
-    workload.leave.assert_called_once_with()
+    after = run(ctx, state(relation, peer()), ctx.on.relation_broken(relation))
+    untouched(workload)
+    workload.leave.assert_not_called()
+    assert after.unit_status == testing.BlockedStatus("integrate rpc with maas-region")
 
 
 @pytest.mark.parametrize("missing", ["maas-url", "secret-id"])

@@ -267,6 +267,25 @@ def test_the_cluster_is_written_down_once_it_serves(context: Context, workload: 
     assert "cluster" not in _local(out, "peers").local_app_data
 
 
+def test_the_cluster_that_only_another_region_served_is_expected(
+    context: Context, workload: Workload
+):
+    out = context.run(
+        context.on.update_status(),
+        _state(
+            leader=False,
+            peers=testing.PeerRelation("peers", local_app_data={"maas-url": "http://v/MAAS"}),
+        ),
+    )
+    assert _local(out, "peers").local_unit_data["cluster"] == CLUSTER
+
+    workload.serving.ensure.return_value = serving.Outcome(serving.Stage.UNHEALTHY)
+    peers = testing.PeerRelation("peers", peers_data={1: {"cluster": CLUSTER}})
+    out = context.run(context.on.update_status(), _state(peers=peers))
+    assert workload.serving.ensure.call_args.args[0].expected_cluster == CLUSTER
+    assert _local(out, "peers").local_app_data["cluster"] == CLUSTER
+
+
 def test_a_recorded_cluster_is_expected(context: Context, workload: Workload):
     peers = testing.PeerRelation("peers", local_app_data={"cluster": CLUSTER})
     workload.serving.ensure.return_value = serving.Outcome(serving.Stage.REFUSED, "holds no MAAS")

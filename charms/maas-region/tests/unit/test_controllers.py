@@ -62,7 +62,8 @@ def client(monkeypatch: pytest.MonkeyPatch) -> mock.MagicMock:
     client.controllers.return_value = [
         api.Controller("region", "aaa111", "r1", ""),
         api.Controller("rack", "bbb333", "k3", "dead"),
-        api.Controller("rack", "bbb444", "k4", "running"),
+        api.Controller("rack", "bbb444", "k4", "degraded"),
+        api.Controller("rack", "bbb555", "k5", "running"),
     ]
     monkeypatch.setattr(api, "Client", lambda _: client)
     monkeypatch.setattr("accounts.internal_api_key", lambda: "a:b:c")
@@ -80,11 +81,12 @@ def test_departed_controllers_are_deleted_as_maas_lets_them_go(client: mock.Magi
         Departed("region", "aaa111", 100),
         Departed("rack", "bbb333", 100),
         Departed("rack", "bbb444", 100),
+        Departed("rack", "bbb555", 100),
         Departed("rack", "unknown", 100),
     ]
     kept = controllers.delete_departed(departed, now=150.0)
     assert kept == ["region r1: Unable to delete r1 as it's currently running."]
-    # The running rack gets time to stop by itself.
+    # The other racks get time to stop by themselves.
     assert client.delete.call_args_list == [
         mock.call("region", "aaa111"),
         mock.call("rack", "bbb333"),
@@ -93,6 +95,8 @@ def test_departed_controllers_are_deleted_as_maas_lets_them_go(client: mock.Magi
     client.delete.reset_mock()
     controllers.delete_departed(departed, now=300.0)
     assert mock.call("rack", "bbb444") in client.delete.call_args_list
+    # Its relation was removed, it was not.
+    assert mock.call("rack", "bbb555") not in client.delete.call_args_list
 
 
 def test_a_key_that_maas_refuses_is_fetched_anew(

@@ -42,3 +42,15 @@ def test_it_waits_a_minute_from_the_start_and_no_longer(monkeypatch: pytest.Monk
     monkeypatch.setattr(region, "age_s", lambda: 61.0)
     assert health.wait() == "MAAS answers 502"
     assert answers == []
+
+
+def test_it_does_not_wait_for_ever_for_one_that_dies_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    clock = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("time.sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    monkeypatch.setattr(health, "problem", lambda: "MAAS answers 502")
+    monkeypatch.setattr(region, "age_s", lambda: 5.0)
+    assert health.wait() == "MAAS answers 502"
+    assert clock[0] == 100.0 + health.START_S - 5.0

@@ -418,7 +418,7 @@ def test_the_secret_is_made_once(ctx: Context, machine: Machine):
 def test_a_peer_that_sends_nonsense_stays_where_it_was(ctx: Context, machine: Machine):
     machine.cluster_id = ID
     machine.remembered.peers.return_value = [cluster.Unit("postgresql-ha/2", "10.0.0.3")]
-    garbled = {1: JOINED[1], 2: {**JOINED[2], "set-aside": "x"}}
+    garbled = {1: JOINED[1], 2: {**JOINED[2], "set-aside": "²/3"}}
     model = Model(app={"cluster-id": ID}, peers=garbled, leader=True)
     state = ctx.run(ctx.on.update_status(), model.state())
     spec = machine.member.run.call_args.args[0]

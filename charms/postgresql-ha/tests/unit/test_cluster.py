@@ -156,6 +156,9 @@ def test_restarts_for_parameters_end_with_the_primary():
     assert cluster.next_restart([a, b, c]) == "b"
     assert cluster.next_restart([a, c]) == "c"
     assert cluster.next_restart([a]) == "a"
+    for state in ("starting", "restarting", "stopping"):
+        assert cluster.next_restart([a, dataclasses.replace(b, state=state), c]) is None
+    assert cluster.next_restart([a, dataclasses.replace(b, state="stopped"), c]) == "c"
     assert cluster.next_restart([dataclasses.replace(a, pending_restart=False)]) is None
 
 
