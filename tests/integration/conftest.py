@@ -5,7 +5,8 @@
 
 Environment: JUJU names the juju binary, BUNDLE the bundle file, OVERLAY an overlay for it (the
 VIP, the apt source), MODEL a model to use instead of a new one, KEEP_MODEL=1 leaves it in place,
-FAULT a command `FAULT poweroff|poweron MACHINE` that cuts a machine's power.
+FAULT a command `FAULT poweroff|poweron MACHINE` that cuts a machine's power, and
+`FAULT controller-down|controller-up` that takes Juju's controller away.
 """
 
 import os
@@ -78,13 +79,13 @@ def watch(maas: MAAS, tmp_path: Path) -> Iterator[Callable[[], tuple[Prober, Wri
 
 
 @pytest.fixture(scope="session")
-def power() -> Callable[[str, str], None]:
+def power() -> Callable[..., None]:
     """Cut or restore the power of a machine, given what to do and its number."""
     command = os.environ.get("FAULT")
     if not command:
         pytest.skip("FAULT names no command that cuts a machine's power")
 
-    def run(what: str, machine: str) -> None:
-        subprocess.run([command, what, machine], check=True, timeout=60)
+    def run(what: str, *machine: str) -> None:
+        subprocess.run([command, what, *machine], check=True, timeout=60)
 
     return run

@@ -25,6 +25,10 @@ ACTIONS = [
     ("maas-region", "get-api-key", {"username": "nobody"}, "does not exist"),
 ]
 SQUATTER_PORT = 8099
+RUNNING = (
+    "systemctl show -p ActiveEnterTimestampMonotonic haproxy keepalived maas-rackd;"
+    " cat /var/lib/maas/maas_id"
+)
 
 
 @pytest.mark.parametrize(("app", "config", "named"), CASES, ids=lambda value: str(value)[:40])
@@ -121,6 +125,7 @@ def test_a_garbled_databag_is_named_and_services_go_on(maas: MAAS):
 )
 def test_a_missing_relation_is_asked_for(maas: MAAS, one: str, other: str, lacking: str):
     endpoint = one.partition(":")[2]
+    before = {name: maas.on_machine(name, RUNNING) for name in maas.units(lacking)}
     maas.juju.remove_relation(one, other)
     status = maas.juju.wait(
         lambda status: jubilant.all_blocked(status, lacking) and jubilant.all_agents_idle(status),
@@ -129,9 +134,11 @@ def test_a_missing_relation_is_asked_for(maas: MAAS, one: str, other: str, lacki
     for unit in status.apps[lacking].units.values():
         assert f"integrate {endpoint}" in unit.workload_status.message
     assert jubilant.all_active(status, "maas-region", "postgresql-ha")
+    assert {name: maas.on_machine(name, RUNNING) for name in before} == before
     maas.juju.integrate(one, other)
     maas.wait_settled()
     _assert_answers(maas.vip)
+    assert {name: maas.on_machine(name, RUNNING) for name in before} == before
 
 
 @pytest.mark.parametrize(("app", "action", "params", "named"), ACTIONS)

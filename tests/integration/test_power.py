@@ -3,6 +3,7 @@
 
 """The operator's hand on the power cord: machines go dark and come back."""
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +12,7 @@ from prober import Prober
 from writers import Writers
 
 Watch = Callable[[], tuple[Prober, Writers]]
-Power = Callable[[str, str], None]
+Power = Callable[..., None]
 UNTOUCHED = (
     "systemctl show -p ActiveEnterTimestampMonotonic,NRestarts"
     " maas-regiond maas-http maas-apiserver maas-temporal maas-temporal-worker;"
@@ -31,20 +32,28 @@ def vip_holder(maas: MAAS) -> str:
 
 def _lose(maas: MAAS, power: Power, machine: str, prober: Prober) -> None:
     power("poweroff", machine)
-    eventually(
-        lambda: _answers_since(prober, 20), timeout_s=180, what="20 reads in a row answered"
-    )
+    _wait_answered(prober)
     maas.wait_others_settled(machine)
     power("poweron", machine)
+    _check_whole(maas)
+
+
+def _check_whole(maas: MAAS) -> None:
     maas.wait_settled()
     eventually(maas.is_replicated, timeout_s=180, what="one synchronous standby again")
     regions = len(maas.units("maas-region"))
     eventually(lambda: len(maas.rpc()) == regions, timeout_s=240, what="every region in rpc")
 
 
-def _answers_since(prober: Prober, number: int) -> bool:
-    last = prober.report.reads[-number:]
-    return len(last) == number and not any(read.failed for read in last)
+def _wait_answered(prober: Prober) -> float:
+    """Wait until 20 reads in a row that begin from now on are answered; returns the seconds."""
+    now = time.time()
+
+    def are_answered() -> bool:
+        last = [read for read in prober.report.reads if read.began >= now][-20:]
+        return len(last) == 20 and not any(read.failed for read in last)
+
+    return eventually(are_answered, timeout_s=300, what="20 reads in a row answered")
 
 
 def test_the_machine_of_a_region(maas: MAAS, power: Power, watch: Watch):
@@ -87,3 +96,18 @@ def test_the_machine_of_a_rack(maas: MAAS, power: Power, watch: Watch):
         timeout_s=240,
         what="both racks connected again",
     )
+
+
+def test_every_machine_at_once_and_no_controller(maas: MAAS, power: Power, watch: Watch):
+    prober, _ = watch()
+    machines = list(maas.juju.status().machines)
+    power("controller-down")
+    try:
+        for machine in machines:
+            power("poweroff", machine)
+        for machine in machines:
+            power("poweron", machine)
+        print(f"\n  MAAS answers {_wait_answered(prober):.0f} s after the power is back", end="")
+    finally:
+        power("controller-up")
+    _check_whole(maas)

@@ -55,13 +55,26 @@ def _shrink(maas: MAAS, unit: str) -> None:
     )
 
 
+def _move_vip_to_leader(maas: MAAS) -> None:
+    leader = maas.leader("haproxy-vip")
+    others = [name for name in maas.units("haproxy-vip") if name != leader]
+    for action in ("pause", "resume"):
+        for name in others:
+            maas.juju.run(name, action)
+    assert maas.vip_holder() == leader
+
+
 @pytest.mark.parametrize("app", APPS)
 def test_a_unit_joins_and_the_leader_leaves(maas: MAAS, watch: Watch, app: str):
+    if app == "haproxy-vip":
+        _move_vip_to_leader(maas)
     prober, _ = watch()
     _grow(maas, app)
     _shrink(maas, maas.leader(app))
     _check_whole(maas)
     prober.report.assert_no_failed_read()
+    if app == "haproxy-vip":
+        assert prober.report.moves, "the VIP did not move"
 
 
 # A switchover takes two of the five seconds that a read may: on a machine with much other work it
