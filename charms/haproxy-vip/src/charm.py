@@ -261,16 +261,16 @@ class HAProxyVIPCharm(ops.CharmBase):
         if not self.api.relations:
             return [ops.BlockedStatus("integrate api with maas-region")]
         if waiting:
-            return [ops.WaitingStatus(f"waiting for {waiting}")]
+            return [ops.WaitingStatus(f"for {waiting}")]
         if keepalived.is_set(keepalived.PAUSED):
             return [ops.MaintenanceStatus("paused: run resume to take part again")]
         servers = haproxy.servers()
         if not servers:
-            return [ops.WaitingStatus("waiting for a region's address")]
+            return [ops.WaitingStatus("for a region's address")]
         up = sum(server.is_up for server in servers)
         if not up:
             return [ops.WaitingStatus(f"none of {len(servers)} regions answers its health check")]
-        role = "VIP holder" if is_vip_holder else f"standby for {cfg.vip}"
+        role = "VIP holder" if is_vip_holder else f"ready to take {cfg.vip}"
         return [ops.ActiveStatus(f"{role}, {up}/{len(servers)} regions up")]
 
     def _own_address(self, vip: str) -> str:

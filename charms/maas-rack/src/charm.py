@@ -73,7 +73,7 @@ class MAASRackCharm(ops.CharmBase):
             if self.rpc.problems:
                 problem = self.rpc.problems[0]
                 return [ops.BlockedStatus(f"nothing was changed: {problem}")]
-            return [ops.WaitingStatus("waiting for maas-region to share URL and secret")]
+            return [ops.WaitingStatus("for maas-region to share URL and secret")]
         if not self._enrol(enrolment):
             return [ops.MaintenanceStatus("waiting for its turn to restart with a new MAAS URL")]
         return [self._connection_status(rack.hosts(enrolment.region_urls))]

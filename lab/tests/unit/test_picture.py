@@ -65,7 +65,7 @@ MAAS = report(
         "haproxy-vip": app(
             {
                 "haproxy-vip/0": unit("0", "VIP holder, 3/3 regions up"),
-                "haproxy-vip/1": unit("1", "standby for 10.0.0.100", leader=True),
+                "haproxy-vip/1": unit("1", "ready to take 10.0.0.100", leader=True),
             },
             api=("maas-region", "maas_api"),
             peers=("haproxy-vip", "haproxy_vip_peers"),

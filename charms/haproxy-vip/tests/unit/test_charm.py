@@ -181,7 +181,7 @@ def test_it_serves_and_publishes_vip_and_url(ctx: Any, machine: Machine):
 
 def test_who_does_not_hold_the_vip_stands_by(ctx: Any, machine: Machine):
     machine.keepalived.is_vip_holder.return_value = False
-    assert message(run(ctx, state())) == f"standby for {VIP}, 1/2 regions up"
+    assert message(run(ctx, state())) == f"ready to take {VIP}, 1/2 regions up"
 
 
 def test_only_the_leader_publishes(ctx: Any, machine: Machine):
@@ -307,7 +307,7 @@ def test_a_newcomer_waits_until_the_others_advertise_to_it(ctx: Any, machine: Ma
     known = {1: {"address": "10.0.0.12", "peers": '["10.0.0.13"]'}}
     after = run(ctx, state(api(), peer(known)))
     assert after.unit_status == testing.WaitingStatus(
-        "waiting for haproxy-vip/1 to advertise to this unit"
+        "for haproxy-vip/1 to advertise to this unit"
     )
     assert machine.group.peers == ["10.0.0.12"]
     machine.keepalived.ensure_running.assert_not_called()
@@ -322,7 +322,7 @@ def test_a_dead_unit_keeps_nobody_waiting(ctx: Any, machine: Machine):
 
 def test_a_newcomer_waits_for_units_it_does_not_know_yet(ctx: Any, machine: Machine):
     after = run(ctx, state(api(), peer({})))
-    assert message(after) == "waiting for the other units' addresses"
+    assert message(after) == "for the other units' addresses"
     machine.keepalived.ensure_running.assert_not_called()
 
 
@@ -367,7 +367,7 @@ def test_a_dying_peer_does_not_stand_for_one_that_is_not_known_yet(
 ):
     goals(monkeypatch, unit_0="active", unit_1="dying", unit_2="active")
     after = run(ctx, state())
-    assert message(after) == "waiting for the other units' addresses"
+    assert message(after) == "for the other units' addresses"
 
 
 @pytest.mark.parametrize("garbled", [{"address": "nowhere"}, {"peers": "{"}])

@@ -179,7 +179,7 @@ def test_it_waits_for_what_the_region_has_not_shared_yet(ctx: Any, workload: Any
     after = run(ctx, state(rpc(**{missing: ""}), peer()))
     untouched(workload)
     assert after.unit_status == testing.WaitingStatus(
-        "waiting for maas-region to share URL and secret"
+        "for maas-region to share URL and secret"
     )
 
 
