@@ -1,6 +1,6 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
-"""The parameters of actions, checked as Juju 4 checks them."""
+"""The parameters of actions, checked as Juju checks them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,10 +18,10 @@ TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def schema(name: str, action: Mapping[str, Any]) -> dict[str, Any]:
+def schema(name: str, action: Mapping[str, Any], *, extra: bool = False) -> dict[str, Any]:
     """Return the schema of an action as actions.yaml has it."""
     found = {
-        "additionalProperties": action.get("additionalProperties", False),
+        "additionalProperties": action.get("additionalProperties", extra),
         "description": action.get("description", "No description"),
         "properties": action.get("params") or {},
         "title": name,

@@ -7,9 +7,9 @@ import hashlib
 import time
 from typing import Any
 
-from . import output, secrets, status
+from . import output, secrets, status, versions
 from .controller import Controller
-from .model import JUJU_VERSION, MODEL_DEFAULTS, JujuError, Model, Secret, Task
+from .model import MODEL_DEFAULTS, JujuError, Model, Secret, Task
 
 CONTROLLER = "lab"
 
@@ -37,19 +37,26 @@ class API(Controller):
                 "applications": sorted(model.applications),
                 "units": len(model.units),
                 "secrets": len(model.secrets),
+                "version": model.version.number,
             }
             for model in self._store.world.models.values()
         ]
 
     def controller(self) -> dict[str, Any]:
         """Return what the controller says of itself."""
-        return {"uuid": self._store.world.controller_uuid}
+        world = self._store.world
+        return {"uuid": world.controller_uuid, "version": versions.VERSIONS[world.juju].number}
 
     def status(self, model: Model) -> dict[str, Any]:
         """Return the whole status of a model, its relations, and the numbers that come next."""
         full = status.full(model, CONTROLLER, time.time())
         rows = status.relation_rows(model)
-        return {"status": full, "relations": rows, "sequences": dict(model.sequences)}
+        return {
+            "status": full,
+            "relations": rows,
+            "sequences": dict(model.sequences),
+            "juju": model.juju,
+        }
 
     def show_unit(self, model: Model, name: str) -> dict[str, Any]:
         """Return all about a unit."""
@@ -78,7 +85,7 @@ class API(Controller):
 
     def model_config(self, model: Model) -> dict[str, Any]:
         """Return the model's options with where they come from."""
-        values = {"agent-version": JUJU_VERSION} | MODEL_DEFAULTS | model.config
+        values = {"agent-version": model.version.number} | MODEL_DEFAULTS | model.config
         set_here = {"agent-version", *model.config}
         return {
             key: {"Value": values[key], "Source": "model" if key in set_here else "default"}

@@ -1,6 +1,6 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
-"""`juju deploy bundle.yaml`, with what Juju 4.0.15 really does (recordings 70, 71 and 76)."""
+"""`juju deploy bundle.yaml`, with what Juju really does."""
 
 import base64
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import charms
+from . import charms, versions
 from .arguments import UsageError
 from .bundle_file import PLACEMENT, load, problems
 from .client import ClientError, Session, say
@@ -22,6 +22,7 @@ class Plan:
     """The changes that a bundle asks for, in Juju's order and words."""
 
     session: Session
+    version: versions.Version
     bundle: dict[str, Any]
     folder: Path
     found: dict[str, Any]
@@ -69,15 +70,20 @@ class Plan:
             self.steps.append((f"set annotations for {name}", lambda: None))
 
     def _old_application(self, name: str, known: dict[str, Any], config: dict[str, Any]) -> None:
-        if self.bundle.get("default-base"):
+        may_set = self.version.sets_bundle_options
+        if self.bundle.get("default-base") and not may_set:
             charm = known["charm-name"]
             base = f"{known['base']['name']}@{known['base']['channel']}/stable"
             gone = f'cannot deploy local charm at "./{charm}": file does not exist'
             self.refuse(f"upload charm {charm} from local for base {base}", gone)
         now = self.session.call("config", name=name)["settings"]
-        if any(now.get(key, {}).get("value") != value for key, value in config.items()):
+        values = {key: to for key, to in config.items() if now.get(key, {}).get("value") != to}
+        text = f"set application options for {name}"
+        if values and may_set:
+            self.add(text, "set_config", name=name, values=values, reset=[])
+        elif values:
             refused = f'cannot update options for application "{name}": config yaml not supported'
-            self.refuse(f"set application options for {name}", f"{refused} not implemented")
+            self.refuse(text, f"{refused} not implemented")
 
     def _new_application(self, name: str, app: dict[str, Any], config: dict[str, Any]) -> None:
         path, session = self.folder / app["charm"], self.session
@@ -214,7 +220,8 @@ def deploy(session: Session) -> None:
         raise ClientError(f"cannot deploy bundle: {REFUSED}:\n" + "\n".join(wrong))
     answer = session.call("status")
     found, mapped = answer["status"], _mapping(session, bundle, answer["status"])
-    plan = Plan(session, bundle, path.parent, found, answer["sequences"], mapped)
+    version = versions.VERSIONS[answer["juju"]]
+    plan = Plan(session, version, bundle, path.parent, found, answer["sequences"], mapped)
     plan.build()
     _run(plan, dry=session.flag("dry-run"))
 

@@ -30,22 +30,25 @@ def bases(path: Path) -> list[str]:
     return [f"{base['name']}@{base['channel']}" for base in listed] or ["ubuntu@24.04"]
 
 
-def load(path: Path, store: Path) -> Charm:
-    """Read a .charm file and keep a copy of it for the machines."""
+def load(path: Path, store: Path, *, extra: bool) -> Charm:
+    """Read a .charm file and keep a copy of it for the machines.
+
+    With `extra` its actions take parameters that they do not name, unless they say otherwise.
+    """
     if not zipfile.Path(path, "dispatch").exists():
         raise JujuError(f'charm "{path.name}" has no dispatch; the lab runs only packed charms')
     metadata = _read(path, "metadata.yaml")
     for key in LEFT_OUT:
         if metadata.get(key):
             raise JujuError(f'charm "{metadata["name"]}" has {key}, which the lab leaves out')
-    listed = _read(path, "actions.yaml")
+    listed = sorted(_read(path, "actions.yaml").items())
     return Charm(
         name=metadata["name"],
         archive=_keep(path, metadata["name"], store),
         bases=bases(path),
         endpoints=_endpoints(metadata),
         options=_read(path, "config.yaml").get("options") or {},
-        actions={name: actions.schema(name, one or {}) for name, one in sorted(listed.items())},
+        actions={name: actions.schema(name, one or {}, extra=extra) for name, one in listed},
     )
 
 

@@ -19,7 +19,6 @@ from .arguments import Arguments, UsageError, take_apart
 from .stage import Stage, StageError
 
 CONTROLLER = "lab"
-VERSION = "4.0.15-ubuntu-amd64"
 FORMATS = ("json", "yaml", "tabular", "plain", "smart")
 SHORT = {"m": "model", "n": "num-units", "o": "output", "r": "replay", "u": "unit", "a": "app"}
 # Options that Juju has and the lab has not.

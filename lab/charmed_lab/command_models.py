@@ -8,16 +8,7 @@ from typing import Any
 
 from . import output, secrets, status
 from .arguments import UsageError
-from .client import (
-    CONTROLLER,
-    VERSION,
-    ClientError,
-    Session,
-    assignments,
-    command,
-    say,
-    short_name,
-)
+from .client import CONTROLLER, ClientError, Session, assignments, command, say, short_name
 from .model import JujuError
 
 KEYS = (
@@ -32,10 +23,11 @@ KEYS = (
 @command("version", "all")
 def _version(session: Session) -> None:
     about = {"git-commit": "", "git-tree-state": "lab", "compiler": "python", "official": False}
+    version = f"{session.ask('controller')['version']}-ubuntu-amd64"
     if session.flag("all"):
-        session.show({"version": VERSION, **about})
+        session.show({"version": version, **about})
     else:
-        session.show(VERSION, "text", text=f"{VERSION}\n")
+        session.show(version, "text", text=f"{version}\n")
 
 
 @command("whoami")
@@ -100,7 +92,7 @@ def _model_info(one: dict[str, Any], controller_uuid: str) -> dict[str, Any]:
         "status": {"current": state, "since": "just now"},
         "access": "admin",
         "last-connection": "just now",
-        "agent-version": status.JUJU_VERSION,
+        "agent-version": one["version"],
     }
 
 

@@ -52,7 +52,7 @@ class Controller:
         if name in models:
             raise JujuError(f"model admin/{name} already exists (already exists)")
         identity = str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
-        models[name] = Model(name, identity, time.time())
+        models[name] = Model(name, identity, time.time(), juju=self._store.world.juju)
         self.set_model_config(models[name], config, [])
 
     def set_model_config(
@@ -138,7 +138,8 @@ class Controller:
 
     def upload(self, model: Model, path: str) -> dict[str, Any]:
         """Take a packed charm into the model under the next revision."""
-        charm = charms.load(Path(path), self._charm_store)
+        extra = model.version.allows_extra_parameters
+        charm = charms.load(Path(path), self._charm_store, extra=extra)
         charm.revision = model.take(f"charm {charm.name}")
         model.charms[charm.url] = charm
         about = {"url": charm.url, "name": charm.name, "revision": charm.revision}
@@ -257,13 +258,13 @@ class Controller:
             raise JujuError(f'invalid application config: unknown option "{unknown[0]}"')
         before = dict(app.config)
         app.config |= charms.parse_options(charm, values)
-        if app.config != before:
-            for unit in model.units_of(name):
-                # Juju 4.0 dispatches config-changed twice (recordings 20 and 74).
-                unit.config_pending = 2 if unit.started else max(1, unit.config_pending)
+        twice, after_set = model.version.tells_config_twice, dict(app.config)
         for key in reset:
-            # ... and not at all after a reset.
             app.config.pop(key, None)
+        if before != (after_set if twice else app.config):
+            for unit in model.units_of(name):
+                times = 2 if twice and unit.started else 1
+                unit.config_pending = max(times, unit.config_pending)
 
     def trust(self, model: Model, name: str, remove: bool) -> None:
         """Note that an application may have the cloud's credentials; there are none."""

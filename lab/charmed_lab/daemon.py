@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from . import machine_tools, uniter
+from . import machine_tools, uniter, versions
 from .agent import Runtime, UnitAgent, machine_command, results_of
 from .api import API
 from .machines import Machines
@@ -39,7 +39,7 @@ class Daemon:
 
     def __init__(self, stage: Stage, machines: Machines, seed: int) -> None:
         self._stage = stage
-        fresh = World(seed, str(uuid.uuid4()))
+        fresh = World(seed, str(uuid.uuid4()), juju=stage.juju or versions.DEFAULT)
         self.store = Store(stage.state / "juju", fresh)
         rng = random.Random(self.store.world.seed)  # noqa: S311 - it shuffles
         self.runtime = Runtime(self.store, machines, str(stage.gateway), rng)

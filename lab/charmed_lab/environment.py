@@ -1,13 +1,12 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
-"""The environment of an event: exactly what Juju 4.0 gives, nothing inherited."""
+"""The environment of an event: exactly what Juju gives, nothing inherited."""
 
-from .model import JUJU_VERSION, Hook, Model, Task, Unit, tag
+from .model import Hook, Model, Task, Unit, tag
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 EMPTY = (
     "CLOUD_API_VERSION JUJU_AVAILABILITY_ZONE JUJU_CHARM_FTP_PROXY JUJU_HOOK_NAME "
-    "JUJU_CHARM_TRACE_CONFIG_CA_CERT JUJU_CHARM_TRACE_CONFIG_GRPC JUJU_CHARM_TRACE_CONFIG_HTTP "
     "JUJU_PRINCIPAL_UNIT"
 )
 
@@ -15,7 +14,8 @@ EMPTY = (
 def base(home: str, gateway: str, model: Model, unit: Unit) -> dict[str, str]:
     """Return what every event's environment has: nothing else is in it."""
     agent, tools = f"{home}/agents/{tag(unit.name)}", f"{home}/tools/{tag(unit.name)}"
-    env = dict.fromkeys(EMPTY.split(), "") | {
+    env = dict.fromkeys(EMPTY.split(), "") | dict(model.version.variables)
+    env |= {
         "APT_LISTCHANGES_FRONTEND": "none",
         "CHARM_DIR": f"{agent}/charm",
         "DEBIAN_FRONTEND": "noninteractive",
@@ -30,7 +30,7 @@ def base(home: str, gateway: str, model: Model, unit: Unit) -> dict[str, str]:
         "JUJU_MODEL_NAME": model.name,
         "JUJU_MODEL_UUID": model.uuid,
         "JUJU_UNIT_NAME": unit.name,
-        "JUJU_VERSION": JUJU_VERSION,
+        "JUJU_VERSION": model.version.number,
         "LANG": "C.UTF-8",
         "PATH": f"{tools}:{PATH}",
         "TERM": "tmux-256color",

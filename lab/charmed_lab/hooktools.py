@@ -153,7 +153,8 @@ class HookContext(SecretTools, NetworkTools):
     def _do_state_get(self, call: Call) -> Any:
         if call.words and call.words[0] != "-":
             return self._states().get(call.words[0], Ellipsis)
-        return dict(sorted(self._states().items())) or None
+        state = dict(sorted(self._states().items()))
+        return None if self.model.version.prints_null_state and not state else state
 
     def _do_state_set(self, call: Call) -> None:
         self._states().update(call.pairs())
@@ -165,19 +166,20 @@ class HookContext(SecretTools, NetworkTools):
     def _do_goal_state(self, call: Call) -> dict[str, Any]:
         model = self.model
         units = {unit.name: _goal(unit) for unit in model.units_of(self.app_name)}
-        related: dict[str, Any] = {}
-        endpoints: set[str] = set()
+        related: dict[str, dict[str, Any]] = {}
         for relation in model.relations_of(self.app_name):
             if relation.is_peer:
                 continue
-            endpoints.add(relation.own(self.app_name).name)
+            goals = related.setdefault(relation.own(self.app_name).name, {})
             remote = relation.remote(self.app_name).application
             status = "dying" if relation.life == DYING else "joined"
-            related[remote] = {"status": status, "since": output.iso_space(relation.since)}
-            related |= {unit.name: _goal(unit) for unit in model.units_of(remote)}
-        # 4.0.15 lists every related application under every endpoint (recording 61).
-        by_name = dict(sorted(related.items()))
-        return {"units": units, "relations": dict.fromkeys(sorted(endpoints), by_name)}
+            goals[remote] = {"status": status, "since": output.iso_space(relation.since)}
+            goals |= {unit.name: _goal(unit) for unit in model.units_of(remote)}
+        if model.version.mixes_goals:
+            every = {name: goal for goals in related.values() for name, goal in goals.items()}
+            related = dict.fromkeys(related, every)
+        by_name = {name: dict(sorted(related[name].items())) for name in sorted(related)}
+        return {"units": units, "relations": by_name}
 
     # Actions.
 
@@ -258,14 +260,13 @@ class HookContext(SecretTools, NetworkTools):
             identity = uuid.uuid5(uuid.UUID(model.uuid), unit.name)
             getting = f'getting unit "{identity}" storage directive: storage name not supported'
             raise JujuError(f'{adding} for unit "{unit.name}": {getting}')
-        address = model.machines[unit.machine].address
         for (key, owner), changes in self.writes.items():
             if relation := model.relations.get(key):
                 if owner == self.app_name:
                     self.require_leader("executing leadership func: ")
                 relation.write(owner, changes)
         for key in unit.scopes:
-            uniter.write_addresses(model.relations[key], unit.name, address)
+            uniter.write_addresses(model, model.relations[key], unit)
         if self.opened is not None:
             known = {"", *model.charm_of(self.app_name).endpoints}
             if unknown := sorted(set(self.opened) - known):

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import console, host, pack
+from . import console, host, pack, versions
 from .console import StepError
 from .stage import REPOSITORY, Stage
 
@@ -22,7 +22,7 @@ START_TIMEOUT_S = 20
 
 def environment(stage: Stage) -> dict[str, str]:
     """Return the variables by which a command finds the stage."""
-    return {"LAB_STAGE": stage.name, "LAB_BASE": stage.base}
+    return {"LAB_STAGE": stage.name, "LAB_BASE": stage.base, "LAB_JUJU": stage.juju}
 
 
 def ensure_daemon(stage: Stage) -> None:
@@ -45,6 +45,14 @@ def ensure_daemon(stage: Stage) -> None:
             time.sleep(0.1)
     console.say(f"Juju's choices are shuffled by LAB_SEED={(stage.run / 'seed').read_text()}")
     mark.write_text(code)
+
+
+def require_version(stage: Stage) -> None:
+    """Refuse to go on with another Juju than the one that was asked for."""
+    number = run(stage, "version", otherwise="juju version failed").partition("-")[0]
+    if stage.juju and number != versions.VERSIONS[stage.juju].number:
+        anew = f"run lab/down first, then lab/up --juju {stage.juju}"
+        raise StepError(f"stage {stage.name} has Juju {number}: {anew}")
 
 
 def stop_daemon(stage: Stage) -> None:

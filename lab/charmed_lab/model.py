@@ -6,12 +6,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import versions
+
 ALIVE, DYING = "alive", "dying"
-JUJU_VERSION = "4.0.15"
 UPDATE_STATUS = "update-status-hook-interval"
 RETRY_HOOKS = "automatically-retry-hooks"
-# Juju 4.0.15 tells the surviving peers of a removed unit nothing (recording 61); 3.6 does.
-PEERS_DEPARTED = "lab-peers-departed"
 MODEL_DEFAULTS: dict[str, Any] = {
     RETRY_HOOKS: True,
     "default-base": "",
@@ -21,7 +20,6 @@ MODEL_DEFAULTS: dict[str, Any] = {
     "juju-https-proxy": "",
     "juju-no-proxy": "127.0.0.1,localhost,::1",
     "no-proxy": "127.0.0.1,localhost,::1",
-    PEERS_DEPARTED: False,
     UPDATE_STATUS: "5m",
 }
 # The worst status of the units is the application's, unless its leader set one.
@@ -147,6 +145,7 @@ class Unit:
     installed: bool = False
     started: bool = False
     elected: bool = False
+    settings_told: bool = False
     config_pending: int = 1
     hook: Hook | None = None
     queued: list[str] = field(default_factory=list)
@@ -321,6 +320,12 @@ class Model:
     secrets: dict[str, Secret] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     sequences: dict[str, int] = field(default_factory=dict)
+    juju: str = versions.DEFAULT
+
+    @property
+    def version(self) -> versions.Version:
+        """The Juju that the model has."""
+        return versions.VERSIONS[self.juju]
 
     def take(self, sequence: str) -> int:
         """Return the next number of a sequence; numbers are never used twice."""

@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import versions
+
 ROOT = Path("/var/lib/charmed-maas-lab")
 REPOSITORY = Path(__file__).resolve().parents[2]
 BASES = {"debian@12": "bookworm", "debian@13": "trixie"}
@@ -34,14 +36,19 @@ class Stage:
 
     name: str = "lab"
     base: str = DEFAULT_BASE
+    # The Juju that it gets when it is made; empty: the one that it has, or the default.
+    juju: str = ""
 
     def __post_init__(self) -> None:
-        """Derive all from the two names; refuse those that have no addresses or image."""
+        """Derive all from the names; refuse those that have no addresses or image."""
         name, base = self.name, self.base
         if name not in OCTETS:
             raise StageError(f"LAB_STAGE is {name!r}; it must be one of {', '.join(OCTETS)}")
         if base not in BASES:
             raise StageError(f"LAB_BASE is {base!r}; it must be one of {', '.join(BASES)}")
+        if self.juju not in ("", *versions.VERSIONS):
+            known = ", ".join(versions.VERSIONS)
+            raise StageError(f"LAB_JUJU is {self.juju!r}; it must be one of {known}")
         self.release = BASES[base]
         # The stopped container that machines of this base are copies of.
         self.golden = f"maaslab-golden-{self.release}"
@@ -62,8 +69,9 @@ class Stage:
 
     @classmethod
     def current(cls) -> "Stage":
-        """Return the stage that LAB_STAGE and LAB_BASE name."""
-        return cls(os.environ.get("LAB_STAGE", "lab"), os.environ.get("LAB_BASE", DEFAULT_BASE))
+        """Return the stage that LAB_STAGE, LAB_BASE and LAB_JUJU name."""
+        get = os.environ.get
+        return cls(get("LAB_STAGE", "lab"), get("LAB_BASE", DEFAULT_BASE), get("LAB_JUJU", ""))
 
     def machine_name(self, number: str) -> str:
         """Return the name of a machine's container."""

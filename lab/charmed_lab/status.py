@@ -5,7 +5,7 @@
 from typing import Any
 
 from . import output, ports
-from .model import JUJU_VERSION, Application, Machine, Model, Relation, Status, Unit
+from .model import Application, Machine, Model, Relation, Status, Unit
 
 CLOUD = "lab"
 LOST = "agent lost, see `juju debug-logs` or `juju show-status-log` for more information"
@@ -22,9 +22,10 @@ def full(model: Model, controller: str, now: float) -> dict[str, Any]:
         "type": "iaas",
         "controller": controller,
         "cloud": CLOUD,
-        "version": JUJU_VERSION,
+        "version": model.version.number,
         "model-status": {"current": "available", "since": output.since(model.since)},
     }
+    about |= output.filled(sla=model.version.sla)
     machines = sorted(model.machines.values(), key=lambda one: int(one.number))
     apps = sorted(model.applications.values(), key=lambda one: one.name)
     return {
@@ -100,7 +101,7 @@ def _unit(model: Model, unit: Unit) -> dict[str, Any]:
     if _is_lost(model, unit):
         workload = Status("unknown", LOST, workload.since)
         agent = Status("lost", SILENT, agent.since)
-    version = output.filled(version=unit.charm and JUJU_VERSION)
+    version = output.filled(version=unit.charm and model.version.number)
     return output.filled(
         workload_status=_status(workload),
         juju_status=_status(agent) | version,
@@ -133,9 +134,10 @@ def select(found: dict[str, Any], words: list[str]) -> dict[str, Any]:
 def tabular(found: dict[str, Any], relations: list[list[str]] | None) -> str:
     """Return what `juju status` prints by default."""
     model, apps = found["model"], found["applications"]
-    row = [model[key] for key in ("name", "controller", "cloud", "version")]
+    header = "Model,Controller,Cloud/Region,Version,SLA,Timestamp"
+    row = [model[key] for key in ("name", "controller", "cloud", "version", "sla") if key in model]
     row.append(found["controller"]["timestamp"])
-    tables = [output.table("Model,Controller,Cloud/Region,Version,Timestamp", [row])]
+    tables = [output.table(header if "sla" in model else header.replace("SLA,", ""), [row])]
     units = [_unit_row(*item) for app in apps.values() for item in app.get("units", {}).items()]
     for header, rows, right in (
         (APPS, [_app_row(*item) for item in apps.items()], (3, 6)),
@@ -198,15 +200,16 @@ def unit_info(model: Model, unit: Unit) -> dict[str, Any]:
         "life": unit.life,
     }
     related = sorted(model.relations_of(app.name), key=lambda one: (one.is_peer, -one.id))
-    return found | {"relation-info": [_relation_info(one, unit) for one in related]}
+    return found | {"relation-info": [_relation_info(model, one, unit) for one in related]}
 
 
-def _relation_info(relation: Relation, unit: Unit) -> dict[str, Any]:
+def _relation_info(model: Model, relation: Relation, unit: Unit) -> dict[str, Any]:
     own, remote = relation.own(unit.application), relation.remote(unit.application)
 
     def about(name: str) -> dict[str, Any]:
         return {"in-scope": name in relation.scope, "data": relation.bags.get(name, {})}
 
+    shown = own if model.version.shows_own_data else remote
     hidden = {"in-scope": False, "data": None}
     others = [name for name in relation.scope if name.startswith(f"{remote.application}/")]
     related = {name: about(name) for name in sorted(others) if name != unit.name}
@@ -214,8 +217,7 @@ def _relation_info(relation: Relation, unit: Unit) -> dict[str, Any]:
         "relation-id": relation.id,
         "endpoint": own.name,
         "related-endpoint": remote.name,
-        # Juju 3.6 shows the other side's; 4.0.15 the unit's own (recording 13).
-        "application-data": relation.bags.get(unit.application, {}),
+        "application-data": relation.bags.get(shown.application, {}),
         "local-unit": about(unit.name) if relation.is_peer else hidden,
     }
     return found | ({"related-units": related} if related else {})

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from . import versions
 from .model import Model
 
 
@@ -26,6 +27,7 @@ class World:
     seed: int
     controller_uuid: str
     models: dict[str, Model] = field(default_factory=dict)
+    juju: str = versions.DEFAULT
 
 
 def decode(kind: Any, value: Any) -> Any:

@@ -77,20 +77,21 @@ def run_part(part: str) -> Count:
     """Run one part and count its results; a step that fails is one failure."""
     console.say(f"=== {part}")
     try:
+        stage = Stage(STAGE, juju=os.environ.get("LAB_JUJU", ""))
         if part == "pack":
-            with fresh(Stage(STAGE)):
-                up.prepare(Stage(STAGE))
+            with fresh(stage):
+                up.prepare(stage)
             return Count(len(pack.charm_names()), 0)
         if part == "lab":
             told = [(CONFORMANCE, *SHORT), (FAULTS,), (DEPLOY,), (*REST, *SHORT)]
             there = [story for story in told if (REPOSITORY / story[0]).exists()]
-            return run_lab(Stage(STAGE), there)
+            return run_lab(stage, there)
         if part == "lab-long":
             told = [(f"{CONFORMANCE}/juju", "-m", "long"), (DEPLOY,), REST]
-            count = run_lab(Stage(STAGE), told)
-            return count + run_lab(Stage(STAGE, LONG_BASE), [(DEPLOY,)])
+            count = run_lab(stage, told)
+            return count + run_lab(Stage(STAGE, LONG_BASE, stage.juju), [(DEPLOY,)])
         if part == "lab-speed":
-            return run_lab(Stage(STAGE), [("tests/speed",)])
+            return run_lab(stage, [("tests/speed",)])
     except LabError as error:
         print(f"ERROR: {error}", flush=True)
         return Count(0, 1)

@@ -2,7 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """Which event a unit runs next, and what a finished event changes: rules without I/O.
 
-The order is that of Juju 4.0's uniter; what it takes from a Go map is shuffled by `rng`.
+The order is that of Juju's uniter; what it takes from a Go map is shuffled by `rng`.
 """
 
 import random
@@ -11,7 +11,6 @@ from . import secrets
 from .model import (
     ALIVE,
     DYING,
-    PEERS_DEPARTED,
     RETRY_HOOKS,
     UPDATE_STATUS,
     Hook,
@@ -53,7 +52,7 @@ def enter_scopes(model: Model, unit: Unit) -> None:
     for relation in _not_entered(model, unit):
         unit.scopes[str(relation.id)] = Scope()
         relation.scope.append(unit.name)
-        write_addresses(relation, unit.name, model.machines[unit.machine].address)
+        write_addresses(model, relation, unit)
 
 
 def leave_uncreated(model: Model, unit: Unit) -> None:
@@ -68,9 +67,13 @@ def _leave_scope(model: Model, unit: Unit, key: str) -> None:
     drop_dead_relation(model, key)
 
 
-def write_addresses(relation: Relation, unit: str, address: str) -> None:
+def write_addresses(model: Model, relation: Relation, unit: Unit) -> None:
     """Write what Juju itself keeps in a unit's databag."""
-    relation.write(unit, {"ingress-address": address, "egress-subnets": f"{address}/32"})
+    address = model.machines[unit.machine].address
+    written = {"ingress-address": address, "egress-subnets": f"{address}/32"}
+    if model.version.writes_private_address:
+        written["private-address"] = address
+    relation.write(unit.name, written)
 
 
 def urgent_hook(model: Model, unit: Unit, now: float, rng: random.Random) -> Hook | None:
@@ -84,7 +87,15 @@ def urgent_hook(model: Model, unit: Unit, now: float, rng: random.Random) -> Hoo
         return _relation_hook(unit, relation, "relation-created")
     if model.is_leader(unit.name) and not unit.elected:
         return Hook("leader-elected")
+    if _misses_leader_settings(model, unit):
+        return Hook("leader-settings-changed")
     return secrets.next_hook(model, unit, now) if unit.started else None
+
+
+def _misses_leader_settings(model: Model, unit: Unit) -> bool:
+    leader = model.applications[unit.application].leader
+    is_told = unit.settings_told or leader in ("", unit.name)
+    return model.version.tells_leader_settings and not is_told
 
 
 def next_hook(model: Model, unit: Unit, now: float, rng: random.Random) -> Hook | None:
@@ -134,14 +145,12 @@ def _next_in(model: Model, unit: Unit, relation: Relation) -> Hook | None:
     if scope.changed_pending:
         return _relation_hook(unit, relation, "relation-changed", scope.changed_pending)
     app = relation.remote(unit.application).application
-    remote = sorted(
-        name for name in relation.scope if name != unit.name and name.startswith(f"{app}/")
-    )
+    remote = _present(model, relation, app, unit.name)
     if unit.life != ALIVE or relation.life != ALIVE:
         return _leave(unit, relation, scope)
     if relation.versions.get(app, 0) != scope.apps.get(app, 0):
         return _relation_hook(unit, relation, "relation-changed")
-    if not relation.is_peer or model.option(PEERS_DEPARTED):
+    if not relation.is_peer or model.version.departs_at_once:
         for name in sorted(set(scope.members) - set(remote)):
             return _relation_hook(unit, relation, "relation-departed", name, departing=name)
     for name in remote:
@@ -151,6 +160,18 @@ def _next_in(model: Model, unit: Unit, relation: Relation) -> Hook | None:
         if relation.versions.get(name, 0) != scope.members[name]:
             return _relation_hook(unit, relation, "relation-changed", name)
     return None
+
+
+def _present(model: Model, relation: Relation, app: str, own: str) -> list[str]:
+    """Return an application's units that are in a relation, but the own one."""
+    at_once = model.version.departs_at_once
+    return sorted(
+        name
+        for name in relation.scope
+        if name != own
+        and name.startswith(f"{app}/")
+        and not (at_once and model.units[name].life != ALIVE)
+    )
 
 
 def _leave(unit: Unit, relation: Relation, scope: Scope) -> Hook | None:
@@ -242,6 +263,8 @@ def _finish_own(unit: Unit, kind: str) -> None:
         unit.installed = kind == "install"
     elif kind == "leader-elected":
         unit.elected = True
+    elif kind == "leader-settings-changed":
+        unit.settings_told = True
     elif kind == "config-changed":
         unit.config_pending = max(0, unit.config_pending - 1)
         if not unit.started:
@@ -331,6 +354,7 @@ def rebooted(unit: Unit) -> None:
     for scope in unit.scopes.values():
         scope.stale = True
         scope.cached.clear()
+    unit.settings_told = False
     if unit.started and "start" not in unit.queued:
         unit.queued.insert(0, "start")
         unit.config_pending = max(unit.config_pending, 1)

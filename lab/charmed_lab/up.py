@@ -3,6 +3,7 @@
 """From a bare machine to the bundle with every unit active: `lab/up`."""
 
 import argparse
+import dataclasses
 import functools
 import json
 import time
@@ -10,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from . import apt_repo, console, faults, host, image, juju, pack
+from . import apt_repo, console, faults, host, image, juju, pack, versions
 from .console import StepError
 from .stage import Stage
 
@@ -145,6 +146,7 @@ def bring_up(stage: Stage) -> None:
     """Do all that `lab/up` does, for one stage."""
     charms = prepare(stage)
     juju.ensure_daemon(stage)
+    juju.require_version(stage)
     faults.heal_all(stage)
     deploy(stage, charms)
     with console.step("waiting until every unit is active"):
@@ -164,8 +166,10 @@ def what_next(stage: Stage) -> str:
 def command() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser("lab/up", description=__doc__)
-    parser.parse_args()
-    stage = Stage.current()
+    what = "the Juju of a new stage: 4.0 as recorded (the default), 3.6 as its source reads"
+    parser.add_argument("--juju", choices=versions.VERSIONS, help=what)
+    asked, stage = parser.parse_args().juju, Stage.current()
+    stage = dataclasses.replace(stage, juju=asked or stage.juju)
     bring_up(stage)
     print(juju.run(stage, "status", "-m", MODEL, otherwise="juju status failed"))
     print(what_next(stage))

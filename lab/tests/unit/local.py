@@ -50,6 +50,7 @@ class LocalStage:
     state: Path
     name: str = "unit"
     gateway: str = "127.0.0.1"
+    juju: str = ""
 
     @property
     def run(self) -> Path:
@@ -205,10 +206,12 @@ def pack(folder: Path, name: str = "probe", **more: Any) -> Path:
     return path
 
 
-def start(folder: Path, machines: LocalMachines | None = None, seed: int = 1) -> Lab:
+def start(
+    folder: Path, machines: LocalMachines | None = None, seed: int = 1, juju: str = ""
+) -> Lab:
     """Start a daemon on a folder; a second one continues where the first was ended."""
     machines = machines or LocalMachines(folder)
-    stage = LocalStage(folder / "state")
+    stage = LocalStage(folder / "state", juju=juju)
     made = daemon.Daemon(stage, machines, seed)  # type: ignore[arg-type]
     made.runtime.home = str(folder / "state" / "home")
     made.start()

@@ -271,14 +271,6 @@ def test_removed_unit_leaves_its_relations_stops_and_is_gone(lab: Lab) -> None:
     lab.wait(lambda: list(lab.call("status")["status"]["machines"]) == ["0", "2"])
 
 
-def test_peers_are_told_when_the_model_says_so(lab: Lab) -> None:
-    lab.call("set_model_config", values={"lab-peers-departed": "true"}, reset=[])
-    lab.deploy(count=2)
-    lab.settle()
-    lab.call("remove_unit", name="probe/1", force=False)
-    lab.wait(lambda: "peers-relation-departed probe/1" in lab.hooks("probe/0"))
-
-
 def test_removed_relation_departs_and_breaks_on_both_sides(lab: Lab) -> None:
     lab.deploy()
     lab.deploy("other")

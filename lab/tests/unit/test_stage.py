@@ -11,21 +11,26 @@ from charmed_lab.stage import MAX_MACHINES, OCTETS, Stage, StageError
 def test_environment_names_the_stage(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("LAB_STAGE", "test")
     monkeypatch.setenv("LAB_BASE", "debian@12")
+    monkeypatch.setenv("LAB_JUJU", "3.6")
     stage = Stage.current()
-    assert (stage.name, stage.release) == ("test", "bookworm")
+    assert (stage.name, stage.release, stage.juju) == ("test", "bookworm", "3.6")
     assert stage.golden.endswith("bookworm")
 
 
 def test_lab_on_debian_13_is_the_default(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("LAB_STAGE", raising=False)
     monkeypatch.delenv("LAB_BASE", raising=False)
+    monkeypatch.delenv("LAB_JUJU", raising=False)
     assert Stage.current() == Stage("lab", "debian@13")
 
 
-@pytest.mark.parametrize(("name", "base"), [("prod", "debian@13"), ("lab", "debian@11")])
-def test_unknown_stage_or_base_is_refused(name: str, base: str):
+@pytest.mark.parametrize(
+    ("name", "base", "juju"),
+    [("prod", "debian@13", ""), ("lab", "debian@11", ""), ("lab", "debian@13", "3.5")],
+)
+def test_unknown_stage_base_or_juju_is_refused(name: str, base: str, juju: str):
     with pytest.raises(StageError, match="must be one of"):
-        Stage(name, base)
+        Stage(name, base, juju)
 
 
 def test_addresses_follow_the_machine_number():

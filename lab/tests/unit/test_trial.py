@@ -56,3 +56,16 @@ def test_packing_leaves_no_stage(done: list[str], monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(up, "prepare", refuse)
     assert trial.run_part("pack") == Count(0, 1)
     assert done[-1] == "take_down"
+
+
+@pytest.mark.usefixtures("done")
+def test_stories_are_told_on_the_juju_that_is_asked_for(monkeypatch: pytest.MonkeyPatch):
+    told: list[str] = []
+    monkeypatch.setenv("LAB_JUJU", "3.6")
+    monkeypatch.setattr(
+        trial, "run_lab", lambda stage, _: told.append(f"{stage.base} {stage.juju}") or Count()
+    )
+    trial.run_part("lab-long")
+    assert told == ["debian@13 3.6", "debian@12 3.6"]
+    monkeypatch.setenv("LAB_JUJU", "3.5")
+    assert trial.run_part("pack") == Count(0, 1)

@@ -147,3 +147,17 @@ def test_a_deploy_that_was_cut_short_is_continued(stage: Stage, monkeypatch: pyt
     fake = FakeJuju(monkeypatch, ["a"])
     up.deploy(stage, CHARMS)
     assert fake.told == ["place", "deploy --map-machines=existing", "refresh a"]
+
+
+@pytest.mark.parametrize("asked", ["", "4.0"])
+def test_a_stage_goes_on_with_the_juju_that_it_has(monkeypatch: pytest.MonkeyPatch, asked: str):
+    monkeypatch.setattr(juju, "run", lambda *_, **__: "4.0.15-ubuntu-amd64\n")
+    juju.require_version(Stage(juju=asked))
+
+
+def test_a_stage_of_another_juju_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(juju, "run", lambda *_, **__: "4.0.15-ubuntu-amd64\n")
+    with pytest.raises(StepError) as refused:
+        juju.require_version(Stage(juju="3.6"))
+    said = "stage lab has Juju 4.0.15: run lab/down first, then lab/up --juju 3.6"
+    assert str(refused.value) == said

@@ -14,6 +14,8 @@ from telling import Chapter, Story, play
 
 @pytest.fixture(scope="session")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Story], list[Chapter]]]:
+    if os.environ.get("LAB_JUJU") == "3.6":
+        pytest.skip("only Juju 4.0.15 was recorded")
     chapters: dict[str, list[Chapter]] = {}
     players: list[Player] = []
 
