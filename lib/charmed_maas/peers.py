@@ -42,18 +42,19 @@ def is_leaving(goals: hookcmds.GoalState | None, unit_name: str) -> bool:
     return goals is not None and bool(goals.units) and unit_name not in _staying(goals.units)
 
 
-def present_units(relation: ops.Relation | None) -> dict[ops.Unit, bool]:
+def present_units(
+    relation: ops.Relation | None, goals: hookcmds.GoalState | None
+) -> dict[ops.Unit, bool]:
     """Return the units of a peers relation that are not gone, and whether each is to stay.
 
     Juju 4.0.15 sends no relation-departed to the surviving peers of a removed unit and goes on
     listing it in relation-list (recorded; 3.6 does send it); only goal-state knows better.
-    One hook-tool call. It does not wake a survivor: a departing unit changes its own databag,
-    which does, and update-status finds whoever had no time for that.
+    It does not wake a survivor: a departing unit changes its own databag, which does, and
+    update-status finds whoever had no time for that.
     """
     if relation is None:
         return {}
     units = sorted(relation.units, key=_number)
-    goals = goal_state()
     if goals is None or not goals.units:
         return dict.fromkeys(units, True)
     staying = _staying(goals.units)
@@ -63,7 +64,18 @@ def present_units(relation: ops.Relation | None) -> dict[ops.Unit, bool]:
 
 def living_units(relation: ops.Relation | None) -> list[ops.Unit]:
     """Return the units of a peers relation that are neither gone nor on their way out."""
-    return [unit for unit, stays in present_units(relation).items() if stays]
+    found = present_units(relation, goal_state() if relation else None)
+    return [unit for unit, stays in found.items() if stays]
+
+
+def unlisted(relation: ops.Relation, goals: hookcmds.GoalState | None) -> set[str]:
+    """Return the units on their way out that Juju lists no more, though their daemons run.
+
+    Juju 3.6 runs relation-departed in the peers as soon as a unit is to go, not once it has gone.
+    """
+    known = goals.units if goals else {}
+    dying = {name for name, goal in known.items() if goal.status == "dying"}
+    return dying - {unit.name for unit in relation.units}
 
 
 def _staying(goals: Mapping[str, hookcmds.Goal]) -> set[str]:

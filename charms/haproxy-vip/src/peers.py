@@ -37,11 +37,13 @@ class Peer:
 class Others:
     """The other units that have published an address, and what is wrong with whoever garbled it.
 
-    What cannot be read is not nothing: that unit's keepalived runs.
+    What cannot be read is not nothing: that unit's keepalived runs. So does that of the units
+    that Juju lists no more though they have not gone yet.
     """
 
     peers: tuple[Peer, ...] = ()
     problems: tuple[str, ...] = ()
+    unlisted: frozenset[str] = frozenset()
 
     @property
     def addresses(self) -> list[str]:
@@ -55,7 +57,8 @@ def others(model: ops.Model) -> Others:
     problems: list[str] = []
     if not (relation := model.get_relation(PEERS)):
         return Others()
-    for unit, stays in charmed_maas.peers.present_units(relation).items():
+    goals = charmed_maas.peers.goal_state()
+    for unit, stays in charmed_maas.peers.present_units(relation, goals).items():
         data = relation.data[unit]
         try:
             address = databag.address(data, "address")
@@ -65,7 +68,8 @@ def others(model: ops.Model) -> Others:
             continue
         if address:
             found.append(Peer(unit.name, address, known, stays))
-    return Others(tuple(found), tuple(problems))
+    unlisted = charmed_maas.peers.unlisted(relation, goals) - {model.unit.name}
+    return Others(tuple(found), tuple(problems), frozenset(unlisted))
 
 
 def to_advertise(found: Others, configured: Sequence[str], own: str) -> list[str]:
@@ -73,7 +77,7 @@ def to_advertise(found: Others, configured: Sequence[str], own: str) -> list[str
 
     While a unit cannot be read none of them is dropped, for any may be that unit's.
     """
-    if not found.problems:
+    if not found.problems and not found.unlisted:
         return found.addresses
     kept = [address for address in configured if address != own]
     return [*kept, *(address for address in found.addresses if address not in kept)]

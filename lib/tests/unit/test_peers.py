@@ -50,14 +50,20 @@ def test_a_unit_that_relation_list_remembers_but_that_is_gone_is_left_out(
 
 def test_a_unit_on_its_way_out_is_present_until_it_is_gone(monkeypatch: pytest.MonkeyPatch):
     _goals(monkeypatch, a_0="active", a_10="active", a_3="dying", a_5="dead")
-    found = peers.present_units(_relation("a/10", "a/3", "a/4", "a/5"))
+    found = peers.present_units(_relation("a/10", "a/3", "a/4", "a/5"), peers.goal_state())
     assert {unit.name: stays for unit, stays in found.items()} == {"a/3": False, "a/10": True}
 
 
-def test_without_an_answer_every_peer_is_present(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(hookcmds, "goal_state", lambda: _goal_state({}))
-    found = peers.present_units(_relation("a/10", "a/3"))
-    assert {unit.name: stays for unit, stays in found.items()} == {"a/3": True, "a/10": True}
+def test_without_an_answer_every_peer_is_present():
+    for goals in (_goal_state({}), None):
+        found = peers.present_units(_relation("a/10", "a/3"), goals)
+        assert {unit.name: stays for unit, stays in found.items()} == {"a/3": True, "a/10": True}
+    assert peers.unlisted(_relation("a/10"), None) == set()
+
+
+def test_a_dying_unit_that_is_listed_no_more_is_told_from_one_that_is_gone():
+    goals = _goal_state({"a/10": "active", "a/3": "dying", "a/4": "dead", "a/5": "dying"})
+    assert peers.unlisted(_relation("a/10", "a/5"), goals) == {"a/3"}
 
 
 def test_a_unit_knows_that_it_leaves_also_when_all_do():
@@ -72,7 +78,7 @@ def test_a_unit_knows_that_it_leaves_also_when_all_do():
 
 def test_without_a_relation_there_are_no_peers():
     assert peers.living_units(None) == []
-    assert peers.present_units(None) == {}
+    assert peers.present_units(None, None) == {}
 
 
 def test_an_endpoint_without_units_is_empty_and_one_without_an_answer_is_unknown():

@@ -362,6 +362,22 @@ def test_a_dying_peer_hears_advertisements_until_its_keepalived_has_stopped(
     assert machine.group.peers == ["10.0.0.13"]
 
 
+def test_a_dying_peer_that_juju_lists_no_more_hears_advertisements_until_it_is_gone(
+    ctx: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    """As in Juju 3.6: its keepalived runs until its own hook, and would take the VIP as well."""
+    machine.keepalived.is_running.return_value = True
+    machine.keepalived.configured_peers.return_value = ["10.0.0.12", "10.0.0.13"]
+    units = {2: {"address": "10.0.0.13", "peers": '["10.0.0.11"]'}}
+    goals(monkeypatch, unit_0="active", unit_1="dying", unit_2="active")
+    after = run(ctx, state(api(), peer(units)))
+    assert machine.group.peers == ["10.0.0.12", "10.0.0.13"]
+    assert isinstance(after.unit_status, testing.ActiveStatus)
+    goals(monkeypatch, unit_0="active", unit_2="active")
+    run(ctx, state(api(), peer(units)))
+    assert machine.group.peers == ["10.0.0.13"]
+
+
 def test_a_dying_peer_does_not_stand_for_one_that_is_not_known_yet(
     ctx: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ):
