@@ -141,7 +141,7 @@ class PostgreSQLHACharm(ops.CharmBase):
         if not keys or not address:
             return None
         others = self.others
-        silent = self.peers.garbled(self.goals)
+        silent = self.peers.garbled(self.goals) | self.peers.unlisted(self.goals)
         return cluster.Spec(
             me=cluster.Unit(self.unit.name, address),
             peers=peers.units_of(

@@ -168,13 +168,21 @@ class Peers(Endpoint):
         """Return the names of the peers that there are and whose databags are nonsense."""
         return (self.met() & goals.keys()) - self.others(goals).keys() - {self.model.unit.name}
 
+    def unlisted(self, goals: Mapping[str, bool]) -> set[str]:
+        """Return the names of the peers on their way out that Juju lists no more.
+
+        Juju 3.6 runs relation-departed as soon as a unit is to go, with its daemons still there:
+        it may be the primary, or have etcd's only vote.
+        """
+        return {name for name, stays in goals.items() if not stays} - self.met()
+
 
 def units_of(
     others: Mapping[str, UnitData], silent: Sequence[cluster.Unit]
 ) -> tuple[cluster.Unit, ...]:
     """Return those of the peers that have an address, and thus their packages.
 
-    silent are those whose databag is nonsense: their daemons are still where they were.
+    silent are those whose databag cannot be read: their daemons are still where they were.
     """
     found = (cluster.Unit(name, data.address) for name, data in others.items() if data.address)
     return (*found, *silent)

@@ -427,6 +427,23 @@ def test_a_peer_that_sends_nonsense_stays_where_it_was(ctx: Context, machine: Ma
     assert "postgresql-ha/2 sent set-aside" in state.unit_status.message
 
 
+def test_a_dying_peer_that_juju_lists_no_more_stays_until_it_is_gone(
+    ctx: Context, machine: Machine
+):
+    """As in Juju 3.6: it may be the primary, or have the only vote."""
+    machine.cluster_id = ID
+    known = [cluster.Unit(f"postgresql-ha/{n}", f"10.0.0.{n + 1}") for n in (1, 2, 3)]
+    machine.remembered.peers.return_value = known
+    model = Model(app={"cluster-id": ID}, peers={1: JOINED[1]}, leader=True)
+    goals = {"postgresql-ha/0": True, "postgresql-ha/1": True, "postgresql-ha/2": False}
+    with patch.object(peers.Peers, "goals", return_value=goals):
+        state = ctx.run(ctx.on.update_status(), model.state())
+    spec = machine.member.run.call_args.args[0]
+    assert [unit.name for unit in spec.units] == list(goals)
+    assert [unit.name for unit in spec.staying] == ["postgresql-ha/0", "postgresql-ha/1"]
+    assert not isinstance(state.unit_status, BLOCKED)
+
+
 def test_a_peer_that_sends_nonsense_may_have_the_cluster(ctx: Context, machine: Machine):
     garbled = {1: {**JOINED[1], "set-aside": "x"}}
     model = Model(app={"cluster-id": ID}, peers=garbled, leader=True)
