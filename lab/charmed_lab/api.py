@@ -115,6 +115,17 @@ class API(Controller):
         apps = [model.application(name) for name in names]
         return [unit.name for app in apps for unit in model.units_of(app.name)]
 
+    def relations(self, model: Model) -> list[dict[str, Any]]:
+        """Return the relations with their numbers and sides, peers' too."""
+        return [
+            {
+                "id": one.id,
+                "status": "joined" if one.scope else "joining",
+                "endpoints": [vars(end) for end in one.endpoints],
+            }
+            for one in model.relations.values()
+        ]
+
     def log(self, model: Model, skip: int) -> list[list[Any]]:
         """Return the lines of a model's log from a given one on."""
         return self._store.logged(model.uuid)[skip:]
