@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -182,9 +182,21 @@ def test_requirements() -> list[str]:
     return list(_project()["dependency-groups"]["dev"])
 
 
-def ensure_venv(venv: Path, requirements: Iterable[str]) -> None:
-    """Make a Python environment, with the pinned versions of what is asked for."""
-    wanted = "\n".join([*sorted(requirements), *pins()])
+def operator_requirements() -> list[str]:
+    """Return all that the suite of pytest-operator needs, each with its version."""
+    lines = (REPOSITORY / "tests/operator/requirements.txt").read_text().splitlines()
+    return [line for line in lines if not line.startswith("#")]
+
+
+def ensure_venv(
+    venv: Path, requirements: Iterable[str], constraints: Sequence[str] | None = None
+) -> None:
+    """Make a Python environment, with the pinned versions of what is asked for.
+
+    The pins are those of the root pyproject.toml unless other constraints are given.
+    """
+    pinned = pins() if constraints is None else constraints
+    wanted = "\n".join([*sorted(requirements), *pinned])
     marker = venv / "wanted"
     if marker.exists() and marker.read_text() == wanted:
         return
@@ -193,9 +205,9 @@ def ensure_venv(venv: Path, requirements: Iterable[str]) -> None:
         ROOT.mkdir(parents=True, exist_ok=True)
         otherwise = "pip cannot install the lab's Python packages: check its index and network"
         console.run([sys.executable, "-m", "venv", venv], otherwise=otherwise)
-        constraints = venv / "constraints.txt"
-        constraints.write_text("\n".join(pins()))
-        pip = [venv / "bin/pip", "install", "-q", "-c", constraints]
+        file = venv / "constraints.txt"
+        file.write_text("\n".join(pinned))
+        pip = [venv / "bin/pip", "install", "-q", "-c", file]
         console.run([*pip, *sorted(requirements)], otherwise=otherwise)
         marker.write_text(wanted)
 

@@ -6,17 +6,21 @@ import argparse
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from . import checks, console, down, host, juju, pack, up
 from .checks import Count
+from .console import StepError
 from .stage import REPOSITORY, LabError, Stage
 
 STAGE = "test"
 LONG_BASE = "debian@12"
 VENV = host.VENV.with_name("venv-test")
-EVERY_RUN = (*checks.CHECKS, "pack", "lab")
+OPERATOR_VENV = host.VENV.with_name("venv-operator")
+EVERY_RUN = (*checks.CHECKS, "pack", "lab", "operator")
 PARTS = (*EVERY_RUN, "lab-long", "lab-speed")
 DEPLOY = "tests/integration/test_deploy.py"
 REST = ("tests/integration", f"--ignore={DEPLOY}")
@@ -24,6 +28,11 @@ REST = ("tests/integration", f"--ignore={DEPLOY}")
 SHORT = ("-m", "not long")
 CONFORMANCE = "tests/conformance"
 FAULTS = "tests/faults"
+OPERATOR = "tests/operator"
+# pytest-operator's client speaks to no other.
+OPERATOR_JUJU = "3.6"
+API, API_TOOLS = REPOSITORY / "lab/bin/api", REPOSITORY / "lab/api/bin"
+API_START_S = 20
 
 
 def enter_environment() -> None:
@@ -55,10 +64,7 @@ def run_lab(stage: Stage, stories: Sequence[Sequence[str]]) -> Count:
     """Tell stories on a fresh stage."""
     total = Count()
     with fresh(stage):
-        charms = up.prepare(stage)
-        juju.ensure_daemon(stage)
-        up.place(stage, charms)
-        juju.run(stage, "add-model", up.MODEL, otherwise="the model cannot be made")
+        begin(stage)
         for arguments in stories:
             console.say(f"telling {arguments[0]}")
             told = checks.pytest(
@@ -68,9 +74,54 @@ def run_lab(stage: Stage, stories: Sequence[Sequence[str]]) -> Count:
             if told.failed and DEPLOY in arguments:
                 console.say("the bundle did not come up: the other stories are not told")
                 break
+    return total + nothing_left(stage)
+
+
+def begin(stage: Stage) -> None:
+    """Bring a fresh stage to an empty model, with the bundle at hand."""
+    charms = up.prepare(stage)
+    juju.ensure_daemon(stage)
+    up.place(stage, charms)
+    juju.run(stage, "add-model", up.MODEL, otherwise="the model cannot be made")
+
+
+def nothing_left(stage: Stage) -> Count:
+    """Count whether a stage that was taken down is gone."""
     left = down.remains(stage)
     console.say(f"left of the test stage: {', '.join(left) or 'nothing'}")
-    return total + (Count(0, 1) if left else Count(1, 0))
+    return Count(0, 1) if left else Count(1, 0)
+
+
+def run_operator(stage: Stage) -> Count:
+    """Run the suite of pytest-operator on a fresh stage, through the API."""
+    host.ensure_venv(OPERATOR_VENV, host.operator_requirements(), ())
+    python = OPERATOR_VENV / "bin/python"
+    with fresh(stage):
+        begin(stage)
+        with serving(stage) as directory:
+            path = os.pathsep.join([str(API_TOOLS), str(API.parent), os.environ["PATH"]])
+            env = {**_environment(stage), "JUJU_DATA": str(directory), "PATH": path}
+            told = ("-s", "--durations=0", "--durations-min=1", OPERATOR, "--model", up.MODEL)
+            total = checks.pytest(*told, prefix=(python, "-m"), env=env)
+    return total + nothing_left(stage)
+
+
+@contextmanager
+def serving(stage: Stage) -> Iterator[Path]:
+    """Serve a stage's API; yield the directory that holds the client's files."""
+    directory, log = stage.state / "client", stage.state / "api.log"
+    process = host.spawn([str(API), str(directory)], log, juju.environment(stage))
+    deadline = time.monotonic() + API_START_S
+    try:
+        while not (directory / "controllers.yaml").exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                said = log.read_text().strip().rpartition("\n")[2]
+                raise StepError(f"the lab's API does not start: {said}")
+            time.sleep(0.1)
+        yield directory
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def run_part(part: str) -> Count:
@@ -86,6 +137,8 @@ def run_part(part: str) -> Count:
             told = [(CONFORMANCE, *SHORT), (FAULTS,), (DEPLOY,), (*REST, *SHORT)]
             there = [story for story in told if (REPOSITORY / story[0]).exists()]
             return run_lab(stage, there)
+        if part == "operator":
+            return run_operator(Stage(STAGE, juju=OPERATOR_JUJU))
         if part == "lab-long":
             told = [(f"{CONFORMANCE}/juju", "-m", "long"), (DEPLOY,), REST]
             count = run_lab(stage, told)

@@ -131,6 +131,15 @@ def test_every_pin_is_one_exact_version():
     assert len(set(names)) == len(names)
 
 
+def test_the_suite_of_pytest_operator_has_pins_of_its_own():
+    pins = dict(line.split("==") for line in host.operator_requirements())
+    assert pins.keys() >= {"juju", "pytest-operator", "websockets", "cryptography", "PyYAML"}
+    assert pins["pytest"].startswith("8.")
+    # What both environments run the lab's API with is the same.
+    common = [f"{name}=={pins[name]}" for name in ("websockets", "cryptography", "PyYAML")]
+    assert set(common) <= set(host.pins())
+
+
 def test_everything_that_tests_import_is_pinned():
     pinned = {pin.partition("==")[0].lower() for pin in host.pins()}
     wanted = {name.partition("[")[0].lower() for name in host.test_requirements()}

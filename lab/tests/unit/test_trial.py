@@ -1,6 +1,10 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 
 from charmed_lab import checks, console, down, host, juju, trial, up
@@ -69,3 +73,58 @@ def test_stories_are_told_on_the_juju_that_is_asked_for(monkeypatch: pytest.Monk
     assert told == ["debian@13 3.6", "debian@12 3.6"]
     monkeypatch.setenv("LAB_JUJU", "3.5")
     assert trial.run_part("pack") == Count(0, 1)
+
+
+class Process:
+    """An API that has ended already, or that lives until it is told to end."""
+
+    def __init__(self, code: int | None = None) -> None:
+        self.code = code
+
+    def poll(self) -> int | None:
+        return self.code
+
+    def terminate(self) -> None:
+        self.code = -15
+
+    def wait(self) -> None:
+        assert self.code is not None
+
+
+def test_the_suite_of_pytest_operator_runs_while_the_api_is_served(
+    done: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    stage, process, told = Stage("test"), Process(), dict[str, str]()
+    stage.state = tmp_path
+
+    def spawn(argv: list[str], *_: object) -> Process:
+        Path(argv[1]).mkdir()
+        (Path(argv[1]) / "controllers.yaml").touch()
+        return process
+
+    def tell(*_: str, prefix: Sequence[Path | str], env: dict[str, str]) -> Count:
+        assert process.code is None
+        assert prefix[0] == trial.OPERATOR_VENV / "bin/python"
+        told.update(env)
+        return Count(6, 0)
+
+    monkeypatch.setattr(host, "ensure_venv", lambda *_: None)
+    monkeypatch.setattr(host, "spawn", spawn)
+    monkeypatch.setattr(checks, "pytest", tell)
+    assert trial.run_operator(stage) == Count(7, 0)
+    assert (told["JUJU_DATA"], process.code) == (str(tmp_path / "client"), -15)
+    assert "lab/api/bin" in told["PATH"].split(os.pathsep)[0]
+    assert done[-2:] == ["keep_logs", "take_down"]
+
+
+def test_an_api_that_ends_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    stage = Stage("test")
+    stage.state = tmp_path
+
+    def spawn(_: list[str], log: Path, __: object) -> Process:
+        log.write_text("serving\nERROR no model\n")
+        return Process(1)
+
+    monkeypatch.setattr(host, "spawn", spawn)
+    with pytest.raises(console.StepError, match="does not start: ERROR no model"):
+        trial.serving(stage).__enter__()
