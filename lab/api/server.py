@@ -50,7 +50,11 @@ class API:
         answers = set[asyncio.Task[None]]()
         try:
             async for message in link:
-                answers.add(asyncio.create_task(self._answer(link, connection, message)))
+                answer = asyncio.create_task(self._answer(link, connection, message))
+                answers.add(answer)
+                answer.add_done_callback(answers.discard)
+        except ConnectionClosed:
+            logger.info("a client went away without a word")
         finally:
             for one in connection.watchers.values():
                 one.stopped.set()
