@@ -48,15 +48,15 @@ class API(Controller):
         return {"uuid": world.controller_uuid, "version": versions.VERSIONS[world.juju].number}
 
     def status(self, model: Model) -> dict[str, Any]:
-        """Return the whole status of a model, its relations, and the numbers that come next."""
+        """Return a model's whole status, its relations, and what a bundle's deploy must know."""
         full = status.full(model, CONTROLLER, time.time())
         rows = status.relation_rows(model)
-        return {
-            "status": full,
-            "relations": rows,
-            "sequences": dict(model.sequences),
-            "juju": model.juju,
+        noted = {
+            app.name: {"annotations": app.annotations, "constraints": app.constraints}
+            for app in model.applications.values()
         }
+        found = {"status": full, "relations": rows, "sequences": dict(model.sequences)}
+        return found | {"noted": noted, "juju": model.juju}
 
     def show_unit(self, model: Model, name: str) -> dict[str, Any]:
         """Return all about a unit."""

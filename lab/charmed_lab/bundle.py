@@ -27,6 +27,7 @@ class Plan:
     folder: Path
     found: dict[str, Any]
     sequences: dict[str, int]
+    noted: dict[str, dict[str, Any]]
     mapped: dict[str, str]
     steps: list[tuple[str, Callable[[], Any]]] = field(default_factory=list)
     placed: dict[str, list[str]] = field(default_factory=dict)
@@ -62,12 +63,18 @@ class Plan:
             self._new_application(name, app, config)
         else:
             self._old_application(name, known, config)
+        noted, wanted = self.noted.get(name, {}), app.get("constraints") or ""
+        if known and noted["constraints"] != wanted:
+            # None at all is not the same to Juju as empty ones, until they were set once.
+            text = f'set constraints for {name} to "{wanted}"'
+            self.add(text, "constrain", name=name, constraints=wanted)
         if app.get("expose") and not (known or {}).get("exposed"):
             text = f"expose all endpoints of {name} and allow access from CIDRs 0.0.0.0/0 and ::/0"
             self.add(text, "expose", name=name, exposed=True)
-        if known is None and app.get("annotations"):
-            # Nobody reads them here.
-            self.steps.append((f"set annotations for {name}", lambda: None))
+        annotations = app.get("annotations") or {}
+        if not annotations.items() <= noted.get("annotations", {}).items():
+            text = f"set annotations for {name}"
+            self.add(text, "annotate", name=name, annotations=annotations)
 
     def _old_application(self, name: str, known: dict[str, Any], config: dict[str, Any]) -> None:
         may_set = self.version.sets_bundle_options
@@ -221,7 +228,8 @@ def deploy(session: Session) -> None:
     answer = session.call("status")
     found, mapped = answer["status"], _mapping(session, bundle, answer["status"])
     version = versions.VERSIONS[answer["juju"]]
-    plan = Plan(session, version, bundle, path.parent, found, answer["sequences"], mapped)
+    known = (found, answer["sequences"], answer["noted"])
+    plan = Plan(session, version, bundle, path.parent, *known, mapped)
     plan.build()
     _run(plan, dry=session.flag("dry-run"))
 

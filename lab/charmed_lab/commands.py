@@ -3,6 +3,7 @@
 """The commands about applications, units and relations."""
 
 import re
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,7 @@ def _remove_application(session: Session) -> None:
             say(f"ERROR {error}")
             failed = True
     if asks and not session.flag("dry-run"):
+        print("\nContinue [y/N]? ", end="", file=sys.stderr)
         raise ClientError("application removal: aborted")
     if failed:
         raise ClientError("")
@@ -134,7 +136,8 @@ def _refresh(session: Session) -> None:
         raise ClientError("refreshing a local charm requires either --path or --switch")
     if not Path(path).exists():
         raise ClientError(f'"{path}": file does not exist')
-    session.call("config", name=name)
+    if name not in session.call("status")["status"]["applications"]:
+        raise ClientError(f'"{name}" deploy incomplete, please try refresh again in a little bit.')
     if session.flag("dry-run"):
         say("ignoring dry-run flag for local charms")
     charm = session.call("upload", path=str(Path(path).resolve()))

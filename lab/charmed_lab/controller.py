@@ -14,6 +14,7 @@ from .model import (
     ALIVE,
     DYING,
     MODEL_DEFAULTS,
+    RETRY_HOOKS,
     UPDATE_STATUS,
     Application,
     Charm,
@@ -59,6 +60,7 @@ class Controller:
         self, model: Model, values: dict[str, Any], reset: list[str]
     ) -> list[str]:
         """Set and reset model options; return the names that Juju would not know."""
+        before = model.option(RETRY_HOOKS)
         for key, value in values.items():
             if isinstance(MODEL_DEFAULTS.get(key), bool):
                 value = charms.parse_option(key, "boolean", value)
@@ -67,6 +69,9 @@ class Controller:
             model.config[key] = value
         for key in reset:
             model.config.pop(key, None)
+        if model.option(RETRY_HOOKS) != before:
+            for unit in model.units.values():
+                uniter.restarted(model, unit)
         return [key for key in values if key not in MODEL_DEFAULTS]
 
     def _new_interval(self, model: Model, value: str) -> None:
@@ -263,8 +268,17 @@ class Controller:
             app.config.pop(key, None)
         if before != (after_set if twice else app.config):
             for unit in model.units_of(name):
-                times = 2 if twice and unit.started else 1
-                unit.config_pending = max(times, unit.config_pending)
+                # Once where the unit was busy or in error meanwhile (recordings 40, 73 and 75).
+                is_idle = unit.started and not unit.hook and unit.agent.current == "idle"
+                unit.config_pending = 2 if twice and is_idle else 1
+
+    def annotate(self, model: Model, name: str, annotations: dict[str, str]) -> None:
+        """Keep what a bundle notes about an application."""
+        model.application(name).annotations |= annotations
+
+    def constrain(self, model: Model, name: str, constraints: str) -> None:
+        """Keep an application's constraints; the lab's machines are all alike."""
+        model.application(name).constraints = constraints
 
     def trust(self, model: Model, name: str, remove: bool) -> None:
         """Note that an application may have the cloud's credentials; there are none."""

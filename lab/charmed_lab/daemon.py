@@ -259,10 +259,13 @@ class Daemon:
             machine.present = present
             lost = Status("down", "agent is not communicating with the server", time.time())
             machine.agent = Status("started", "", time.time()) if present else lost
+            for unit in model.units_on(machine.number) if present else []:
+                # An agent that lost its controller runs its workers anew (recording 52).
+                uniter.restarted(model, unit)
         if present and boot_id != machine.boot_id:
             machine.boot_id = boot_id
             for unit in model.units_on(machine.number):
-                uniter.rebooted(unit)
+                uniter.rebooted(model, unit)
 
     # Leases.
 

@@ -195,6 +195,8 @@ class Application:
     exposed: bool = False
     trust: bool = False
     config: dict[str, Any] = field(default_factory=dict)
+    constraints: str | None = None
+    annotations: dict[str, str] = field(default_factory=dict)
     status: Status | None = None
     version: str = ""
     leader: str = ""

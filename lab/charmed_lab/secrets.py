@@ -228,7 +228,7 @@ def finish_hook(model: Model, unit: Unit, hook: Hook, now: float) -> None:
 
 
 def tell_expiry_again(model: Model, unit: Unit) -> None:
-    """Let secret-expired come again, as it does after other hooks until the revision is gone."""
+    """Let secret-expired come again, as long as the revision is there."""
     for secret in managed(model, unit.name):
         for revision in secret.revisions.values():
             revision.expiry_told = False

@@ -152,7 +152,7 @@ def tabular(found: dict[str, Any], relations: list[list[str]] | None) -> str:
 
 def _app_row(name: str, app: dict[str, Any]) -> list[str]:
     units = list(app.get("units", {}).values())
-    ready = sum(unit["juju-status"]["current"] in ("idle", "executing", "lost") for unit in units)
+    ready = sum(unit["juju-status"]["current"] in ("idle", "executing") for unit in units)
     scale = f"{len(units)}" if ready == len(units) else f"{ready}/{len(units)}"
     status = app["application-status"]
     shown = [name, app.get("version", ""), status["current"], scale, app["charm-name"], ""]

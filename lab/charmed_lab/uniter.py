@@ -229,6 +229,7 @@ def fail(unit: Unit, now: float, rng: random.Random) -> None:
     """Note that the unit's event failed, and when it may be tried again."""
     pause = min(RETRY_FIRST_S * 2**unit.retries, RETRY_MAX_S) * rng.uniform(1.0, 1.2)
     unit.failed, unit.failed_since = True, now
+    unit.config_pending = min(unit.config_pending, 1)
     unit.retries, unit.retry_at = unit.retries + 1, now + pause
     unit.set_agent("idle", "", now)
 
@@ -238,7 +239,8 @@ def finish(model: Model, unit: Unit, now: float, rng: random.Random) -> None:
     hook = unit.hook
     if hook is None:
         return
-    if hook.kind != "secret-expired":
+    if hook.kind == "config-changed":
+        # As recorded in 40 and 50, where the charm had been refreshed.
         secrets.tell_expiry_again(model, unit)
     unit.hook, unit.failed, unit.retries, unit.resolved = None, False, 0, ""
     if unit.queued and unit.queued[0] == hook.kind:
@@ -349,12 +351,18 @@ def destroy_relation(model: Model, relation: Relation) -> None:
     drop_dead_relation(model, str(relation.id))
 
 
-def rebooted(unit: Unit) -> None:
-    """Note that the unit's machine booted: start comes first, then config-changed."""
+def restarted(model: Model, unit: Unit) -> None:
+    """Note that the unit's agent begins anew: what it only remembered is forgotten."""
     for scope in unit.scopes.values():
         scope.stale = True
         scope.cached.clear()
     unit.settings_told = False
+    secrets.tell_expiry_again(model, unit)
+
+
+def rebooted(model: Model, unit: Unit) -> None:
+    """Note that the unit's machine booted: start comes first, then config-changed."""
+    restarted(model, unit)
     if unit.started and "start" not in unit.queued:
         unit.queued.insert(0, "start")
         unit.config_pending = max(unit.config_pending, 1)

@@ -213,7 +213,7 @@ def test_removal_asks_and_tells(juju: Juju) -> None:
     assert juju("remove-application", "--no-prompt", "--dry-run", "red") == (0, listed, warning)
     code, out, err = juju("remove-application", "red")
     assert (code, out) == (1, listed)
-    assert err == warning + "ERROR application removal: aborted\n"
+    assert err == warning + "\nContinue [y/N]? ERROR application removal: aborted\n"
     assert juju("remove-unit", "--no-prompt", "red/1") == (0, "will remove unit red/1\n", "")
     assert juju("remove-application", "--no-prompt", "nonsense") == (
         1,
@@ -279,6 +279,9 @@ def test_bundle_says_and_makes_its_changes(juju: Juju, tmp_path: Path) -> None:
     }
     assert placed == {"blue/0": "0", "blue/1": "1", "red/0": "0", "red/1": "1", "red/2": "2"}
     assert juju("config", "red", "number")[1] == "11\n"
+    constraints = 'Executing changes:\n- set constraints for blue to ""\n'
+    code, out, _ = juju("deploy", "./bundle.yaml")
+    assert (code, out) == (0, f'{constraints}- set constraints for red to ""\n')
     assert juju("deploy", "./bundle.yaml") == (0, "", "No changes to apply.\n")
     _grow(path)
     code, out, _ = juju("deploy", "./bundle.yaml", "--map-machines=existing")
@@ -379,9 +382,10 @@ def test_changed_options_of_a_deployed_bundle_fail_as_in_juju(juju: Juju, tmp_pa
     path = tmp_path / "bundle.yaml"
     path.write_text(yaml.safe_dump(BUNDLE))
     juju("deploy", "./bundle.yaml")
-    path.write_text(path.read_text().replace("11", "12"))
+    juju("deploy", "./bundle.yaml")
+    path.write_text(path.read_text().replace("11", "12").replace("hello", "changed"))
     code, out, err = juju("deploy", "./bundle.yaml")
-    assert (code, out) == (1, "Executing changes:\n- set application options for red\n")
+    assert (code, out) == (1, "Executing changes:\n- set annotations for blue\n- set application options for red\n")
     assert err == (
         'ERROR cannot deploy bundle: cannot update options for application "red": config yaml '
         "not supported not implemented\n"

@@ -121,7 +121,7 @@ def test_peers_break_only_for_an_agent_that_was_restarted(stale: bool, last: str
     relate(model, "a:peers")
     drain(model, "a/0")
     if stale:
-        uniter.rebooted(model.units["a/0"])
+        uniter.rebooted(model, model.units["a/0"])
         assert drain(model, "a/0") == ["start", "config-changed"]
     model.units["a/0"].life = "dying"
     assert drain(model, "a/0")[-3:] == [f"peers-relation-{last}", "stop", "remove"]
