@@ -385,7 +385,10 @@ def test_changed_options_of_a_deployed_bundle_fail_as_in_juju(juju: Juju, tmp_pa
     juju("deploy", "./bundle.yaml")
     path.write_text(path.read_text().replace("11", "12").replace("hello", "changed"))
     code, out, err = juju("deploy", "./bundle.yaml")
-    assert (code, out) == (1, "Executing changes:\n- set annotations for blue\n- set application options for red\n")
+    assert (code, out) == (
+        1,
+        "Executing changes:\n- set annotations for blue\n- set application options for red\n",
+    )
     assert err == (
         'ERROR cannot deploy bundle: cannot update options for application "red": config yaml '
         "not supported not implemented\n"

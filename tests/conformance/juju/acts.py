@@ -16,11 +16,13 @@ INTERVAL = "update-status-hook-interval"
 RETRIES_S = 19
 EXPIRY_S = 21
 
+Act = Callable[[Player], None]
 
-def of(scenario: str, note: str) -> Callable[[Player], None] | None:
+
+def of(scenario: str, note: str) -> Act | None:
     """Return what the recorder did at a note that is no command."""
-    known = {
-        "51-reboot reboot of machine": _reboot,
+    known: dict[str, Act] = {
+        "51-reboot reboot of machine": _power_off,
         "52-leader-kill leader red/2": _stop_leader,
     }
     said = f"{scenario} {note}"
@@ -39,6 +41,12 @@ def wait(player: Player, scenario: str, command: Mapping[str, Any]) -> None:
         player.must("model-config", f"{INTERVAL}=5s")
         player.settle(lambda: len(_in_error(player)) == 2)
         player.must("model-config", f"{INTERVAL}=60m")
+    if command.get("settles"):
+        # The last look at a machine that is down.
+        if scenario == "51-reboot" and command.get("note") == "machine down":
+            bring_back(player, _machine(player, "probe-a/3"), "poweron")
+        elif scenario == "52-leader-kill" and "argv" in command:
+            bring_back(player, _machine(player, _old_leader(player)))
 
 
 def _in_error(player: Player) -> list[str]:
@@ -46,28 +54,44 @@ def _in_error(player: Player) -> list[str]:
     return [name for name in units if units[name]["workload-status"]["current"] == "error"]
 
 
-def _reboot(player: Player) -> None:
-    _fault("poweroff", player, "probe-a/3")
-    _fault("poweron", player, "probe-a/3")
-    player.settle(lambda: _is_running(player, "probe-a/3"))
-
-
-def _is_running(player: Player, unit: str) -> bool:
-    return player.run("ssh", unit, "true").rc == 0
+def _power_off(player: Player) -> None:
+    take_out(player, _machine(player, "probe-a/3"), "poweroff")
 
 
 def _stop_leader(player: Player) -> None:
     """Take the leader's machine out until there is another leader."""
-    leader = player.names.get("red/2", "red/2")
-    _fault("freeze", player, leader)
+    leader = _old_leader(player)
+    take_out(player, _machine(player, leader))
     while player.units()[leader].get("leader"):
         time.sleep(1)
-    _fault("thaw", player, leader)
-    player.settle(lambda: _is_running(player, leader))
 
 
-def _fault(action: str, player: Player, unit: str) -> None:
-    status = player.status()
-    units = {n: u for app in status["applications"].values() for n, u in app["units"].items()}
-    container = status["machines"][units[unit]["machine"]]["instance-id"]
+def _old_leader(player: Player) -> str:
+    return player.names.get("red/2", "red/2")
+
+
+def take_out(player: Player, machine: str, action: str = "freeze") -> None:
+    """Stop a machine, and wait until Juju has noticed."""
+    _fault(action, player, machine)
+    while _state(player, machine) != "down":
+        time.sleep(0.2)
+
+
+def bring_back(player: Player, machine: str, action: str = "thaw") -> None:
+    """Let a machine go on, and wait until Juju has noticed."""
+    _fault(action, player, machine)
+    while _state(player, machine) != "started":
+        time.sleep(0.2)
+
+
+def _state(player: Player, machine: str) -> str:
+    return player.status()["machines"][machine]["juju-status"]["current"]
+
+
+def _machine(player: Player, unit: str) -> str:
+    return player.units()[unit]["machine"]
+
+
+def _fault(action: str, player: Player, machine: str) -> None:
+    container = player.status()["machines"][machine]["instance-id"]
     subprocess.run([os.environ["FAULT"], action, container], check=True)

@@ -119,7 +119,7 @@ class Player:
         soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=20)
         return EXPIRY.sub(soon.strftime("%Y-%m-%dT%H:%M:%SZ"), text)
 
-    def pack(self, file: str, name: str, extra: str = "") -> None:
+    def pack(self, file: str, name: str, config: Callable[[str], str] = str) -> None:
         """Pack the probe under a charm name."""
         with zipfile.ZipFile(self.folder / file, "w", zipfile.ZIP_DEFLATED) as charm:
             for path in sorted(PROBE.iterdir()):
@@ -127,7 +127,7 @@ class Player:
                 if path.name == "metadata.yaml":
                     text = text.replace("name: probe\n", f"name: {name}\n", 1)
                 if path.name == "config.yaml":
-                    text += extra
+                    text = config(text)
                 info = zipfile.ZipInfo(path.name)
                 info.external_attr = (0o755 if path.name == "dispatch" else 0o644) << 16
                 charm.writestr(info, text)

@@ -90,8 +90,7 @@ def prepare(player: Player, *, machines: int) -> None:
     (player.folder / "dirwithcharm").mkdir(exist_ok=True)
     for name in ("probe-a", "probe-b"):
         player.pack(f"{name}.charm", name)
-    more = "  added: {type: string, default: new, description: New.}\n"
-    player.pack("probe-a2.charm", "probe-a", more)
+    player.pack("probe-a2.charm", "probe-a", changed_options)
     player.must("add-model", "--no-switch", player.model)
     player.must("model-config", "update-status-hook-interval=60m")
     player.must("add-machine", "-n", str(machines))
@@ -99,6 +98,13 @@ def prepare(player: Player, *, machines: int) -> None:
         one["juju-status"]["current"] != "started" for one in player.status()["machines"].values()
     ):
         time.sleep(0.5)
+
+
+def changed_options(config: str) -> str:
+    """Return the options of the probe's second revision: one changed, one gone, one new."""
+    lines = config.replace("default: hello,", "default: hello-2,").splitlines()
+    kept = [line for line in lines if "ratio:" not in line]
+    return "\n".join([*kept, "  added: {type: string, default: new, description: New.}", ""])
 
 
 def use_up_unit_0(player: Player) -> None:
@@ -110,10 +116,20 @@ def use_up_unit_0(player: Player) -> None:
 
 
 def deploy_bundle(player: Player) -> None:
-    """Deploy the bundle that the second half of the recordings begins with."""
+    """Deploy the bundle that the second half of the recordings begins with.
+
+    Who is elected is who is there: only machine 2 is at first, then also machine 0. So those lead
+    that led in the recordings, and the units beside the leader that is stopped later are the same.
+    """
     for path in BUNDLES.iterdir():
         (player.folder / path.name).write_text(path.read_text())
+    for machine in ("0", "1"):
+        acts.take_out(player, machine)
     player.must("deploy", "./bundle.yaml", "--map-machines=existing")
+    for leader, machine in (("red/2", "0"), ("blue/0", "1")):
+        while not player.units()[leader].get("leader"):
+            time.sleep(0.2)
+        acts.bring_back(player, machine)
     player.settle()
 
 
