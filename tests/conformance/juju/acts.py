@@ -7,10 +7,12 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from player import Player
 
+BUNDLES = Path(__file__).parent / "bundles"
 INTERVAL = "update-status-hook-interval"
 # Juju tries a failed event again after 5 to 6 seconds, then after 10 to 12.
 RETRIES_S = 19
@@ -24,6 +26,7 @@ def of(scenario: str, note: str) -> Act | None:
     known: dict[str, Act] = {
         "51-reboot reboot of machine": _power_off,
         "52-leader-kill leader red/2": _stop_leader,
+        "71-bundle-again the very same bundle": _deploy_bundle,
     }
     said = f"{scenario} {note}"
     return next((act for start, act in known.items() if said.startswith(start)), None)
@@ -47,6 +50,24 @@ def wait(player: Player, scenario: str, command: Mapping[str, Any]) -> None:
             bring_back(player, _machine(player, "probe-a/3"), "poweron")
         elif scenario == "52-leader-kill" and "argv" in command:
             bring_back(player, _machine(player, _old_leader(player)))
+
+
+def _deploy_bundle(player: Player) -> None:
+    """Deploy the bundle that the second half of the recordings begins with.
+
+    Who is elected is who is there: only machine 2 is at first, then also machine 0. So those lead
+    that led in the recordings, and the units beside the leader that is stopped later are the same.
+    """
+    bundle = (BUNDLES / "76-bundle-again-that-works/bundle.yaml").read_text()
+    (player.folder / "first.yaml").write_text(bundle)
+    for machine in ("0", "1"):
+        take_out(player, machine)
+    player.must("deploy", "./first.yaml", "--map-machines=existing")
+    for leader, machine in (("red/2", "0"), ("blue/0", "1")):
+        while not player.units()[leader].get("leader"):
+            time.sleep(0.2)
+        bring_back(player, machine)
+    player.settle()
 
 
 def _in_error(player: Player) -> list[str]:

@@ -89,22 +89,31 @@ class Player:
             assert now < deadline, f"the units do not settle: {seen}"
             time.sleep(0.5)
 
+    def keep_logs(self) -> None:
+        """Let the probes write to a folder here, which outlasts their machines."""
+        self.logs.mkdir()
+        self.logs.chmod(0o777)
+        disk = ["probe-log", "disk", f"source={self.logs}", f"path={PROBE_LOG}"]
+        for machine in self.status()["machines"].values():
+            add = ["lxc", "config", "device", "add", machine["instance-id"], *disk]
+            subprocess.run(add, check=True, capture_output=True)
+
     def gather(self, scenario: str) -> list[Dispatch]:
         """Return the dispatches since the last time, oldest first."""
         fresh: list[Dispatch] = []
-        machines = self.status().get("machines") or {}
-        for number in machines:
-            answer = self.run("ssh", number, f"tail -n +1 -v {PROBE_LOG}/*.jsonl")
-            parts = re.split(r"^==> (.*) <==\n", answer.stdout, flags=re.MULTILINE)
-            for path, text in zip(parts[1::2], parts[2::2], strict=True):
-                lines = [line for line in text.splitlines() if line.startswith("{")]
-                at = f"{number}{path}"
-                known, self._read[at] = self._read.get(at, 0), len(lines)
-                records = map(json.loads, lines[known:])
-                fresh += [of_probe(one, scenario) for one in records if self._is_ours(one)]
+        for path in self.logs.glob("*.jsonl"):
+            lines = path.read_text().splitlines()
+            known, self._read[path.name] = self._read.get(path.name, 0), len(lines)
+            records = map(json.loads, lines[known:])
+            fresh += [of_probe(one, scenario) for one in records if self._is_ours(one)]
         fresh.sort(key=lambda one: one.began)
         self.log += fresh
         return fresh
+
+    @property
+    def logs(self) -> Path:
+        """The folder with a file of each unit's dispatches."""
+        return self.folder / "logs"
 
     def _is_ours(self, record: dict[str, Any]) -> bool:
         return record["env"]["JUJU_MODEL_NAME"] == self.model

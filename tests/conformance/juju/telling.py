@@ -8,14 +8,12 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import acts
 from player import SECRET, Answer, Player
 from recorded import Dispatch, Scenario, load
 
-BUNDLES = Path(__file__).parent / "bundles"
 FILES = {
     "hello.txt": "hello",
     "params.yaml": "word: from-file\ncount: 4\n",
@@ -31,6 +29,7 @@ LAB = [
     "20-config",
     "21-actions",
     "22-errors-of-tools",
+    "23-exec-ssh-scp",
     "24-buffered-changes",
     "34-charm-secrets-granted-first-database",
     "40-failing-hook",
@@ -40,6 +39,8 @@ LAB = [
 # What there is time for in every run.
 SHORT = [*LAB[:4], "20-config", "22-errors-of-tools", "24-buffered-changes"]
 SHOP = [
+    "70-bundle",
+    "71-bundle-again",
     "76-bundle-again-that-works",
     "32-more-charm-secrets",
     "52-leader-kill",
@@ -74,7 +75,8 @@ class Chapter:
 def play(player: Player, story: Story) -> list[Chapter]:
     """Play a story from an empty model on."""
     prepare(player, machines=3 if story.name == "shop" else 4)
-    (deploy_bundle if story.name == "shop" else use_up_unit_0)(player)
+    if story.name != "shop":
+        use_up_unit_0(player)
     chapters: list[Chapter] = []
     for name in story.scenarios:
         began = time.monotonic()
@@ -83,8 +85,8 @@ def play(player: Player, story: Story) -> list[Chapter]:
     return chapters
 
 
-def prepare(player: Player, *, machines: int) -> None:
-    """Make the model, its machines and the packed probes."""
+def prepare(player: Player, *, machines: int, unused: int = 0) -> None:
+    """Make the model, its machines and the packed probes; the first machines may go again."""
     for name, text in FILES.items():
         (player.folder / name).write_text(text)
     (player.folder / "dirwithcharm").mkdir(exist_ok=True)
@@ -98,6 +100,9 @@ def prepare(player: Player, *, machines: int) -> None:
         one["juju-status"]["current"] != "started" for one in player.status()["machines"].values()
     ):
         time.sleep(0.5)
+    for number in range(unused):
+        player.must("remove-machine", "--no-prompt", str(number))
+    player.keep_logs()
 
 
 def changed_options(config: str) -> str:
@@ -115,27 +120,11 @@ def use_up_unit_0(player: Player) -> None:
         time.sleep(0.3)
 
 
-def deploy_bundle(player: Player) -> None:
-    """Deploy the bundle that the second half of the recordings begins with.
-
-    Who is elected is who is there: only machine 2 is at first, then also machine 0. So those lead
-    that led in the recordings, and the units beside the leader that is stopped later are the same.
-    """
-    for path in BUNDLES.iterdir():
-        (player.folder / path.name).write_text(path.read_text())
-    for machine in ("0", "1"):
-        acts.take_out(player, machine)
-    player.must("deploy", "./bundle.yaml", "--map-machines=existing")
-    for leader, machine in (("red/2", "0"), ("blue/0", "1")):
-        while not player.units()[leader].get("leader"):
-            time.sleep(0.2)
-        acts.bring_back(player, machine)
-    player.settle()
-
-
 def tell(player: Player, name: str) -> Chapter:
     """Play one scenario; return what was recorded beside what happened."""
     recorded = load(name)
+    for path in (acts.BUNDLES / name).glob("*.yaml"):
+        (player.folder / path.name).write_text(path.read_text())
     player.recorded += recorded.dispatches
     answers: list[tuple[dict[str, Any], Answer]] = []
     for command in recorded.commands:
@@ -149,7 +138,9 @@ def tell(player: Player, name: str) -> Chapter:
         acts.wait(player, name, command)
         if command.get("settles", 0):
             player.settle()
-    player.gather(name)
+    if recorded.dispatches:
+        # Where only commands were recorded, what they led to belongs to the next scenario.
+        player.gather(name)
     _learn(player)
     played = [one for one in player.log if one.scenario == name]
     return Chapter(recorded, played, answers, dict(player.names))
