@@ -23,8 +23,9 @@ FORMATS = ("json", "yaml", "tabular", "plain", "smart")
 SHORT = {"m": "model", "n": "num-units", "o": "output", "r": "replay", "u": "unit", "a": "app"}
 # Options that Juju has and the lab has not.
 LEFT_OUT = (
-    "attach-storage bind channel constraints container credential disks resource revision scope "
-    "storage via"
+    "attach-storage background bind channel constraints container credential date disks exclude "
+    "exclude-module include-module location private-key public-key resource retry-count "
+    "retry-delay revision scope storage switch via"
 )
 
 

@@ -59,10 +59,12 @@ def _run(session: Session) -> None:
     _finish(session, asked, is_exec=False)
 
 
-@command("exec", "unit= application= machine= wait= color parallel", rest=True)
+@command("exec", "unit= application= machine= wait= all color parallel", rest=True)
 def _exec(session: Session) -> None:
     receivers = session.all("unit") + session.all("machine")
     receivers += session.call("units_of", names=session.all("application"))
+    if session.flag("all"):
+        receivers += session.call("status")["status"]["machines"]
     if not session.words:
         raise UsageError("no commands specified")
     if not receivers:

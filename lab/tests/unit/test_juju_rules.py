@@ -127,6 +127,16 @@ def test_peers_break_only_for_an_agent_that_was_restarted(stale: bool, last: str
     assert drain(model, "a/0")[-3:] == [f"peers-relation-{last}", "stop", "remove"]
 
 
+def test_event_that_fails_takes_a_second_change_along() -> None:
+    model = model_of("a/0")
+    unit, rng = model.units["a/0"], random.Random(1)
+    unit.config_pending = 2
+    uniter.begin(model, unit, Hook("config-changed"), NOW)
+    uniter.fail(unit, NOW, rng)
+    uniter.finish(model, unit, NOW, rng)
+    assert drain(model, "a/0") == []
+
+
 def test_order_of_relations_follows_the_seed() -> None:
     orders = set()
     for seed in range(8):
