@@ -71,7 +71,7 @@ class Controller:
             model.config.pop(key, None)
         if model.option(RETRY_HOOKS) != before:
             for unit in model.units.values():
-                uniter.restarted(model, unit)
+                uniter.restarted(unit)
         return [key for key in values if key not in MODEL_DEFAULTS]
 
     def _new_interval(self, model: Model, value: str) -> None:

@@ -261,11 +261,11 @@ class Daemon:
             machine.agent = Status("started", "", time.time()) if present else lost
             for unit in model.units_on(machine.number) if present else []:
                 # An agent that lost its controller runs its workers anew (recording 52).
-                uniter.restarted(model, unit)
+                uniter.restarted(unit)
         if present and boot_id != machine.boot_id:
             machine.boot_id = boot_id
             for unit in model.units_on(machine.number):
-                uniter.rebooted(model, unit)
+                uniter.rebooted(unit)
 
     # Leases.
 

@@ -260,7 +260,6 @@ class Revision:
     content: dict[str, str]
     created: float
     expires: float = 0.0
-    expiry_told: bool = False
     obsolete_told: bool = False
 
 

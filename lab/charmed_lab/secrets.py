@@ -185,7 +185,7 @@ def next_hook(model: Model, unit: Unit, now: float) -> Hook | None:
 def _timed(mine: list[Secret], unit: Unit, now: float) -> Iterator[Hook]:
     for secret in mine:
         for number, one in sorted(secret.revisions.items()):
-            if one.expires and one.expires <= now and not one.expiry_told:
+            if one.expires and one.expires <= now:
                 yield _hook("secret-expired", unit, secret, int(number))
     for secret in mine:
         if secret.rotate_at and secret.rotate_at <= now:
@@ -222,13 +222,7 @@ def finish_hook(model: Model, unit: Unit, hook: Hook, now: float) -> None:
     elif hook.kind == "secret-rotate":
         secret.rotate_at = now + ROTATION[secret.rotate] if ROTATION[secret.rotate] else 0.0
     elif revision and hook.kind == "secret-expired":
-        revision.expiry_told = True
+        # Juju removes what has expired once that was told (recording 30).
+        remove(model, secret, hook.revision)
     elif revision:
         revision.obsolete_told = True
-
-
-def tell_expiry_again(model: Model, unit: Unit) -> None:
-    """Let secret-expired come again, as long as the revision is there."""
-    for secret in managed(model, unit.name):
-        for revision in secret.revisions.values():
-            revision.expiry_told = False

@@ -239,9 +239,6 @@ def finish(model: Model, unit: Unit, now: float, rng: random.Random) -> None:
     hook = unit.hook
     if hook is None:
         return
-    if hook.kind == "config-changed":
-        # As recorded in 40 and 50, where the charm had been refreshed.
-        secrets.tell_expiry_again(model, unit)
     unit.hook, unit.failed, unit.retries, unit.resolved = None, False, 0, ""
     if unit.queued and unit.queued[0] == hook.kind:
         unit.queued.pop(0)
@@ -351,18 +348,17 @@ def destroy_relation(model: Model, relation: Relation) -> None:
     drop_dead_relation(model, str(relation.id))
 
 
-def restarted(model: Model, unit: Unit) -> None:
+def restarted(unit: Unit) -> None:
     """Note that the unit's agent begins anew: what it only remembered is forgotten."""
     for scope in unit.scopes.values():
         scope.stale = True
         scope.cached.clear()
     unit.settings_told = False
-    secrets.tell_expiry_again(model, unit)
 
 
-def rebooted(model: Model, unit: Unit) -> None:
+def rebooted(unit: Unit) -> None:
     """Note that the unit's machine booted: start comes first, then config-changed."""
-    restarted(model, unit)
+    restarted(unit)
     if unit.started and "start" not in unit.queued:
         unit.queued.insert(0, "start")
         unit.config_pending = max(unit.config_pending, 1)

@@ -121,7 +121,7 @@ def test_peers_break_only_for_an_agent_that_was_restarted(stale: bool, last: str
     relate(model, "a:peers")
     drain(model, "a/0")
     if stale:
-        uniter.rebooted(model, model.units["a/0"])
+        uniter.rebooted(model.units["a/0"])
         assert drain(model, "a/0") == ["start", "config-changed"]
     model.units["a/0"].life = "dying"
     assert drain(model, "a/0")[-3:] == [f"peers-relation-{last}", "stop", "remove"]
@@ -241,16 +241,13 @@ def test_expired_and_due_secrets_come_first_and_to_the_leader_only() -> None:
     leader, other = model.units["a/0"], model.units["a/1"]
     assert secrets.next_hook(model, leader, NOW) is None
     assert secrets.next_hook(model, other, later) is None
+    secrets.update(secret, {"content": {"key": "new"}}, NOW)
     for kind in ("secret-expired", "secret-rotate"):
         hook = secrets.next_hook(model, leader, later)
         assert hook and hook.kind == kind
         secrets.finish_hook(model, leader, hook, later)
     assert secrets.next_hook(model, leader, later) is None
-    secrets.tell_expiry_again(model, leader)
-    hook = secrets.next_hook(model, leader, later)
-    assert hook and (hook.kind, hook.revision) == ("secret-expired", 1)
-    secrets.remove(model, secret, 1)
-    assert model.secrets == {}
+    assert list(secret.revisions) == ["2"]
 
 
 @pytest.mark.parametrize("text", ["nonsense", "secret:cvq000000000000000000", "secret:"])
