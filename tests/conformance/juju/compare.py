@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import openness
 from history import History
 from names import Names
+from player import SECRET
 from recorded import Call, Dispatch
 from telling import Chapter, secrets
 
@@ -47,13 +48,16 @@ def compare(chapters: list[Chapter]) -> Report:
     units = {live: was for was, live in chapters[-1].names.items() if "/" in was}
     recorded = [one for chapter in chapters for one in chapter.recorded.dispatches]
     played = [one for chapter in chapters for one in chapter.played]
+    told = {was: now for was, now in chapters[-1].names.items() if SECRET.fullmatch(was)}
     names = (
-        Names(recorded, secret_names(recorded), {}),
-        Names(played, secret_names(played), units),
+        Names(recorded, secret_names(recorded) | {was: f"<{was}>" for was in told}, {}),
+        Names(
+            played, secret_names(played) | {now: f"<{was}>" for was, now in told.items()}, units
+        ),
     )
     histories = History(recorded), History(played)
     report = Report()
-    for chapter in chapters:
+    for chapter in [one for one in chapters if one.recorded.dispatches]:
         for unit, (old, new) in sorted(by_unit(chapter, names).items()):
             for found in events(old, new, names):
                 report.differences.append(f"{chapter.recorded.name} {unit}: {found}")

@@ -18,6 +18,7 @@ FILES = {
     "hello.txt": "hello",
     "params.yaml": "word: from-file\ncount: 4\n",
     "bad.charm": "not a zip\n",
+    "sec.yaml": "password: from-file\n",
 }
 # In the recordings the unit number 0 was used up before, by a deploy that was taken back.
 LAB = [
@@ -48,6 +49,7 @@ SHOP = [
     "61-remove-unit",
     "62-remove-application",
 ]
+SECRETS = ["30-charm-secrets", "31-user-secrets"]
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,13 @@ class Chapter:
 
 def play(player: Player, story: Story) -> list[Chapter]:
     """Play a story from an empty model on."""
-    prepare(player, machines=3 if story.name == "shop" else 4)
-    if story.name != "shop":
-        use_up_unit_0(player)
+    prepare(player, machines=3 if story.name in ("shop", "secrets") else 4)
     chapters: list[Chapter] = []
+    if story.name == "secrets":
+        deploy_two(player)
+        chapters.append(Chapter(Scenario("before"), player.gather("before"), []))
+    elif story.name != "shop":
+        use_up_unit_0(player)
     for name in story.scenarios:
         began = time.monotonic()
         chapters.append(tell(player, name))
@@ -120,6 +125,21 @@ def use_up_unit_0(player: Player) -> None:
         time.sleep(0.3)
 
 
+def deploy_two(player: Player) -> None:
+    """Deploy what the secrets' recordings begin with: related before there was any secret."""
+    for machine in ("0", "1", "2"):
+        acts.take_out(player, machine)
+    player.must("deploy", "./probe-a.charm", "-n", "3", "--to", "0,1,2")
+    player.must("deploy", "./probe-b.charm", "-n", "2", "--to", "0,1")
+    player.must("integrate", "probe-a:source", "probe-b:sink")
+    acts.bring_back(player, "0")
+    while not all(player.units()[one].get("leader") for one in ("probe-a/0", "probe-b/0")):
+        time.sleep(0.2)
+    for machine in ("1", "2"):
+        acts.bring_back(player, machine)
+    player.settle()
+
+
 def tell(player: Player, name: str) -> Chapter:
     """Play one scenario; return what was recorded beside what happened."""
     recorded = load(name)
@@ -132,7 +152,8 @@ def tell(player: Player, name: str) -> Chapter:
             if any(word not in player.names for word in SECRET.findall(json.dumps(command))):
                 player.gather(name)
                 _learn(player)
-            answers.append((command, _run(player, command)))
+            answers.append((command, answer := _run(player, command)))
+            _learn_secrets(player, command, answer)
         elif act := acts.of(name, command.get("note", "")):
             act(player)
         acts.wait(player, name, command)
@@ -167,6 +188,19 @@ def secrets(dispatches: list[Dispatch]) -> Iterator[tuple[tuple[str, str, int], 
                 what = (one.app, label)
                 count[what] = count.get(what, 0) + 1
                 yield (*what, count[what]), re.sub(r".*/", "", call.out.strip())
+
+
+def _learn_secrets(player: Player, command: Mapping[str, Any], answer: Answer) -> None:
+    """Pair the secrets that a command made or listed with those of the recording."""
+    if command["argv"][0] == "add-secret":
+        both = zip(SECRET.findall(command["stdout"]), SECRET.findall(answer.stdout), strict=False)
+        player.names.update(both)
+    if command["argv"] == ["secrets", "--format", "json"] and not answer.rc:
+        listed = [
+            {(one["owner"], one.get("label", one.get("name"))): key for key, one in found.items()}
+            for found in (json.loads(command["stdout"]), json.loads(answer.stdout))
+        ]
+        player.names.update({key: listed[1].get(what, key) for what, key in listed[0].items()})
 
 
 def leaders(dispatches: list[Dispatch]) -> dict[str, str]:

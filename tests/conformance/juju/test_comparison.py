@@ -4,6 +4,7 @@
 """The comparison itself: the recording equals itself, and each kind of change is noticed."""
 
 import dataclasses
+import json
 from collections.abc import Callable
 
 import commandline
@@ -102,7 +103,24 @@ def test_who_leads_instead_has_the_others_name_and_place(machine: str) -> None:
         ("on unit-b-0", "on unit-b-1"),
     ]
     for was, now in printed:
-        command = {"rc": 0, "stderr": "", "stdout": was.format("1")}
+        command = {"argv": ["status"], "rc": 0, "stderr": "", "stdout": was.format("1")}
         answer = Answer(0, now.format(machine), "")
         found = list(commandline.differences(command, answer, places))
         assert bool(found) == (machine != "2" and "{}" in now), found
+
+
+GRANTED = ({"a/0": {"1/tcp"}, "b/0": set[str]()}, {"a/0": set[str](), "b/0": {"1/tcp"}})
+
+
+@pytest.mark.parametrize("shown", [["b/0"], ["a/0"], ["a/0", "b/0"], []])
+def test_port_is_whose_event_was_first_and_nobody_elses(shown: list[str]) -> None:
+    def status(having: list[str]) -> str:
+        states = {"workload-status": {}, "juju-status": {}}
+        ports = {"open-ports": ["1/tcp"]}
+        units = {name: states | (ports if name in having else {}) for name in ("a/0", "b/0")}
+        return json.dumps({"units": units})
+
+    command = {"argv": ["status"], "rc": 0, "stderr": "", "stdout": status(["a/0"])}
+    answer = Answer(0, status(shown), "")
+    found = commandline.differences(command, answer, commandline.Places(granted=GRANTED))
+    assert bool(list(found)) == (shown != ["b/0"])

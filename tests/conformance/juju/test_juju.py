@@ -11,12 +11,13 @@ from commandline import compare_commands
 from compare import Report, compare
 from differences import check
 from history import History
-from telling import LAB, SHOP, SHORT, Chapter, Story
+from telling import LAB, SECRETS, SHOP, SHORT, Chapter, Story
 
 STORIES = [
     pytest.param(Story("short", SHORT), id="short"),
     pytest.param(Story("lab", LAB), id="lab"),
     pytest.param(Story("shop", SHOP), id="shop"),
+    pytest.param(Story("secrets", SECRETS), id="secrets"),
 ]
 
 
