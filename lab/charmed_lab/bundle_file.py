@@ -29,19 +29,38 @@ def load(path: Path, overlays: list[Path]) -> tuple[dict[str, Any], list[str]]:
         first, *more = [one for one in yaml.safe_load_all(path.read_text()) if one] or [{}]
         more += [yaml.safe_load(one.read_text()) or {} for one in overlays]
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        what = f"unmarshal document 0: yaml: line {line}: {error.problem}"
+        marks = [one.line for one in (error.context_mark, error.problem_mark) if one and one.line]
+        # What Go's parser calls what it misses, and the lines that it counts.
+        missing = "<block end>" in str(error.problem)
+        problem = "did not find expected key" if missing else error.problem
+        what = f"unmarshal document 0: yaml: line {(marks or [0])[0]}: {problem}"
         raise ClientError(f"{failed} cannot unmarshal bundle contents: {what}") from error
     if not isinstance(first, dict) or not first:
         raise ClientError(f"{failed} malformed bundle: bundle is empty not valid")
     for overlay in more:
+        gone = {name for name, app in (overlay.get("applications") or {}).items() if not app}
         _merge(first, overlay)
-    strange = [key for key in first if key not in TOP.split()]
-    unknown = [f"field {key} not found in type charm.bundleData" for key in strange]
-    for app in first.get("applications", {}).values():
-        strange = [key for key in app if key not in APPLICATION.split()]
-        unknown += [f"field {key} not found in applications" for key in strange]
-    return first, unknown
+        # With an application its relations go.
+        related = first.get("relations") or []
+        kept = [
+            ends for ends in related if not {str(end).partition(":")[0] for end in ends} & gone
+        ]
+        first |= {"relations": kept} if related else {}
+    return first, _unknown(path.read_text())
+
+
+def _unknown(text: str) -> list[str]:
+    """Return the fields of a bundle's file that Juju does not know, with their lines."""
+    root = next(yaml.compose_all(text, yaml.SafeLoader))
+    found = [(key, TOP, "type charm.bundleData") for key, _ in root.value]
+    for _, apps in [pair for pair in root.value if pair[0].value == "applications"]:
+        for _, app in apps.value:
+            found += [(key, APPLICATION, "applications") for key, _ in app.value]
+    return [
+        f"line {key.start_mark.line + 1}: field {key.value} not found in {where}"
+        for key, known, where in found
+        if key.value not in known.split()
+    ]
 
 
 def _merge(bundle: dict[str, Any], overlay: dict[str, Any]) -> None:

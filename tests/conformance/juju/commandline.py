@@ -39,7 +39,7 @@ MADE_OF = [
     (re.compile(r"local:(probe-\w|dry)-\d+"), r"local:\1-<number>"),
     (re.compile(r"\bprobe:"), "lab:"),
     (re.compile(r"\breplay-(lab|short|secrets)\b"), "lab"),
-    (re.compile(r"\breplay-shop\b"), "shop"),
+    (re.compile(r"\breplay-shop\b|\bbundles\b"), "shop"),
 ]
 # What the hook tools answered is compared call by call.
 COUNTED = {
