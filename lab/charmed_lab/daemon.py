@@ -278,8 +278,9 @@ class Daemon:
         if app.leader and now < app.lease_until:
             return
         living = (unit.name for unit in units if unit.life == ALIVE)
-        if candidates := sorted(present.intersection(living)):
-            app.leader = self.runtime.rng.choice(candidates)
+        candidates = sorted(present.intersection(living))
+        app.leader = self.runtime.rng.choice(candidates) if candidates else ""
+        if candidates:
             app.renewed, app.lease_until = now, now + LEASE_S
             for unit in units:
                 unit.elected = unit.elected and unit.name == app.leader

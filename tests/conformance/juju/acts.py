@@ -80,7 +80,11 @@ def _power_off(player: Player) -> None:
 
 
 def _stop_leader(player: Player) -> None:
-    """Take the leader's machine out until there is another leader."""
+    """Take the leader's machine out until there is another leader.
+
+    The options had been reset before, without a recording.
+    """
+    player.must("config", "red", "--reset", "number,text")
     leader = _old_leader(player)
     take_out(player, _machine(player, leader))
     while player.units()[leader].get("leader"):
