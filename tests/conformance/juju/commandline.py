@@ -161,6 +161,7 @@ def _table(text: str, places: Places) -> list[list[str]]:
     unit = rows[0][0].rstrip(":") if rows else ""
     for row in rows:
         if len(row) > 3:
+            row[2] = "idle" if row[2] == "executing" else row[2]
             row[3] = places.machine(row[0].rstrip("*"), row[3])
         elif row[0].startswith('machine: "'):
             row[0] = f'machine: "{places.machine(unit, row[0][10:-1])}"'
