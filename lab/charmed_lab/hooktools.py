@@ -172,7 +172,7 @@ class HookContext(SecretTools, NetworkTools):
                 continue
             goals = related.setdefault(relation.own(self.app_name).name, {})
             remote = relation.remote(self.app_name).application
-            status = "dying" if relation.life == DYING else "joined"
+            status = "joined" if relation.scope else "joining"
             goals[remote] = {"status": status, "since": output.iso_space(relation.since)}
             goals |= {unit.name: _goal(unit) for unit in model.units_of(remote)}
         if model.version.mixes_goals:
