@@ -12,6 +12,9 @@ from recorded import Call, Dispatch
 
 TAKEN = re.compile(r'port range conflicts with \S+ \(unit "([^"]+)"\)')
 
+# Juju says the second while no unit is in the relation yet.
+JOINED = ("joined", "joining")
+
 
 def is_open(
     history: History, now: Dispatch, call: Call, named: Call, expected: Call | None
@@ -82,6 +85,9 @@ def _goal_is_open(history: History, now: Dispatch, live: Any, was: Any) -> bool:
     for unit, about in live["units"].items():
         if about["status"] not in history.statuses(unit, now.began, now.ended) | {"dying"}:
             return False
+    related = [one for found in live["relations"].values() for one in found.items()]
+    if any("/" not in name and about["status"] not in JOINED for name, about in related):
+        return False
     been, may = history.relations(now)
     endpoints = {one.partition(":")[0] for one in been} - {"peers"}
     return endpoints <= live["relations"].keys() <= {one.partition(":")[0] for one in may}
