@@ -4,6 +4,7 @@
 """Put names for what has to differ: addresses, identifiers, times, tasks and secrets."""
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -33,7 +34,10 @@ class Names:
         self._secrets, self._units = secrets, units
         self._address: dict[str, str] = {}
         self._machine: dict[str, str] = {}
+        self._expired: dict[str, float] = {}
         for one in log:
+            if one.name == "secret-expired":
+                self._expired.setdefault(one.env["JUJU_SECRET_ID"], one.began)
             self._machine[one.unit] = one.env["JUJU_MACHINE_ID"]
             for call in one.calls:
                 if call.tool == "network-get" and isinstance(call.out, dict):
@@ -85,7 +89,8 @@ class Names:
         if call.tool == "action-get" and isinstance(out, dict) and "calls" in out:
             out = out | {"calls": "…"}
         if call.tool == "secret-ids" and isinstance(out, list):
-            return Call(args, call.rc, sorted(self.value(out)), self.text(call.err))
+            kept = [secret for secret in out if not self.has_expired(one, secret)]
+            return Call(args, call.rc, sorted(self.value(kept)), self.text(call.err))
         return Call(
             args,
             call.rc,
@@ -93,6 +98,13 @@ class Names:
             self.text(call.err, about),
             self.text(call.stdin),
         )
+
+    def has_expired(self, one: Dispatch, secret: str) -> bool:
+        """Tell whether a secret was gone when an event began.
+
+        The first database of the recordings deleted none, and it was told again.
+        """
+        return self._expired.get(secret, math.inf) < one.began
 
     def environment(self, one: Dispatch) -> dict[str, str]:
         """Return an environment with names."""
