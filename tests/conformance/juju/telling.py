@@ -130,13 +130,16 @@ def deploy_two(player: Player) -> None:
     for machine in ("0", "1", "2"):
         acts.take_out(player, machine)
     player.must("deploy", "./probe-a.charm", "-n", "3", "--to", "0,1,2")
-    player.must("deploy", "./probe-b.charm", "-n", "2", "--to", "0,1")
+    player.must("deploy", "./probe-b.charm", "-n", "0")
     player.must("integrate", "probe-a:source", "probe-b:sink")
     acts.bring_back(player, "0")
-    while not all(player.units()[one].get("leader") for one in ("probe-a/0", "probe-b/0")):
+    while not player.units()["probe-a/0"].get("leader"):
         time.sleep(0.2)
     for machine in ("1", "2"):
         acts.bring_back(player, machine)
+    player.settle()
+    for machine in ("0", "1"):
+        player.must("add-unit", "probe-b", "--to", machine)
     player.settle()
 
 
