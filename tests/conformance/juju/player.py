@@ -19,7 +19,7 @@ from recorded import Dispatch, of_probe
 PROBE = Path(__file__).parent / "probe"
 PROBE_LOG = "/var/log/juju-probe"
 SETTLED_S = 1.3
-TIMEOUT_S = 240
+TIMEOUT_S = 600
 SECRET = re.compile(r"\b[a-v0-9]{20}\b")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 EXPIRY = re.compile(r"\d{4}-\d\d-\d\dT[\d:]+Z")
