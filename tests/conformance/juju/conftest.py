@@ -5,7 +5,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from player import Player
@@ -13,21 +13,24 @@ from telling import Chapter, Story, play
 
 
 @pytest.fixture(scope="session")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Story], list[Chapter]]]:
+def told(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Story], list[Chapter]]:
     if os.environ.get("LAB_JUJU") == "3.6":
         pytest.skip("only Juju 4.0.15 was recorded")
     chapters: dict[str, list[Chapter]] = {}
-    players: list[Player] = []
 
     def tell(story: Story) -> list[Chapter]:
         if story.name not in chapters:
+            # A story that breaks off is not told again.
+            chapters[story.name] = []
             folder = tmp_path_factory.mktemp(story.name)
-            players.append(Player(os.environ["JUJU"], f"replay-{story.name}", folder))
+            player = Player(os.environ["JUJU"], f"replay-{story.name}", folder)
             began = time.monotonic()
-            chapters[story.name] = play(players[-1], story)
+            try:
+                chapters[story.name] = play(player, story)
+            finally:
+                player.run("destroy-model", "--no-prompt", "--force", player.model)
             print(f"the story {story.name} took {time.monotonic() - began:.0f} s")
+        assert chapters[story.name], "the story was not told to its end"
         return chapters[story.name]
 
-    yield tell
-    for player in players:
-        player.run("destroy-model", "--no-prompt", "--force", player.model)
+    return tell

@@ -107,6 +107,8 @@ def prepare(player: Player, *, machines: int, unused: int = 0) -> None:
         time.sleep(0.5)
     for number in range(unused):
         player.must("remove-machine", "--no-prompt", str(number))
+    while len(player.status()["machines"]) > machines - unused:
+        time.sleep(0.5)
     player.keep_logs()
 
 
