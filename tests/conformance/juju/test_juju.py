@@ -21,7 +21,6 @@ STORIES = [
 ]
 
 
-# Not whole yet: where a leader or a place is open, `status` and `run` still count as different.
 @pytest.mark.long
 @pytest.mark.parametrize("story", STORIES)
 class TestReplay:
