@@ -125,6 +125,7 @@ def use_up_unit_0(player: Player) -> None:
     player.must("remove-application", "--no-prompt", "--force", "probe-a")
     while player.status()["applications"]:
         time.sleep(0.3)
+    player.gather("before")
 
 
 def deploy_two(player: Player) -> None:
