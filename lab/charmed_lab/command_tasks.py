@@ -3,6 +3,7 @@
 """The commands that run something on units and machines, and the log."""
 
 import re
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -71,7 +72,8 @@ def _exec(session: Session) -> None:
         targets = "--all, --machine, --application or --unit"
         raise UsageError(f"You must specify a target, either through {targets}")
     # One word is a script of its own; several are a command with its arguments.
-    parameters = {"command": " ".join(session.words)}
+    words = session.words
+    parameters = {"command": words[0] if len(words) == 1 else shlex.join(words)}
     asked = session.call("enqueue", receivers=receivers, name="juju-exec", parameters=parameters)
     _finish(session, asked, is_exec=True)
 
