@@ -142,6 +142,9 @@ def run(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a command in an instance; it dies with the caller."""
     command = ["setpriv", "--pdeathsig", "KILL", "lxc", "exec", "-T", instance, "--", *argv]
-    return subprocess.run(
+    done = subprocess.run(
         command, input=stdin, capture_output=True, timeout=timeout_s, check=False
     )
+    # What lxc itself says of the exit code 127 is none of the command's.
+    done.stderr = done.stderr.removesuffix(b"Error: Command not found\n")
+    return done

@@ -36,7 +36,7 @@ MADE_OF = [
     (re.compile(r"^(probe-\w  .*?|dry  .*?)\d+( +(yes|no)\b)", re.MULTILINE), r"\1 <number>\2"),
     (re.compile(r"\bjj\d+\b"), "<instance>"),
     (re.compile(r"Manually provisioned machine"), "Running"),
-    (re.compile(r"\b(operation|task)s? \"?\d+\"?"), r"\1 <number>"),
+    (re.compile(r"\b([Oo]peration|task)s? \"?\d+\"?"), r"\1 <number>"),
     (re.compile(r"id \"\d+\""), 'id "<number>"'),
     (re.compile(r"revision \d+"), "revision <number>"),
     (re.compile(r"local:(probe-\w|dry)-\d+"), r"local:\1-<number>"),
