@@ -178,9 +178,7 @@ def test_a_rack_without_its_relation_goes_on(ctx: Any, workload: Any):
 def test_it_waits_for_what_the_region_has_not_shared_yet(ctx: Any, workload: Any, missing: str):
     after = run(ctx, state(rpc(**{missing: ""}), peer()))
     untouched(workload)
-    assert after.unit_status == testing.WaitingStatus(
-        "for maas-region to share URL and secret"
-    )
+    assert after.unit_status == testing.WaitingStatus("for maas-region to share URL and secret")
 
 
 def test_a_secret_that_is_not_granted_is_waited_for(ctx: Any, workload: Any):
