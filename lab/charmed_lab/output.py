@@ -18,8 +18,8 @@ class _Dumper(yaml.SafeDumper):
     """Quote as Go's yaml does: double quotes where plain text would be another type."""
 
 
-# Go's yaml knows this form of a time for a text, which needs no quotes.
-_SPACED_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ")
+# Go's yaml knows the first form for a text, and Juju has the second as a time: no quotes.
+_BARE_TIME = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\dZ|T\d\d:\d\d:\d\d\.\d+Z)")
 
 
 def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -37,7 +37,7 @@ _Dumper.add_representer(str, _represent_str)
 def to_yaml(value: Any) -> str:
     """Return a value as YAML, keys in the order they have."""
     text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=80, allow_unicode=True)
-    text = re.sub(rf"'({_SPACED_TIME.pattern})'", r"\1", text)
+    text = re.sub(rf"'({_BARE_TIME.pattern})'", r"\1", text)
     return text.removesuffix("...\n")
 
 

@@ -139,10 +139,17 @@ def _compare_dispatch(
             report.differences.append(f"{where}: {key}={new.get(key)} instead of {old.get(key)}")
     known = [names[0].call(was, call) for call in was.calls]
     recorded: dict[str, list[Call]] = defaultdict(list)
+    gone = [
+        str(named.args)
+        for call, named in zip(was.calls, known, strict=True)
+        if isinstance(call.out, dict) and any(names[0].has_expired(was, key) for key in call.out)
+    ]
     for call in known:
         recorded[str(call.args)].append(call)
     for call in now.calls:
         named = names[1].call(now, call)
+        if str(named.args) in gone:
+            continue
         same = recorded[str(named.args)]
         expected = same.pop(0) if same else _alike(named, known)
         judge(report, where, histories[1], now, call, named, expected)
@@ -172,7 +179,8 @@ def judge(
     ):
         report.count(call.tool, equal=True)
         return
-    if openness.is_open(history, now, call, named, expected):
+    is_help = openness.is_help(named, expected)
+    if is_help or openness.is_open(history, now, call, named, expected):
         report.count(call.tool, equal=True)
         return
     report.count(call.tool, equal=False)

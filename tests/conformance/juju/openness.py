@@ -16,6 +16,12 @@ TAKEN = re.compile(r'port range conflicts with \S+ \(unit "([^"]+)"\)')
 JOINED = ("joined", "joining")
 
 
+def is_help(named: Call, expected: Call | None) -> bool:
+    """Tell whether an answer is the beginning of the recorded help, which is prose."""
+    is_asked = "--help" in named.args and expected is not None
+    return is_asked and named.out != "" and expected.out.startswith(named.out.rstrip())
+
+
 def is_open(
     history: History, now: Dispatch, call: Call, named: Call, expected: Call | None
 ) -> bool:
