@@ -299,7 +299,8 @@ def _full_status(status: Status) -> dict[str, Any]:
 
 
 def _goal(unit: Unit) -> dict[str, str]:
-    status = unit.shown()
+    # Not that an event failed: goal-state says what the unit set (recording 40).
+    status = unit.workload
     word = "dying" if unit.life == DYING else status.current
     return {"status": word, "since": output.iso_space(status.since)}
 

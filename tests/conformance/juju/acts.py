@@ -39,6 +39,8 @@ def wait(player: Player, scenario: str, command: Mapping[str, Any]) -> None:
         time.sleep(EXPIRY_S)
     if scenario == "40-failing-hook" and words.startswith("exec"):
         time.sleep(RETRIES_S)
+    if words.endswith("fail-on=config-changed"):
+        player.settle(lambda: len(_in_error(player)) == 3)
     if words.endswith("fail-on=update-status"):
         player.settle()
         player.must("model-config", f"{INTERVAL}=5s")

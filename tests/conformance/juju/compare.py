@@ -83,13 +83,13 @@ def by_unit(
 def pairs(
     old: list[Dispatch], new: list[Dispatch], names: tuple[Names, Names]
 ) -> Iterator[tuple[Dispatch, Dispatch]]:
-    """Pair each event with the recorded one of the same name and place in order."""
+    """Pair each event with the recorded one of the same name, end and place in order."""
     by_key: dict[str, list[Dispatch]] = defaultdict(list)
     for one in old:
-        by_key[names[0].key(one)].append(one)
+        by_key[f"{names[0].key(one)} {one.exit}"].append(one)
     count: Counter[str] = Counter()
     for one in new:
-        key = names[1].key(one)
+        key = f"{names[1].key(one)} {one.exit}"
         if found := by_key.get(key):
             yield found[min(count[key], len(found) - 1)], one
             count[key] += 1

@@ -167,6 +167,7 @@ def tell(player: Player, name: str) -> Chapter:
             player.settle()
     if recorded.dispatches:
         # Where only commands were recorded, what they led to belongs to the next scenario.
+        player.settle()
         player.gather(name)
     _learn(player)
     played = [one for one in player.log if one.scenario == name]
