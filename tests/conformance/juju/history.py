@@ -104,6 +104,11 @@ class History:
                 been.discard(one.relation)
         return been, been | coming
 
+    def relations_of(self, app: str) -> set[str]:
+        """Return all relations that units of an application were ever in."""
+        units = [events for unit, events in self.of.items() if unit.startswith(f"{app}/")]
+        return {one.relation for events in units for one in events if one.relation}
+
     def ports(self, unit: str, until: float) -> set[str]:
         """Return what a unit has opened by a moment, as far as it was granted and committed."""
         found: set[str] = set()

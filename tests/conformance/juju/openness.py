@@ -95,5 +95,7 @@ def _goal_is_open(history: History, now: Dispatch, live: Any, was: Any) -> bool:
     if any("/" not in name and about["status"] not in JOINED for name, about in related):
         return False
     been, may = history.relations(now)
+    # They are the application's: a unit on its way out is told of those that it has left.
+    may |= history.relations_of(now.app)
     endpoints = {one.partition(":")[0] for one in been} - {"peers"}
     return endpoints <= live["relations"].keys() <= {one.partition(":")[0] for one in may}
