@@ -151,7 +151,8 @@ def test_a_bundle_deployed_again_sets_what_changed(
     capsys.readouterr()
     assert ask(lab, "deploy", "./bundle.yaml") == 0
     said = capsys.readouterr()
-    assert said.out == "Executing changes:\n- set application options for red\n"
+    changes = ["- set application options for red", '- set constraints for red to ""']
+    assert said.out.splitlines() == ["Executing changes:", *changes]
     assert lab.call("config", name="red")["settings"]["text"]["value"] == "two"
     assert ask(lab, "deploy", "./bundle.yaml") == 0
     assert capsys.readouterr().err == "No changes to apply.\n"
