@@ -15,10 +15,8 @@ from pathlib import Path
 from charmed_maas import commands, files
 
 SOURCE_PARTS = Path("/etc/apt/sources.list.d")
-# One file a charm, for two that share a machine may have different sources; before, there was
-# one for all.
+# One file a charm, for two that share a machine may have different sources.
 PREFIX = "charmed-"
-FORMER = "charmed-maas"
 SUFFIXES = (".list", ".sources")
 HEADER = "# Managed by the charm; changes are overwritten.\n"
 APT_GET = "/usr/bin/apt-get"
@@ -123,8 +121,8 @@ def _installed(packages: Sequence[str]) -> dict[str, str]:
 
 def _parts(charm: str) -> list[Path]:
     """Return the source files that are a charm's to replace."""
-    names = (f"{name}{suffix}" for name in (f"{PREFIX}{charm}", FORMER) for suffix in SUFFIXES)
-    return [SOURCE_PARTS / name for name in names if (SOURCE_PARTS / name).is_file()]
+    parts = (SOURCE_PARTS / f"{PREFIX}{charm}{suffix}" for suffix in SUFFIXES)
+    return [part for part in parts if part.is_file()]
 
 
 def _replace(path: Path, text: str, other: Sequence[Path]) -> None:

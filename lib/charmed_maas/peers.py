@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import ops
 from ops import hookcmds
 
+from charmed_maas import addresses
+
 
 def goal_state() -> hookcmds.GoalState | None:
     """Return what the controller knows; None without a Juju agent, as in unit tests."""
@@ -54,7 +56,7 @@ def present_units(
     """
     if relation is None:
         return {}
-    units = sorted(relation.units, key=_number)
+    units = sorted(relation.units, key=lambda unit: addresses.unit_number(unit.name))
     if goals is None or not goals.units:
         return dict.fromkeys(units, True)
     staying = _staying(goals.units)
@@ -88,7 +90,3 @@ def _staying(goals: Mapping[str, hookcmds.Goal]) -> set[str]:
 
 def _is_unit(name: str) -> bool:
     return name.rpartition("/")[2].isdecimal()
-
-
-def _number(unit: ops.Unit) -> int:
-    return int(unit.name.rpartition("/")[2])

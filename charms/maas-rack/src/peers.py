@@ -9,7 +9,7 @@ By it they restart one after the other when the MAAS URL changes.
 import ops
 
 import charmed_maas.peers
-from charmed_maas import databag
+from charmed_maas import addresses, databag
 
 PEERS = "peers"
 
@@ -25,18 +25,14 @@ def before(model: ops.Model) -> dict[str, str]:
     relation = model.get_relation(PEERS)
     if not relation:
         return {}
-    own = _number(model.unit)
+    own = addresses.unit_number(model.unit.name)
     return {
         unit.name: relation.data[unit].get("maas-url", "")
         for unit in charmed_maas.peers.living_units(relation)
-        if _number(unit) < own
+        if addresses.unit_number(unit.name) < own
     }
 
 
 def is_turn(started: dict[str, str], maas_url: str) -> bool:
     """Tell whether every unit before this one runs with the URL, or does not run at all."""
     return all(url in ("", maas_url) for url in started.values())
-
-
-def _number(unit: ops.Unit) -> int:
-    return int(unit.name.rpartition("/")[2])

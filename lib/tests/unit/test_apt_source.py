@@ -107,12 +107,6 @@ def test_a_ppa_that_another_charm_uses_stays(apt: FakeApt):
     assert [argv[-1] for argv in apt.ran if "--remove" in argv] == ["ppa:maas/3.6"]
 
 
-def test_the_file_that_charms_once_shared_is_replaced(apt: FakeApt, tmp_path: Path):
-    (tmp_path / "charmed-maas.list").write_text(f"{apt_source.HEADER}{LINE}\n")
-    assert apt_source.ensure(LINE, "maas-region")
-    assert [path.name for path in tmp_path.iterdir()] == ["charmed-maas-region.list"]
-
-
 LOGINS = (
     "deb https://user:s3cret@mirror.example/maas noble main",
     "deb https://user:s3cret@t@mirror.example/maas noble main",
