@@ -20,8 +20,8 @@ STAGE = "test"
 LONG_BASE = "debian@12"
 VENV = host.VENV.with_name("venv-test")
 OPERATOR_VENV = host.VENV.with_name("venv-operator")
-EVERY_RUN = (*checks.CHECKS, "pack", "lab", "operator")
-PARTS = (*EVERY_RUN, "lab-long", "lab-speed")
+EVERY_RUN = (*checks.CHECKS, "pack", "lab")
+PARTS = (*EVERY_RUN, "lab-long", "lab-speed", "operator")
 DEPLOY = "tests/integration/test_deploy.py"
 REST = ("tests/integration", f"--ignore={DEPLOY}")
 # Stories marked `long` are told by the part lab-long only.
@@ -142,7 +142,8 @@ def run_part(part: str) -> Count:
         if part == "lab-long":
             told = [(f"{CONFORMANCE}/juju", "-m", "long"), (DEPLOY,), REST]
             count = run_lab(stage, told)
-            return count + run_lab(Stage(STAGE, LONG_BASE, stage.juju), [(DEPLOY,)])
+            count += run_lab(Stage(STAGE, LONG_BASE, stage.juju), [(DEPLOY,)])
+            return count + run_operator(Stage(STAGE, juju=OPERATOR_JUJU))
         if part == "lab-speed":
             return run_lab(stage, [("tests/speed",)])
     except LabError as error:

@@ -69,8 +69,9 @@ def test_stories_are_told_on_the_juju_that_is_asked_for(monkeypatch: pytest.Monk
     monkeypatch.setattr(
         trial, "run_lab", lambda stage, _: told.append(f"{stage.base} {stage.juju}") or Count()
     )
+    monkeypatch.setattr(trial, "run_operator", lambda stage: told.append(stage.juju) or Count())
     trial.run_part("lab-long")
-    assert told == ["debian@13 3.6", "debian@12 3.6"]
+    assert told == ["debian@13 3.6", "debian@12 3.6", "3.6"]
     monkeypatch.setenv("LAB_JUJU", "3.5")
     assert trial.run_part("pack") == Count(0, 1)
 
