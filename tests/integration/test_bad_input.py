@@ -119,7 +119,8 @@ def test_a_garbled_databag_is_named_and_services_go_on(maas: MAAS):
 @pytest.mark.parametrize(
     ("one", "other", "lacking"),
     [
-        ("maas-region:api", "haproxy-vip:api", "haproxy-vip"),
+        # A minute and more, in which it mostly waits.
+        pytest.param("maas-region:api", "haproxy-vip:api", "haproxy-vip", marks=pytest.mark.long),
         ("maas-region:rpc", "maas-rack:rpc", "maas-rack"),
     ],
 )

@@ -18,8 +18,9 @@ JOINED = ("joined", "joining")
 
 def is_help(named: Call, expected: Call | None) -> bool:
     """Tell whether an answer is the beginning of the recorded help, which is prose."""
-    is_asked = "--help" in named.args and expected is not None
-    return is_asked and named.out != "" and expected.out.startswith(named.out.rstrip())
+    if expected is None or "--help" not in named.args:
+        return False
+    return named.out != "" and expected.out.startswith(named.out.rstrip())
 
 
 def is_open(
