@@ -31,8 +31,9 @@ def parse_address(text: str) -> str:
         address = ipaddress.ip_address(text.strip())
     except ValueError as error:
         raise ValueError(f"{text[:60]!r} is not an IP address") from error
-    refused = (address.is_unspecified, address.is_multicast, address.is_loopback)
-    if any(refused) or address.is_link_local or address.is_reserved or "%" in text:
+    is_nobodys = address.is_unspecified or address.is_multicast or address.is_reserved
+    is_local = address.is_loopback or address.is_link_local or "%" in text
+    if is_nobodys or is_local:
         raise ValueError(f"{text[:60]!r} is not the address of one machine")
     return str(address)
 

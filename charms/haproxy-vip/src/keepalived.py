@@ -19,7 +19,6 @@ KEEPALIVED = "/usr/sbin/keepalived"
 IP = "/usr/sbin/ip"
 TEMPLATES = Path(__file__).parent / "templates"
 CONFIG = Path("/etc/keepalived/keepalived.conf")
-MARK = haproxy.MARK
 DROP_IN = Path("/etc/systemd/system/keepalived.service.d/haproxy-vip.conf")
 # The digest of the configuration that keepalived was last started or reloaded with.
 LOADED = haproxy.STATE / "keepalived.loaded"
@@ -237,7 +236,7 @@ def move_vip(vip: str, is_taken: Callable[[], bool]) -> bool:
 
 def _is_anothers() -> bool:
     """Tell whether there is a configuration of somebody else: Debian's package brings none."""
-    return CONFIG.is_file() and MARK not in CONFIG.read_text()
+    return CONFIG.is_file() and haproxy.MARK not in CONFIG.read_text()
 
 
 def _configured(pattern: str) -> str:

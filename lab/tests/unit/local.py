@@ -171,6 +171,13 @@ class Lab:
         """Wait until no agent has anything to do."""
         self.wait(self._is_idle)
 
+    def config_changed(self, values: dict[str, str], reset: list[str]) -> int:
+        """Set and reset probe's options; return how often config-changed ran for that."""
+        before = self.hooks().count("config-changed")
+        self.call("set_config", name="probe", values=values, reset=reset)
+        self.settle()
+        return self.hooks().count("config-changed") - before
+
     def _is_idle(self) -> bool:
         with self.daemon.store.look() as world:
             model = world.models["m"]

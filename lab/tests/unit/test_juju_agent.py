@@ -169,10 +169,7 @@ def test_changed_options_bring_config_changed_twice_and_a_reset_none(lab: Lab) -
         ({"number": "7"}, [], 2),
         ({}, ["text"], 0),
     ):
-        before = lab.hooks().count("config-changed")
-        lab.call("set_config", name="probe", values=values, reset=reset)
-        lab.settle()
-        assert lab.hooks().count("config-changed") - before == more
+        assert lab.config_changed(values, reset) == more
 
 
 def test_tools_answer_as_recorded(lab: Lab) -> None:
