@@ -17,16 +17,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from . import machine_tools, uniter, versions
+from . import leases, machine_tools, uniter, versions
 from .agent import Runtime, UnitAgent, machine_command, results_of
 from .api import API
 from .machines import Machines
-from .model import ALIVE, DYING, Application, JujuError, Machine, Model, Status
+from .model import ALIVE, DYING, JujuError, Machine, Model, Status
 from .stage import LabError, Stage
 from .store import Store, World
 
 logger = logging.getLogger(__name__)
-LEASE_S, RENEW_S = 60.0, 30.0
 POLL_S = 1.0
 PROVISION_RETRY_S = 10.0
 CONTACT_TIMEOUT_S = 1.0
@@ -136,7 +135,8 @@ class Daemon:
         """Start what should run and is not running; give leases; drop what has ended."""
         with self.store.look() as world:
             self.store.changed.wait(POLL_S)
-            for model in world.models.values():
+            models = list(world.models.values())
+            for model in models:
                 for unit in model.units:
                     agent = self._agents.get(f"{model.uuid} {unit}")
                     if not agent or not agent.is_alive():
@@ -145,13 +145,20 @@ class Daemon:
                         agent.start()
                 for machine in model.machines.values():
                     self._ensure_worker(model, machine)
-        with self.store.change() as world:
             now = time.time()
+            is_idle = not any(self._is_over(one) or leases.due(one, now) for one in models)
+        # To change something writes the whole world down: not every second for nothing.
+        if is_idle:
+            return
+        with self.store.change() as world:
             for model in list(world.models.values()):
-                for app in model.applications.values():
-                    self._lease(model, app, now)
-                if model.life == DYING and not model.applications and not model.machines:
+                for app in leases.due(model, now):
+                    leases.grant(model, app, now, self.runtime.rng)
+                if self._is_over(model):
                     del world.models[model.name]
+
+    def _is_over(self, model: Model) -> bool:
+        return model.life == DYING and not model.applications and not model.machines
 
     def _ensure_worker(self, model: Model, machine: Machine) -> None:
         """Create a machine that is not there yet, delete one that ends, run its commands."""
@@ -266,24 +273,6 @@ class Daemon:
             machine.boot_id = boot_id
             for unit in model.units_on(machine.number):
                 uniter.rebooted(unit)
-
-    # Leases.
-
-    def _lease(self, model: Model, app: Application, now: float) -> None:
-        """Renew an application's lease, or give it to another unit once it is over."""
-        units = model.units_of(app.name)
-        present = {u.name for u in units if model.machines[u.machine].present}
-        if app.leader in present and now >= app.renewed + RENEW_S:
-            app.renewed, app.lease_until = now, now + LEASE_S
-        if app.leader and now < app.lease_until:
-            return
-        living = (unit.name for unit in units if unit.life == ALIVE)
-        candidates = sorted(present.intersection(living))
-        app.leader = self.runtime.rng.choice(candidates) if candidates else ""
-        if candidates:
-            app.renewed, app.lease_until = now, now + LEASE_S
-            for unit in units:
-                unit.elected = unit.elected and unit.name == app.leader
 
 
 def reachable(address: str) -> bool:

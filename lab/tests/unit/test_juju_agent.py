@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from local import Lab, LocalMachines, pack, start
 
-from charmed_lab import daemon, host, uniter
+from charmed_lab import daemon, host, leases, uniter
 from charmed_lab.store import Store, World
 
 RECORDED = json.loads((Path(__file__).parent / "recorded_tools.json").read_text())
@@ -284,11 +284,22 @@ def test_removed_relation_departs_and_breaks_on_both_sides(lab: Lab) -> None:
     assert broken["env"]["JUJU_REMOTE_APP"] == "probe"
 
 
+def test_idle_lab_does_not_write_its_models_down_to_compare_them(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.deploy()
+    lab.settle()
+    saves: list[bool] = []
+    monkeypatch.setattr(Store, "_save", lambda _: bool(saves.append(True)))
+    time.sleep(2.5)  # Longer than any of its loops waits.
+    assert not saves
+
+
 def test_lease_moves_when_the_leaders_machine_is_off(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(daemon, "LEASE_S", 0.6)
-    monkeypatch.setattr(daemon, "RENEW_S", 0.2)
+    monkeypatch.setattr(leases, "LEASE_S", 0.6)
+    monkeypatch.setattr(leases, "RENEW_S", 0.2)
     lab.deploy(count=2)
     lab.settle()
     old, new = ("0", "1") if _unit(lab, "probe/0").get("leader") else ("1", "0")

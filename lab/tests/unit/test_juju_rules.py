@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from charmed_lab import actions, arguments, output, ports, secrets, toolcall, uniter
+from charmed_lab import actions, arguments, leases, output, ports, secrets, toolcall, uniter
 from charmed_lab.model import (
     Application,
     Charm,
@@ -344,3 +344,31 @@ def test_store_forgets_a_change_that_fails(tmp_path: Path) -> None:
     assert (again.world.seed, again.world) == (1, store.world)
     assert again.world.models["m"].relations["0"].bags["a"] == {"key": "value"}
     assert again.world.models["m"].units["a/0"].scopes["0"].created is False
+
+
+def test_lease_is_renewed_by_its_holder_and_given_once_it_is_over() -> None:
+    model = model_of("a/0", "a/1")
+    app, rng = model.applications["a"], random.Random(1)
+    assert leases.due(model, NOW) == [app]
+    leases.grant(model, app, NOW, rng)
+    leader, other = app.leader, "a/1" if app.leader == "a/0" else "a/0"
+    model.units[leader].elected = True
+    assert not leases.due(model, NOW + leases.RENEW_S - 1)
+    assert leases.due(model, NOW + leases.RENEW_S) == [app]
+    leases.grant(model, app, NOW + leases.RENEW_S, rng)
+    model.machines[model.units[leader].machine].present = False
+    over = NOW + leases.RENEW_S + leases.LEASE_S
+    assert not leases.due(model, over - 1)
+    leases.grant(model, app, over, rng)
+    assert (app.leader, model.units[leader].elected) == (other, False)
+
+
+def test_nobody_is_elected_where_no_unit_can_be_reached() -> None:
+    model = model_of("a/0")
+    app = model.applications["a"]
+    leases.grant(model, app, NOW, random.Random(1))
+    model.machines["0"].present = False
+    assert leases.due(model, NOW + leases.LEASE_S) == [app]
+    leases.grant(model, app, NOW + leases.LEASE_S, random.Random(1))
+    assert app.leader == ""
+    assert not leases.due(model, NOW + leases.LEASE_S)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from local import Lab, pack, start
 
-from charmed_lab import client, daemon, uniter
+from charmed_lab import client, daemon, leases, uniter
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ def test_only_who_does_not_lead_is_told_of_the_leaders_settings(lab: Lab) -> Non
 def test_a_deposed_leader_and_a_restarted_agent_are_told_again(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(daemon, "LEASE_S", 0.6)
-    monkeypatch.setattr(daemon, "RENEW_S", 0.2)
+    monkeypatch.setattr(leases, "LEASE_S", 0.6)
+    monkeypatch.setattr(leases, "RENEW_S", 0.2)
     lab.deploy(count=2)
     lab.settle()
     old, new = (unit.partition("/")[2] for unit in leader_and_other(lab))
