@@ -5,47 +5,37 @@
 HOME = "/var/lib/juju"
 TOOL_SOCKET = "tools.sock"
 
-# Every hook tool is a link to this program; it asks the daemon over the mounted socket. It
-# imports only what is built in: that makes a call take a third of the time, and there are many.
+# Every hook tool is a link to this program; it asks the daemon over the mounted socket. It is
+# Perl's, without a module, for there are many calls and that starts in a quarter of the time that
+# Python takes; perl-base is in every Debian and Ubuntu. socket(…, 1, 1, 0) is a unix stream.
 # It sends its words with NUL between them; it gets an exit code, the output's length, both texts.
-JUJUC = """#!/usr/bin/python3 -SEs
-import posix, sys
-from _socket import AF_UNIX, SHUT_WR, SOCK_STREAM, socket
-args, files = sys.argv[1:], []
-for at, word in enumerate(args):
-    name, _, value = word.partition("=")
-    if name == "--file":
-        path = value or (args[at + 1] if at + 1 < len(args) else "")
-    elif name.endswith("#file"):
-        path = value
-    else:
-        continue
-    try:
-        files += [path, sys.stdin.read() if path == "-" else open(path).read()]
-    except OSError as error:
-        sys.exit("ERROR %s" % error)
-context = posix.environ.get(b"JUJU_CONTEXT_ID", b"").decode()
-tool = sys.argv[0].rpartition("/")[2]
-words = [context, tool, str(len(args)), *args, *files]
-home = posix.readlink(sys.argv[0]).rpartition("/")[0]
-link = socket(AF_UNIX, SOCK_STREAM)
-answer = b""
-try:
-    link.connect(home + "/tools.sock")
-    link.sendall("\\0".join(words).encode("utf-8", "surrogateescape"))
-    link.shutdown(SHUT_WR)
-    while part := link.recv(65536):
-        answer += part
-except OSError as error:
-    sys.exit("ERROR connection to the agent: %s" % error)
-head, _, rest = answer.partition(b"\\n")
-if not head:
-    sys.exit("ERROR the agent did not answer")
-code, length = map(int, head.split())
-sys.stdout.buffer.write(rest[:length])
-sys.stderr.buffer.write(rest[length:])
-sys.stdout.flush()
-sys.exit(code)
+JUJUC = """#!/usr/bin/perl
+$SIG{PIPE} = "IGNORE";
+sub fail { print STDERR "ERROR @_\\n"; exit 1 }
+my @files;
+for my $at (0 .. $#ARGV) {
+    my ($name, $value) = split /=/, $ARGV[$at], 2;
+    my $path = $name eq "--file" && !length $value ? $ARGV[$at + 1] : $value;
+    next unless $name eq "--file" || $name =~ /#file$/;
+    my $file = *STDIN;
+    open $file, "<", $path or fail "open $path: $!" if $path ne "-";
+    local $/;
+    push @files, $path, scalar <$file>;
+}
+(my $tool = $0) =~ s{.*/}{};
+(my $home = readlink $0) =~ s{/[^/]*$}{};
+my ($link, $socket) = (undef, "$home/tools.sock");
+socket $link, 1, 1, 0 or fail "socket: $!";
+connect $link, pack "Sa108", 1, $socket or fail "connection to the agent: $!";
+select((select($link), $| = 1)[0]);
+print $link join "\\0", $ENV{JUJU_CONTEXT_ID}, $tool, scalar @ARGV, @ARGV, @files;
+shutdown $link, 1;
+my $answer = do { local $/; <$link> };
+$answer =~ /^(\\d+) (\\d+)\\n(.*)/s or fail "the agent did not answer";
+my ($code, $length, $rest) = ($1, $2, $3);
+print substr $rest, 0, $length;
+print STDERR substr $rest, $length;
+exit $code;
 """
 
 # Arguments: packed charm, directories of agent and tools, hook-tool program, URL, tool names.

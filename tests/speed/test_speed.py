@@ -47,14 +47,13 @@ done
 status-set active "$JUJU_DISPATCH_PATH"
 echo $JUJU_UNIT_NAME $began $(date +%s.%N) $JUJU_DISPATCH_PATH >>{LOG}
 """
-# The client's start: its interpreter and imports, and nothing asked.
-START = "import posix, sys; from _socket import AF_UNIX, SHUT_WR, SOCK_STREAM, socket"
+# Beside the calls, the start of their client's interpreter with nothing asked.
 TIMED = f"""
 now() {{ date +%s%N; }}
 one=$(now)
 for i in $(seq {CALLS}); do is-leader >/dev/null; done
 two=$(now)
-for i in $(seq {CALLS}); do /usr/bin/python3 -SEs -c '{START}'; done
+for i in $(seq {CALLS}); do /usr/bin/perl -e 1; done
 echo $one $two $(now)
 """
 
