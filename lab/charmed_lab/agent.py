@@ -153,8 +153,9 @@ class UnitAgent(threading.Thread):
         via = "(via hook dispatching script: dispatch)"
         if failure:
             context.log("ERROR", OPERATION, f'hook "{hook.name}" {via} failed: {failure}')
-            with self._store.change():
-                uniter.fail(context.unit, time.time(), self._runtime.rng)
+            with self._store.change() as world:
+                if self._find(world):
+                    uniter.fail(context.unit, time.time(), self._runtime.rng)
             return
         context.log("INFO", OPERATION, f'ran "{hook.name}" hook {via}')
         if context.reboot:
@@ -168,7 +169,9 @@ class UnitAgent(threading.Thread):
         """Apply what an event or action asked for; return why that was refused."""
         now = time.time()
         try:
-            with self._store.change():
+            with self._store.change() as world:
+                if not self._find(world):
+                    return "the unit is gone"
                 model, unit = context.model, context.unit
                 if context.hook and not model.machines[unit.machine].present:
                     # The controller could not hear it.
@@ -237,6 +240,8 @@ class UnitAgent(threading.Thread):
         with self._store.change() as world:
             model = world.models[self._model_name]
             kept = model.tasks[task.id]
+            if kept.status != "running":
+                return
             kept.status, kept.message, kept.results = status, message, results
             kept.context = ""
             if unit := model.units.get(self._unit_name):

@@ -133,9 +133,10 @@ class Daemon:
 
     def _supervise(self) -> None:
         """Start what should run and is not running; give leases; drop what has ended."""
-        with self.store.look() as world:
+        with self.store.look():
             self.store.changed.wait(POLL_S)
-            models = list(world.models.values())
+            # Not the world of before the wait: a refused call puts another in its place.
+            models = list(self.store.world.models.values())
             for model in models:
                 for unit in model.units:
                     agent = self._agents.get(f"{model.uuid} {unit}")

@@ -70,7 +70,9 @@ class RelationTools(Context):
             raise JujuError("relation unit not found")
         bag = dict(relation.bags[unit])
         if unit in scope.members:
-            scope.cached[unit] = bag
+            # Written down at once: a call that is refused takes the world back to what was.
+            with self.store.change():
+                scope.cached[unit] = bag
         return bag
 
     def _merged(self, relation: Relation, owner: str) -> dict[str, str]:

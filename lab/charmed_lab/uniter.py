@@ -312,6 +312,9 @@ def remove_unit(model: Model, name: str) -> None:
     unit = model.units.pop(name)
     for key in list(unit.scopes):
         _leave_scope(model, unit, key)
+    for task in model.tasks.values():
+        if task.receiver == name and task.status in ("pending", "running"):
+            task.status, task.message, task.context = "cancelled", f"unit {name} is gone", ""
     secrets.forget_unit(model, name)
     app = model.applications[unit.application]
     if app.leader == name:

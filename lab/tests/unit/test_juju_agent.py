@@ -19,6 +19,8 @@ import pytest
 from local import Lab, LocalMachines, pack, start
 
 from charmed_lab import daemon, host, leases, uniter
+from charmed_lab.hooktools import HookContext
+from charmed_lab.model import JujuError
 from charmed_lab.store import Store, World
 
 RECORDED = json.loads((Path(__file__).parent / "recorded_tools.json").read_text())
@@ -293,6 +295,24 @@ def test_idle_lab_does_not_write_its_models_down_to_compare_them(
     monkeypatch.setattr(Store, "_save", lambda _: bool(saves.append(True)))
     time.sleep(2.5)  # Longer than any of its loops waits.
     assert not saves
+
+
+def test_what_a_unit_saw_outlasts_a_refused_call(lab: Lab) -> None:
+    lab.deploy(count=2)
+    lab.settle()
+    lab.stop()
+    reader, writer = "probe/0", "probe/1"
+    model = lab.daemon.store.world.models["m"]
+    (key,) = [key for key, one in model.relations.items() if one.is_peer]
+    context = HookContext(lab.daemon.store, "m", reader)
+    ask = ("relation-get", ["-r", f"peers:{key}", "last", writer], dict[str, str]())
+    before = context.call(*ask)
+    with pytest.raises(JujuError), lab.daemon.store.change():
+        raise JujuError("refused")
+    with lab.daemon.store.change() as world:
+        world.models["m"].relations[key].write(writer, {"last": "new"})
+    assert before[1].strip() == f"{writer} config-changed"
+    assert context.call(*ask) == before
 
 
 def test_lease_moves_when_the_leaders_machine_is_off(

@@ -20,6 +20,7 @@ from charmed_lab.model import (
     Relation,
     Secret,
     Status,
+    Task,
     Unit,
     seconds,
 )
@@ -372,3 +373,12 @@ def test_nobody_is_elected_where_no_unit_can_be_reached() -> None:
     leases.grant(model, app, NOW + leases.LEASE_S, random.Random(1))
     assert app.leader == ""
     assert not leases.due(model, NOW + leases.LEASE_S)
+
+
+def test_what_a_unit_still_had_to_run_ends_with_it() -> None:
+    model = model_of("a/0", "a/1")
+    states = {"a/0": "running", "a/1": "pending"}
+    for number, (name, state) in enumerate(states.items()):
+        model.tasks[str(number)] = Task(str(number), name, "act", {}, NOW, status=state)
+    uniter.remove_unit(model, "a/0")
+    assert [one.status for one in model.tasks.values()] == ["cancelled", "pending"]
