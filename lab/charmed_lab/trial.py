@@ -66,10 +66,9 @@ def run_lab(stage: Stage, stories: Sequence[Sequence[str]]) -> Count:
     with fresh(stage):
         begin(stage)
         for arguments in stories:
-            console.say(f"telling {arguments[0]}")
-            told = checks.pytest(
-                "-s", "--durations=15", "--durations-min=1", *arguments, env=_environment(stage)
-            )
+            with console.step(f"telling {arguments[0]}"):
+                shown = ("-s", "--durations=15", "--durations-min=1")
+                told = checks.pytest(*shown, *arguments, env=_environment(stage))
             total += told
             if told.failed and DEPLOY in arguments:
                 console.say("the bundle did not come up: the other stories are not told")
@@ -161,10 +160,14 @@ def command() -> int:
         parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     enter_environment()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    counts = {part: run_part(part) for part in parts}
-    for part, result in counts.items():
-        print(f"{part:10} {result.passed} passed {result.failed} failed")
-    total = sum(counts.values(), Count())
+    total, lines = Count(), list[str]()
+    for part in parts:
+        begun = time.monotonic()
+        result = run_part(part)
+        took = time.monotonic() - begun
+        lines.append(f"{part:10} {result.passed:4} passed {result.failed} failed {took:5.0f} s")
+        total += result
+    print(*lines, sep="\n")
     console.say("done")
     print(total)
     return 1 if total.failed or not total.passed else 0
