@@ -140,7 +140,11 @@ class UnitAgent(threading.Thread):
         if hook.kind in ("install", "upgrade-charm"):
             self._unpack(slot)
         context = self._context(hook=hook)
-        done = self._dispatch(slot, context, hook.context, environment.of_hook(hook))
+        with self._store.look():
+            is_skipped = context.unit.skips_hooks and hook.kind != "update-status"
+        done = Completed(0, b"", b"")
+        if not is_skipped:
+            done = self._dispatch(slot, context, hook.context, environment.of_hook(hook))
         for text, level in ((done.stdout, "DEBUG"), (done.stderr, "WARNING")):
             for line in text.decode(errors="replace").splitlines():
                 context.log(level, f"unit.{self._unit_name}.{hook.name}", line)
@@ -157,7 +161,8 @@ class UnitAgent(threading.Thread):
                 if self._find(world):
                     uniter.fail(context.unit, time.time(), self._runtime.rng)
             return
-        context.log("INFO", OPERATION, f'ran "{hook.name}" hook {via}')
+        word = "skipped" if is_skipped else "ran"
+        context.log("INFO", OPERATION, f'{word} "{hook.name}" hook {via}')
         if context.reboot:
             self._runtime.machines.exec(slot, ["systemctl", "reboot"])
 

@@ -252,6 +252,10 @@ class Controller:
             if unit.failed:
                 unit.resolved = "retry" if retry else "no-hooks"
 
+    def skip_hooks(self, model: Model, name: str, skip: bool) -> None:
+        """Commit a unit's events but update-status without running the charm, or run it again."""
+        model.unit(name).skips_hooks = skip
+
     # Options.
 
     def set_config(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import console, disks, juju, links, lxd
-from .client import short_name
+from .client import Session, short_name
 from .console import StepError
 from .links import ALL
 from .machines import Machines
@@ -32,6 +32,8 @@ ACTIONS = {
     "disk-free": ("TARGET", "make room there again"),
     "kill": ("TARGET SERVICE", "SIGKILL the processes of a systemd service in it"),
     "hang": ("TARGET SERVICE", "SIGSTOP them: they neither answer nor end"),
+    "skip-hooks": ("UNIT", "Juju takes its events but update-status for run: the charm is not"),
+    "run-hooks": ("UNIT", "run them again"),
     "heal": ("TARGET|all [B]", "undo what `list` shows of TARGET but poweroff; with B, their cut"),
     "controller-down": ("", "SIGKILL the lab's Juju; machines and workloads go on"),
     "controller-up": ("", "start it again, with all that it knew"),
@@ -105,6 +107,8 @@ def act(stage: Stage, action: str, *words: str) -> None:
         "disk-free": lambda one: disks.free(stage, one),
         "kill": lambda one, service: _signal(machines, one, service, "KILL"),
         "hang": lambda one, service: _signal(machines, one, service, "STOP"),
+        "skip-hooks": lambda unit: _skip_hooks(stage, unit, skip=True),
+        "run-hooks": lambda unit: _skip_hooks(stage, unit, skip=False),
         "heal": lambda one, other=None: heal(stage, one, other),
         "controller-down": lambda: juju.stop_daemon(stage),
         "controller-up": lambda: juju.ensure_daemon(stage),
@@ -123,6 +127,7 @@ def undo(stage: Stage, action: str, *words: str) -> None:
         "disk-full": lambda one, _: disks.free(stage, one),
         "hang": lambda one, service: _resume(stage, one, service),
         "controller-down": lambda: juju.ensure_daemon(stage),
+        "skip-hooks": lambda unit: _skip_hooks(stage, unit, skip=False),
     }
     actions[action](*words)
 
@@ -152,7 +157,8 @@ def in_force(stage: Stage) -> list[Fault]:
     found += _cuts(links.dropped(stage))
     if not juju.is_answering(stage) and stage.run.exists():
         found.append(("controller-down",))
-    return found
+    units = model_in_use(stage).units.values() if stage.run.exists() else ()
+    return found + [("skip-hooks", unit.name) for unit in units if unit.skips_hooks]
 
 
 def heal(stage: Stage, number: str, other: str | None = None) -> None:
@@ -240,6 +246,11 @@ def _signal(machines: Machines, number: str, service: str, name: str) -> None:
     if done.stdout.strip() != b"active":
         raise StepError(f"{service} is {done.stdout.decode().strip()} on machine {number}")
     machines.exec(number, ["systemctl", "kill", "-s", name, service])
+
+
+def _skip_hooks(stage: Stage, unit: str, *, skip: bool) -> None:
+    model = model_in_use(stage).name
+    Session(stage=stage).ask("skip_hooks", model=model, name=unit, skip=skip)
 
 
 def _hung(stage: Stage, number: str) -> dict[str, list[int]]:

@@ -154,6 +154,8 @@ class Unit:
     retries: int = 0
     retry_at: float = 0.0
     resolved: str = ""
+    # Its events but update-status are committed without running the charm: a fault of the lab's.
+    skips_hooks: bool = False
     update_status_at: float = 0.0
     ports: dict[str, list[str]] = field(default_factory=dict)
     state: dict[str, str] = field(default_factory=dict)

@@ -106,6 +106,8 @@ class Kernel:
         monkeypatch.setattr(links, "marked", lambda _, kind: self.marked[kind])
         monkeypatch.setattr(lxd, "get", self.instances.get)
         monkeypatch.setattr(juju, "is_answering", lambda _: True)
+        self.model = Model("m", "uuid", 0)
+        monkeypatch.setattr(faults, "model_in_use", lambda _: self.model)
 
 
 def test_the_list_is_what_kernel_and_lxd_say(monkeypatch: pytest.MonkeyPatch):
@@ -124,6 +126,15 @@ def test_the_list_is_what_kernel_and_lxd_say(monkeypatch: pytest.MonkeyPatch):
         *("freeze 4", "slow 5 cpu", "poweroff 5", "slow 5 network"),
         *("cut 4 5", "cut 4", "half-cut 5 all"),
     ]
+
+
+def test_units_whose_charm_is_not_run_are_listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    kernel, stage = Kernel(monkeypatch), Stage("test")
+    stage.run = tmp_path
+    kernel.model.units = {
+        name: Unit(name, "4", NOW, NOW, skips_hooks=name == "a/1") for name in ("a/0", "a/1")
+    }
+    assert faults.in_force(stage) == [("skip-hooks", "a/1")]
 
 
 def test_a_machine_that_is_being_made_is_not_powered_off(monkeypatch: pytest.MonkeyPatch):

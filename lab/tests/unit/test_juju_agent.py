@@ -315,6 +315,27 @@ def test_what_a_unit_saw_outlasts_a_refused_call(lab: Lab) -> None:
     assert context.call(*ask) == before
 
 
+def test_skipped_events_are_committed_and_only_update_status_runs(lab: Lab) -> None:
+    lab.deploy(count=2)
+    lab.settle()
+    lab.call("skip_hooks", name="probe/0", skip=True)
+    before = lab.hooks("probe/0")
+    lab.call("add_units", name="probe", count=1, to=[])
+    lab.call("set_config", name="probe", values={"text": "other"}, reset=[])
+    lab.settle()
+    assert lab.hooks("probe/0") == before
+    with lab.daemon.store.look() as world:
+        model = world.models["m"]
+        (scope,) = model.units["probe/0"].scopes.values()
+        (peers,) = model.relations.values()
+        assert scope.members == {name: peers.versions[name] for name in ("probe/1", "probe/2")}
+    lab.call("set_model_config", values={"update-status-hook-interval": "1s"}, reset=[])
+    lab.wait(lambda: lab.hooks("probe/0")[len(before) :][:1] == ["update-status"])
+    lab.call("skip_hooks", name="probe/0", skip=False)
+    lab.call("set_config", name="probe", values={"text": "hello"}, reset=[])
+    lab.wait(lambda: "config-changed" in lab.hooks("probe/0")[len(before) :])
+
+
 def test_lease_moves_when_the_leaders_machine_is_off(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
