@@ -32,6 +32,8 @@ def parse_address(text: str) -> str:
     except ValueError as error:
         raise ValueError(f"{text[:60]!r} is not an IP address") from error
     is_nobodys = address.is_unspecified or address.is_multicast or address.is_reserved
+    # Reserved too (::ffff:0:0/96), but no more to Python 3.13.
+    is_nobodys = is_nobodys or getattr(address, "ipv4_mapped", None) is not None
     is_local = address.is_loopback or address.is_link_local or "%" in text
     if is_nobodys or is_local:
         raise ValueError(f"{text[:60]!r} is not the address of one machine")
@@ -77,16 +79,17 @@ def join_host_port(address: str, port: int) -> str:
 def split_host_port(text: str) -> tuple[str, int]:
     """Return address and port of one endpoint; raises ValueError with a sentence."""
     host, colon, port = text.strip().rpartition(":")
-    if not colon or not (port.isascii() and port.isdigit()):
+    if not colon:
         raise ValueError(f"{text[:60]!r} is not address:port")
-    return parse_address(host.removeprefix("[").removesuffix("]")), parse_port(int(port))
+    return parse_address(host.removeprefix("[").removesuffix("]")), parse_port(port)
 
 
-def parse_port(port: int) -> int:
+def parse_port(text: str) -> int:
     """Return a TCP port; raises ValueError with a sentence."""
-    if not 1 <= port <= 65535:
-        raise ValueError(f"{port} is not a port (1 to 65535)")
-    return port
+    is_number = text.isascii() and text.isdigit() and len(text) <= 5
+    if not is_number or not 1 <= int(text) <= 65535:
+        raise ValueError(f"{text[:60]!r} is not a port (1 to 65535)")
+    return int(text)
 
 
 def _parse(address: object) -> str:

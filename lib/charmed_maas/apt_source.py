@@ -22,7 +22,9 @@ HEADER = "# Managed by the charm; changes are overwritten.\n"
 APT_GET = "/usr/bin/apt-get"
 ADD_APT_REPOSITORY = "/usr/bin/add-apt-repository"
 PPA = re.compile(r"ppa:[a-z0-9][a-z0-9.+-]*/[a-z0-9][a-z0-9.+-]*")
-ONE_LINE = re.compile(r"deb(\s+\[[^\]\n]+\])?\s+[a-z0-9+]+:\S+\s+\S[^\n]*")
+ONE_LINE = re.compile(r"deb(\s+\[[^\]]+\])?\s+[a-z0-9+]+:\S+\s+\S.*")
+STANZA_FIELDS = {"types", "uris", "suites"}
+BLANK_LINES = re.compile(r"\n(?:[ \t]*\n)+")
 LOCK = ("-o", "DPkg::Lock::Timeout=300")
 UPDATE_TIMEOUT_S = 300.0
 INSTALL_TIMEOUT_S = 1800.0
@@ -68,13 +70,14 @@ def remove(charm: str) -> bool:
 
 def render(source: str) -> tuple[str, str]:
     """Return the file's suffix and text for a source; raises SourceError when it is none."""
-    source = source.strip()
+    source = source.strip().replace("\r\n", "\n")
+    lines = source.split("\n")
+    is_text = all(line.replace("\t", " ").isprintable() for line in lines)
     if PPA.fullmatch(source):
         return ".list", f"{HEADER}# {source}\n"
-    if ONE_LINE.fullmatch(source):
+    if is_text and len(lines) == 1 and ONE_LINE.fullmatch(source):
         return ".list", f"{HEADER}{source}\n"
-    fields = {line.partition(":")[0].lower() for line in source.splitlines() if ":" in line}
-    if {"types", "uris", "suites"} <= fields:
+    if is_text and all(_fields(one) >= STANZA_FIELDS for one in BLANK_LINES.split(source)):
         return ".sources", f"{HEADER}{source}\n"
     raise SourceError(
         f"source {_redacted(source)[:80]!r} is neither ppa:owner/name,"
@@ -123,6 +126,11 @@ def _parts(charm: str) -> list[Path]:
     """Return the source files that are a charm's to replace."""
     parts = (SOURCE_PARTS / f"{PREFIX}{charm}{suffix}" for suffix in SUFFIXES)
     return [part for part in parts if part.is_file()]
+
+
+def _fields(stanza: str) -> set[str]:
+    """Return the names of a deb822 stanza's fields; apt does not mind their case."""
+    return {line.partition(":")[0].lower() for line in stanza.split("\n") if ":" in line}
 
 
 def _replace(path: Path, text: str, other: Sequence[Path]) -> None:

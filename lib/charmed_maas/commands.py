@@ -48,6 +48,9 @@ def run(
         raise CommandError(f"{name} did not end within {timeout_s:g} s") from error
     except OSError as error:
         raise CommandError(f"{name} cannot be run: {error.strerror}") from error
+    except ValueError as error:
+        # No argument can hold a NUL or half a surrogate pair.
+        raise CommandError(f"{name} cannot be run: {error}") from error
     if check and done.returncode != 0:
         words = (done.stderr.strip() or done.stdout.strip())[-500:]
         raise CommandError(f"{name} exited with {done.returncode}: {words}")

@@ -8,6 +8,8 @@ field that is absent. Writers leave a value that does not change untouched.
 """
 
 import json
+import re
+import ssl
 from collections.abc import Mapping, MutableMapping
 from typing import cast
 from urllib.parse import urlsplit
@@ -15,6 +17,10 @@ from urllib.parse import urlsplit
 from charmed_maas import addresses
 
 MAX_LENGTH = 64 * 1024
+MAX_URL = 1024
+# IDs, host names, versions: a longer one would only grow what it is written on into.
+WORD = re.compile(r"[A-Za-z0-9][\w.:+~-]{0,127}", re.ASCII)
+SECRET_ID = re.compile(r"(secret:)?[\w/-]{1,100}", re.ASCII)
 
 
 class DatabagError(ValueError):
@@ -31,12 +37,23 @@ def text(data: Mapping[str, str], key: str) -> str:
     return value
 
 
+def word(data: Mapping[str, str], key: str) -> str:
+    """Return a field that holds an ID, a host name or a version, "" when absent."""
+    return _matching(WORD, "word", data, key)
+
+
+def secret_id(data: Mapping[str, str], key: str) -> str:
+    """Return a field that holds the ID of a Juju secret, "" when absent."""
+    return _matching(SECRET_ID, "secret's ID", data, key)
+
+
 def pem(data: Mapping[str, str], key: str) -> str:
-    """Return a field that holds PEM certificates, "" when absent."""
+    """Return a field that holds PEM certificates as OpenSSL takes them, "" when absent."""
     value = data.get(key, "")
-    if len(value) > MAX_LENGTH or not value.replace("\n", "").isprintable():
-        raise DatabagError(f"{key}: is not a PEM certificate")
-    if value and not value.startswith("-----BEGIN CERTIFICATE-----\n"):
+    is_text = len(value) <= MAX_LENGTH and value.isascii()
+    if value and not (
+        is_text and value.replace("\n", "").isprintable() and _has_certificate(value)
+    ):
         raise DatabagError(f"{key}: is not a PEM certificate")
     return value
 
@@ -64,7 +81,7 @@ def port(data: Mapping[str, str], key: str) -> int:
     if not value:
         return 0
     try:
-        return addresses.parse_port(int(value))
+        return addresses.parse_port(value)
     except ValueError as error:
         raise DatabagError(f"{key}: {value[:60]!r} is not a port") from error
 
@@ -82,9 +99,25 @@ def check_url(key: str, value: str) -> str:
         valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         valid = False
-    if not valid or " " in value or '"' in value:
+    # A scope's % leads elsewhere on each machine.
+    if not valid or len(value) > MAX_URL or set(value) & set(' "%'):
         raise DatabagError(f"{key}: {value[:60]!r} is not a URL")
     return value
+
+
+def _matching(pattern: re.Pattern[str], what: str, data: Mapping[str, str], key: str) -> str:
+    value = data.get(key, "")
+    if value and not pattern.fullmatch(value):
+        raise DatabagError(f"{key}: {value[:60]!r} is not a {what}")
+    return value
+
+
+def _has_certificate(text: str) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except ssl.SSLError:
+        return False
+    return text.startswith("-----BEGIN CERTIFICATE-----\n")
 
 
 def strings(data: Mapping[str, str], key: str) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ class ProviderAppData:
             members=_endpoints("members", ",".join(databag.strings(data, "members"))),
             database=databag.text(data, "database"),
             version=databag.text(data, "version"),
-            secret_user=databag.text(data, "secret-user"),
+            secret_user=databag.secret_id(data, "secret-user"),
             health_port=databag.port(data, "health-port"),
             health_ca=databag.pem(data, "health-ca"),
         )
@@ -128,6 +128,13 @@ class Credentials:
     username: str
     password: str
 
+    @classmethod
+    def parse(cls, content: Mapping[str, str]) -> "Credentials | None":
+        """Return what the secret holds, None while it is not whole or cannot be a login."""
+        username, password = content.get("username", ""), content.get("password", "")
+        is_whole = username and password and (username + password).isprintable()
+        return cls(username, password) if is_whole else None
+
 
 @dataclass(frozen=True)
 class DatabaseConnection:
@@ -196,10 +203,8 @@ class DatabaseRequirer(Endpoint):
         data = self.parse(self.relations[0], app, ProviderAppData.from_databag)
         if not data or not data.primary or not data.secret_user:
             return None
-        content = secrets.read(self.model, data.secret_user) or {}
-        if not content.get("username") or not content.get("password"):
-            return None
-        return DatabaseConnection(data, Credentials(content["username"], content["password"]))
+        credentials = Credentials.parse(secrets.read(self.model, data.secret_user) or {})
+        return DatabaseConnection(data, credentials) if credentials else None
 
 
 def _ingress_address(data: Mapping[str, str]) -> str:

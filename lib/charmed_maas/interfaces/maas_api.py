@@ -10,6 +10,7 @@ Where several haproxy-vip applications are related, every one of them serves, an
 is that of the relation with the lowest ID.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import cast
@@ -18,6 +19,9 @@ from charmed_maas import addresses, databag
 from charmed_maas.interfaces.endpoint import Endpoint
 
 MODES = ("http", "tcp")
+# Both stand in haproxy.cfg as they are.
+NAME = re.compile(r"[A-Za-z0-9-]{1,60}")
+PATH = re.compile(r"/[A-Za-z0-9/._~-]{0,200}")
 
 
 @dataclass(frozen=True)
@@ -38,20 +42,22 @@ class Service:
         """Parse one object of the list; raises databag.DatabagError."""
         if not isinstance(item, dict):
             raise databag.DatabagError("services: an entry is no object")
-        fields = {
-            str(key): str(value) for key, value in cast("dict[object, object]", item).items()
-        }
-        service = cls(
-            name=databag.text(fields, "name"),
-            backend_port=databag.port(fields, "backend_port"),
-            listen_port=databag.port(fields, "listen_port"),
-            mode=databag.text(fields, "mode"),
-            check=databag.text(fields, "check"),
-        )
-        plain = service.name.replace("-", "").isalnum() and service.name.isascii()
+        found = cast("dict[str, object]", item)
+        fields = {key: str(value) for key, value in found.items() if isinstance(value, str | int)}
+        try:
+            service = cls(
+                name=databag.text(fields, "name"),
+                backend_port=databag.port(fields, "backend_port"),
+                listen_port=databag.port(fields, "listen_port"),
+                mode=databag.text(fields, "mode"),
+                check=databag.text(fields, "check"),
+            )
+        except databag.DatabagError as error:
+            raise databag.DatabagError(f"services: {error}") from error
+        plain = NAME.fullmatch(service.name) and service.name.strip("-")
         if not plain or not service.backend_port or service.mode not in MODES:
             raise databag.DatabagError(f"services: {service.name[:60]!r} is not a service")
-        if service.check and not (service.check.startswith("/") and " " not in service.check):
+        if service.check and not PATH.fullmatch(service.check):
             raise databag.DatabagError(f"services: {service.name} has a check that is no path")
         return service
 

@@ -37,7 +37,7 @@ class ProviderAppData:
                 databag.check_url("region-urls", one)
                 for one in databag.strings(data, "region-urls")
             ),
-            secret_id=databag.text(data, "secret-id"),
+            secret_id=databag.secret_id(data, "secret-id"),
         )
 
     def to_databag(self) -> dict[str, str]:
@@ -59,7 +59,7 @@ class RequirerUnitData:
     @classmethod
     def from_databag(cls, data: Mapping[str, str]) -> "RequirerUnitData":
         """Parse; raises databag.DatabagError."""
-        return cls(databag.text(data, "hostname"), databag.text(data, "system-id"))
+        return cls(databag.word(data, "hostname"), databag.word(data, "system-id"))
 
     def to_databag(self) -> dict[str, str]:
         """Return every field, "" for one that is to be absent."""

@@ -5,6 +5,7 @@
 
 from typing import Any
 
+import garbage
 import ops
 import pytest
 from hypothesis import given, settings
@@ -22,7 +23,7 @@ DATABASE = db.ProviderAppData(
     version="17.5",
     secret_user="secret:abc",
     health_port=8008,
-    health_ca="-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n",
+    health_ca=garbage.CA,
 )
 SERVICE = maas_api.Service("maas", 5240, check="/MAAS/api/2.0/version/")
 SIDES = (

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import garbage
 import ops
 import pytest
 from conftest import CLUSTER, Workload
@@ -27,7 +28,7 @@ DATABASE = {
     "database": "maasdb",
     "secret-user": "secret:login",
     "health-port": "8008",
-    "health-ca": "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n",
+    "health-ca": garbage.CA,
 }
 OWN = "192.0.2.0"
 SUBNET = "10.0.0.0/24"
