@@ -146,7 +146,7 @@ class HAProxyVIPCharm(ops.CharmBase):
             return []  # Juju shows no relation before install has ended.
         cfg = config.parse(self.config)
         own = self._own_address(cfg.vip)
-        others = peers.others(self.model)
+        others = peers.others(self.model, cfg.vip, own)
         if not cfg.vip:
             self._idle(own)
             return [ops.BlockedStatus("set vip to a free address in the units' subnet")]

@@ -75,9 +75,8 @@ def _vip(text: str) -> tuple[str, int]:
         length = ipaddress.ip_interface(text).network.prefixlen if "/" in text else longest
     except ValueError as error:
         raise ConfigError(f"vip {text[:60]!r} is not an address: set a free one") from error
-    if vip.is_loopback or vip.is_link_local or (vip.version == 6 and "%" in address):
-        raise ConfigError(f"vip {text[:60]} is no address that clients reach: set a free one")
-    if not prefix and "/" in text:
+    # With a prefix of 0 every address there is would be on the interface.
+    if not length or (not prefix and "/" in text):
         raise ConfigError(f"vip {text[:60]!r} is not an address: set a free one")
     return str(vip), length
 
@@ -93,7 +92,8 @@ def _port(port: int) -> int:
 
 def _interface(name: str) -> str:
     # Linux's rule for names (dev_valid_name): at most 15 bytes, no space, no slash.
-    if len(name) > 15 or any(letter in "/:\"'{}#!" or letter.isspace() for letter in name):
+    is_text = name.isprintable() and not set(name) & set(" /:\"'{}#!")
+    if not is_text or len(name.encode()) > 15:
         raise ConfigError(f"interface {name[:60]!r} is not a name of a network interface")
     return name
 

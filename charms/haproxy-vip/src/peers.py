@@ -51,8 +51,12 @@ class Others:
         return [peer.address for peer in self.peers]
 
 
-def others(model: ops.Model) -> Others:
-    """Return the other units, by unit number."""
+def others(model: ops.Model, vip: str, own: str) -> Others:
+    """Return the other units, by unit number.
+
+    One whose address is this unit's own, or not of the VIP's family, is one that cannot be read:
+    keepalived refuses a peer of another family.
+    """
     found: list[Peer] = []
     problems: list[str] = []
     if not (relation := model.get_relation(PEERS)):
@@ -62,6 +66,7 @@ def others(model: ops.Model) -> Others:
         data = relation.data[unit]
         try:
             address = databag.address(data, "address")
+            _refuse(address, vip, own)
             known = databag.strings(data, "peers")
         except databag.DatabagError as error:
             problems.append(f"{unit.name} sent {error}")
@@ -77,10 +82,16 @@ def to_advertise(found: Others, configured: Sequence[str], own: str) -> list[str
 
     While a unit cannot be read none of them is dropped, for any may be that unit's.
     """
-    if not found.problems and not found.unlisted:
-        return found.addresses
-    kept = [address for address in configured if address != own]
-    return [*kept, *(address for address in found.addresses if address not in kept)]
+    kept = configured if found.problems or found.unlisted else ()
+    return [one for one in dict.fromkeys((*kept, *found.addresses)) if one != own]
+
+
+def _refuse(address: str, vip: str, own: str) -> None:
+    """Raise DatabagError for an address that no other unit of this VIP's group can have."""
+    if address and address == own:
+        raise databag.DatabagError(f"address: {address} is this unit's own")
+    if address and vip and (":" in address) != (":" in vip):
+        raise databag.DatabagError(f"address: {address} is not of the family of vip {vip}")
 
 
 def publish(

@@ -22,7 +22,7 @@ from charmed_maas import addresses, apt_source, commands, databag, files
 from charmed_maas.interfaces import db, maas_api, maas_rpc
 
 ONE_PER_SIDE = {type(one): one for one in SIDES if one != maas_api.RequirerAppData(no_vip=True)}
-HOSTS = st.ip_addresses().map(str).filter(lambda text: not _refused(text))
+HOSTS = garbage.hosts
 PORTS = st.integers(1, 65535)
 ENDPOINTS = st.lists(st.tuples(HOSTS, PORTS), max_size=5).map(tuple)
 WORDS = st.from_regex(r"[a-zA-Z0-9][a-zA-Z0-9.:+~-]{0,20}", fullmatch=True)
@@ -61,13 +61,6 @@ PUBLISHED = st.one_of(
     st.builds(maas_rpc.ProviderAppData, URLS, st.lists(URLS, max_size=3).map(tuple), SECRET_IDS),
     st.builds(maas_rpc.RequirerUnitData, WORDS, WORDS),
 )
-
-
-def _refused(text: str) -> bool:
-    try:
-        return addresses.parse_address(text) != text
-    except ValueError:
-        return True
 
 
 def sides() -> st.SearchStrategy[tuple[Any, dict[str, str]]]:

@@ -1,0 +1,212 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""Whatever is configured or written, no line of haproxy.cfg or keepalived.conf is anybody's."""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import garbage
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from ops import testing
+from test_charm import SERVICES, Machine, api, peer, region, state
+
+import charm
+import config
+import haproxy
+import keepalived
+import peers
+import routes
+from charmed_maas.interfaces import maas_api
+
+GOOD = {
+    "vip": "10.0.0.100/24",
+    "port": 80,
+    "interface": "eth0",
+    "vrrp-id": 0,
+    "advert-interval": 0.5,
+    "balance": "leastconn",
+}
+INTS = st.integers() | st.sampled_from([0, 53, 80, 255, 5240, 65535])
+# Juju itself refuses a value that is not of the option's type.
+OPTIONS = {
+    "vip": garbage.values | st.ip_addresses().map(str) | st.ip_addresses().map("{}/64".format),
+    "port": INTS,
+    "interface": garbage.values,
+    "vrrp-id": INTS,
+    "advert-interval": st.floats(),
+    "balance": garbage.values | st.sampled_from(config.BALANCES),
+}
+options = st.sampled_from(sorted(OPTIONS)).flatmap(
+    lambda key: OPTIONS[key].map(lambda value: {**GOOD, key: value})
+)
+HOSTS = garbage.hosts
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Machine]:
+    stack: list[Any] = []
+    yield Machine(stack)
+    for patch in stack:
+        patch.stop()
+
+
+@garbage.FAST
+@given(options)
+@example({**GOOD, "interface": "eth\x00"})
+@example({**GOOD, "interface": "eth\ud800"})
+@example({**GOOD, "interface": "ééééééééé"})
+@example({**GOOD, "vip": "10.0.0.100/0"})
+def test_an_option_is_valid_or_named(given_: dict[str, Any]):
+    try:
+        found = config.parse(given_)
+    except config.ConfigError as error:
+        assert str(error).partition(" ")[0] in GOOD
+        garbage.assert_fit(str(error))
+        return
+    assert not found.vip or 1 <= found.prefix <= 128
+    assert len(found.interface.encode()) <= 15
+    assert re.fullmatch(r"[^\s\"'{}#!/:]*", found.interface)
+    assert 0 <= found.vrrp_id <= 255
+    assert f"{found.advert_interval_s:g}".replace(".", "").isdigit()
+
+
+def services() -> st.SearchStrategy[tuple[maas_api.Service, ...]]:
+    """Return what passes the boundary of what a region may ask for."""
+    good = {"name": "maas", "backend_port": 5240, "listen_port": 80, "mode": "http", "check": "/x"}
+    text = garbage.entries(good) | st.just(SERVICES["services"])
+
+    def read(value: str) -> tuple[maas_api.Service, ...]:
+        found = garbage.parse(maas_api.ProviderAppData.from_databag, {"services": value})
+        return found.services if found else ()
+
+    return text.map(read)
+
+
+@garbage.FAST
+@given(services(), st.lists(HOSTS, max_size=4), st.sampled_from(config.BALANCES))
+def test_haproxy_cfg_has_the_sections_and_servers_of_its_routes_alone(
+    asked: tuple[maas_api.Service, ...], hosts: list[str], balance: str
+):
+    backends = [maas_api.Backend(f"r/{n}", host, ready=True) for n, host in enumerate(hosts)]
+    try:
+        found = routes.build(asked, backends, vip="10.0.0.100", port=80)
+    except routes.RouteError as error:
+        garbage.assert_fit(str(error))
+        return
+    text = haproxy.render_config(found, balance=balance, maxconn=1000)
+    sections = [line for line in text.split("\n") if re.match(r"[^\s#]", line)]
+    wanted = ["global", "defaults", "frontend status"]
+    for one in found:
+        wanted += [f"frontend {one.name}-in", f"backend {one.name}-regions"]
+        wanted += [f"backend {one.name}-uploads"] if one.mode == "http" else []
+    assert sections == wanted
+    binds = re.findall(r"^    bind (?!127)(.*)$", text, re.MULTILINE)
+    assert binds == [f"{one.bind} transparent" for one in found]
+    groups = sum(2 if one.mode == "http" else 1 for one in found)
+    servers = re.findall(r"^    server r-(\d+) (\S+) id \d+( track \S+)?$", text, re.MULTILINE)
+    assert len(servers) == text.count("    server ") == groups * len(hosts)
+    checks = re.findall(r"^    http-check send meth GET uri (\S+) ver", text, re.MULTILINE)
+    assert checks == [one.check for one in found if one.mode == "http" and one.check]
+    assert max(map(len, text.split("\n"))) < 2000
+
+
+@garbage.FAST
+@given(options, st.lists(HOSTS, max_size=4))
+def test_keepalived_conf_has_the_lines_of_the_template(given_: dict[str, Any], known: list[str]):
+    try:
+        found = config.parse(given_)
+    except config.ConfigError:
+        return
+    group = keepalived.Group(
+        unit="haproxy-vip/3",
+        vip=found.vip,
+        prefix=found.prefix,
+        interface=found.interface or "eth0",
+        own="10.0.0.11",
+        peers=known,
+        vrrp_id=found.vrrp_id,
+        advert_interval_s=found.advert_interval_s,
+    )
+    plain = dataclasses.replace(group, vip="V", interface="I", vrrp_id=0, advert_interval_s=0)
+    lines = keepalived.render_config(group).split("\n")
+    expected = keepalived.render_config(plain).split("\n")
+    assert len(lines) == len(expected)
+    changed = [new for new, old in zip(lines, expected, strict=True) if new != old]
+    directives = {line.split()[0] for line in changed}
+    assert directives <= {"interface", "virtual_router_id", "advert_int", group.vip_cidr}
+    assert all(len(line.split()) in (2, 3) for line in changed)
+
+
+def peer_bags(vip: str) -> st.SearchStrategy[tuple[str, dict[str, str]]]:
+    good = {"address": "10.0.0.12", "peers": '["10.0.0.11"]', "vip-holder": "true"}
+    return st.tuples(st.just(vip), garbage.databags(good))
+
+
+@garbage.EVENT
+@given(peer_bags("10.0.0.100") | peer_bags("fd00::100"))
+@example(("10.0.0.100", {"address": "fd00::12"}))
+@example(("10.0.0.100", {"address": "10.0.0.11"}))
+def test_a_peer_is_of_the_vips_family_or_named(
+    machine: Machine, given_: tuple[str, dict[str, str]]
+):
+    vip, bag = given_
+    context = testing.Context(charm.HAProxyVIPCharm)
+    with context(context.on.update_status(), state(peer({1: bag}))) as manager:
+        found = peers.others(manager.charm.model, vip, "10.0.0.11")
+    for one in found.peers:
+        assert (":" in one.address) == (":" in vip)
+        assert one.address != "10.0.0.11"
+    for problem in found.problems:
+        assert re.match(r"haproxy-vip/1 sent (address|peers): ", problem)
+        garbage.assert_fit(problem)
+
+
+@garbage.FAST
+@given(st.lists(st.sampled_from(["10.0.0.11", "10.0.0.12", "10.0.0.13"]), max_size=5))
+def test_an_address_is_advertised_to_once_and_never_to_oneself(hosts: list[str]):
+    found = tuple(peers.Peer(f"haproxy-vip/{n}", one, ()) for n, one in enumerate(hosts))
+    for problems in ((), ("haproxy-vip/9 sent address: x",)):
+        known = peers.to_advertise(
+            peers.Others(found, problems), ["10.0.0.11", "10.0.0.14"], "10.0.0.11"
+        )
+        assert len(known) == len(set(known))
+        assert "10.0.0.11" not in known
+
+
+APP = garbage.databags(SERVICES)
+UNIT = garbage.databags(region())
+PEER = garbage.databags({"address": "10.0.0.12", "peers": '["10.0.0.11"]', "vip-holder": "true"})
+
+
+@garbage.EVENT
+@given(APP, UNIT, PEER, options)
+@example(dict(SERVICES), region(), {"address": "fd00::12"}, GOOD)
+@example(dict(SERVICES), region(), {"address": "10.0.0.11"}, GOOD)
+def test_an_event_names_the_offender_or_goes_on(
+    machine: Machine,
+    app: dict[str, str],
+    unit: dict[str, str],
+    other: dict[str, str],
+    given_: dict[str, Any],
+):
+    machine.haproxy.is_managed.return_value = True
+    machine.keepalived.is_running.return_value = True
+    machine.keepalived.stop.reset_mock()
+    asked = api({0: unit})
+    asked = dataclasses.replace(asked, remote_app_data=app)
+    config_ = {key: value for key, value in given_.items() if key != "advert-interval"}
+    context = testing.Context(charm.HAProxyVIPCharm)
+    after = context.run(
+        context.on.config_changed(), state(asked, peer({1: other}), config=config_)
+    )
+    message = after.unit_status.message
+    garbage.assert_fit(message)
+    machine.keepalived.stop.assert_not_called()
+    if after.unit_status.name == "blocked":
+        offenders = (*GOOD, "maas-region", "haproxy-vip/1", "the regions")
+        assert any(name in message for name in offenders), message
