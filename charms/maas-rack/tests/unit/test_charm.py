@@ -1,6 +1,7 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 from unittest import mock
@@ -19,8 +20,8 @@ REGION_URLS = ("http://10.0.0.11:5240/MAAS", "http://10.0.0.12:5240/MAAS")
 SECRET = testing.Secret({"secret": "00ff" * 8})
 
 
-@pytest.fixture
-def workload() -> Iterator[Any]:
+@contextlib.contextmanager
+def replaced() -> Iterator[Any]:
     with mock.patch.multiple(
         rack,
         autospec=True,
@@ -40,6 +41,12 @@ def workload() -> Iterator[Any]:
         found.started_url.return_value = VIP_URL
         found.is_current.return_value = True
         found.connected.return_value = {"10.0.0.11", "10.0.0.12"}
+        yield found
+
+
+@pytest.fixture
+def workload() -> Iterator[Any]:
+    with replaced() as found:
         yield found
 
 
