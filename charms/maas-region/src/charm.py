@@ -220,7 +220,8 @@ class MAASRegionCharm(ops.CharmBase):
             departed = controllers.still_known(departed)
         maas_url = self._maas_url()
         self.peers.publish_app(peers.AppData(self.peers.cluster(), maas_url, members, departed))
-        urls = [region.url(one.address) for one in self.peers.units().values() if one.ready]
+        ready = [one.address for one in self.peers.units().values() if one.ready]
+        urls = [region.url(address) for address in ready if address]
         if secret_id := shared_secret.publish(self, self.rpc.relations):
             self.rpc.publish(maas_rpc.ProviderAppData(maas_url, tuple(urls), secret_id))
 

@@ -11,6 +11,7 @@ once it has served, which unit has which controller, and which controllers have 
 """
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import cast
@@ -21,6 +22,10 @@ import charmed_maas.peers
 import controllers
 from charmed_maas import addresses, databag
 from charmed_maas.interfaces import endpoint
+
+UNIT = re.compile(r"[a-z0-9-]{1,100}/[0-9]{1,9}")
+# Of seconds since 1970: more are no time that Python's clock knows.
+MAX_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -42,10 +47,10 @@ class UnitData:
             address=databag.address(data, "address"),
             ready=databag.boolean(data, "ready"),
             leaving=databag.boolean(data, "leaving"),
-            system_id=databag.text(data, "system-id"),
-            version=databag.text(data, "version"),
-            started=databag.text(data, "started"),
-            cluster=databag.text(data, "cluster"),
+            system_id=databag.word(data, "system-id"),
+            version=databag.word(data, "version"),
+            started=databag.word(data, "started"),
+            cluster=databag.word(data, "cluster"),
         )
 
     def to_databag(self) -> dict[str, str]:
@@ -74,7 +79,7 @@ class AppData:
     def from_databag(cls, data: Mapping[str, str]) -> "AppData":
         """Parse; raises databag.DatabagError."""
         return cls(
-            cluster=databag.text(data, "cluster"),
+            cluster=databag.word(data, "cluster"),
             maas_url=databag.url(data, "maas-url"),
             members=tuple(_member(one) for one in databag.objects(data, "controllers")),
             departed=tuple(_departed(one) for one in databag.objects(data, "departed")),
@@ -185,8 +190,10 @@ def _dashed(fields: dict[str, object]) -> dict[str, str]:
 
 def _fields(key: str, item: object, *names: str) -> dict[str, str]:
     entry = cast("dict[str, object]", item) if isinstance(item, dict) else {}
-    fields = {name: str(entry.get(name, "")) for name in names}
-    plain = all(value and value.isprintable() for value in fields.values())
+    given = {name: entry.get(name) for name in names}
+    fields = {name: str(value) for name, value in given.items() if isinstance(value, str | int)}
+    forms = {"unit": UNIT}
+    plain = all(forms.get(name, databag.WORD).fullmatch(fields.get(name, "")) for name in names)
     if not plain or fields["kind"] not in ("region", "rack"):
         raise databag.DatabagError(f"{key}: an entry is no controller")
     return fields
@@ -199,6 +206,6 @@ def _member(item: object) -> controllers.Member:
 
 def _departed(item: object) -> controllers.Departed:
     fields = _fields("departed", item, "kind", "system-id", "since")
-    if not fields["since"].isdecimal():
+    if not (fields["since"].isdigit() and len(fields["since"]) < MAX_DIGITS):
         raise databag.DatabagError("departed: since is no number")
     return controllers.Departed(fields["kind"], fields["system-id"], int(fields["since"]))

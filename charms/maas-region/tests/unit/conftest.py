@@ -3,6 +3,7 @@
 
 """The charm with its workload replaced, as every test of charm.py wants it."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from unittest import mock
@@ -28,8 +29,8 @@ class Workload:
     open_port: mock.MagicMock
 
 
-@pytest.fixture
-def workload() -> Iterator[Workload]:
+@contextlib.contextmanager
+def replaced() -> Iterator[Workload]:
     """Replace what touches the machine; MAAS is installed and serves."""
     with (
         mock.patch("ports.hookcmds.opened_ports", autospec=True, return_value=[]),
@@ -75,6 +76,13 @@ def workload() -> Iterator[Workload]:
             db_proxy=mock.MagicMock(install=install_proxy),
             open_port=open_port,
         )
+
+
+@pytest.fixture
+def workload() -> Iterator[Workload]:
+    """Return what replaces the machine."""
+    with replaced() as found:
+        yield found
 
 
 @pytest.fixture

@@ -1,0 +1,219 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""Whatever a database, haproxy-vip, a rack, a peer or an operator writes: named, never obeyed."""
+
+import dataclasses
+import json
+import re
+from typing import Any
+
+import garbage
+import yaml
+from conftest import CLUSTER, replaced
+from hypothesis import example, given
+from hypothesis import strategies as st
+from ops import testing
+from test_charm import DATABASE, OTHER, _local, _state
+from test_peers import APP, UNIT
+
+import charm
+import controllers
+import db_proxy
+import peers
+import region
+from charmed_maas import apt_source
+from charmed_maas.interfaces import db, maas_rpc
+
+GOOD_UNIT = {**garbage.written(UNIT), "ready": "true", "leaving": "true", "cluster": CLUSTER}
+GOOD_APP = garbage.written(APP)
+MEMBER = {"unit": "maas-rack/3", "kind": "rack", "system-id": "abc123"}
+DEPARTED = {"kind": "rack", "system-id": "abc123", "since": 1795361569}
+WORDS = st.from_regex(r"[a-z0-9]{1,10}", fullmatch=True)
+URLS = st.just("http://10.0.0.100/MAAS")
+PUBLISHED = st.one_of(
+    st.builds(
+        peers.UnitData,
+        garbage.hosts,
+        st.booleans(),
+        st.booleans(),
+        WORDS,
+        st.just("1:3.7.3-17560-g.5c3a2a6-0ubuntu1~24.04.1"),
+        WORDS,
+        st.uuids().map(str),
+    ),
+    st.builds(
+        peers.AppData,
+        st.uuids().map(str),
+        URLS,
+        st.lists(
+            st.builds(controllers.Member, WORDS.map("{}/7".format), st.just("rack"), WORDS),
+            max_size=3,
+        ).map(tuple),
+        st.lists(
+            st.builds(controllers.Departed, st.just("region"), WORDS, st.integers(0, 1 << 33)),
+            max_size=3,
+        ).map(tuple),
+    ),
+)
+
+
+@garbage.FAST
+@given(garbage.databags(GOOD_UNIT))
+@example({"system-id": "x" * 60_000})
+def test_a_peers_databag_is_valid_or_named(bag: dict[str, str]):
+    if found := garbage.parse(peers.UnitData.from_databag, bag):
+        texts = [str(value) for value in dataclasses.astuple(found)]
+        assert all(text.isprintable() and len(text) <= 128 for text in texts)
+        assert peers.UnitData.from_databag(garbage.written(found)) == found
+
+
+@garbage.FAST
+@given(
+    garbage.databags(GOOD_APP)
+    | garbage.entries(MEMBER).map(lambda text: {"controllers": text})
+    | garbage.entries(DEPARTED).map(lambda text: {"departed": text})
+)
+@example({"departed": json.dumps([{**DEPARTED, "since": "9" * 5000}])})
+@example({"departed": json.dumps([{**DEPARTED, "since": "٣"}])})
+@example({"controllers": json.dumps([{**MEMBER, "system-id": "../users/admin"}])})
+def test_what_a_leader_wrote_is_valid_or_named(bag: dict[str, str]):
+    if found := garbage.parse(peers.AppData.from_databag, bag):
+        for one in (*found.members, *found.departed):
+            assert one.kind in ("region", "rack")
+            assert re.fullmatch(r"[A-Za-z0-9_.-]{1,128}", one.system_id)
+        assert all(one.since < 1e12 for one in found.departed)
+        assert peers.AppData.from_databag(garbage.written(found)) == found
+
+
+@garbage.FAST
+@given(PUBLISHED)
+def test_what_is_published_is_read_back(data: Any):
+    assert type(data).from_databag(garbage.written(data)) == data
+
+
+@garbage.FAST
+@given(st.lists(garbage.databags({"hostname": "rack-0", "system-id": "abc123"}), max_size=3))
+@example([{"system-id": "x" * 60_000}] * 2)
+def test_what_racks_write_never_makes_what_is_written_down_unreadable(bags: list[dict[str, str]]):
+    found = [garbage.parse(maas_rpc.RequirerUnitData.from_databag, bag) for bag in bags]
+    members = tuple(
+        controllers.Member(f"maas-rack/{number}", "rack", one.system_id)
+        for number, one in enumerate(found)
+        if one and one.system_id
+    )
+    data = peers.AppData(CLUSTER, "http://10.0.0.100/MAAS", members)
+    assert peers.AppData.from_databag(garbage.written(data)) == data
+
+
+@garbage.FAST
+@given(garbage.databags(DATABASE), garbage.texts, garbage.texts, st.integers(0, 10))
+def test_regiond_conf_says_what_was_given_and_no_more(
+    bag: dict[str, str], username: str, password: str, workers: int
+):
+    given_ = garbage.parse(db.ProviderAppData.from_databag, bag)
+    login = db.Credentials.parse({"username": username, "password": password})
+    if not given_ or not login:
+        return
+    settings = region.Settings(
+        maas_url="http://10.0.0.100/MAAS",
+        address="10.0.0.1",
+        database_host=db_proxy.ADDRESS,
+        database_port=db_proxy.PORT,
+        database_name=given_.database,
+        database_user=login.username,
+        database_pass=login.password,
+        num_workers=workers,
+    )
+    wanted = {**dataclasses.asdict(settings), "debug": True, "broadcast_address": "10.0.0.1"}
+    del wanted["address"]
+    if not workers:
+        del wanted["num_workers"]
+    assert yaml.safe_load(region.render_config(settings, {"debug": True})) == wanted
+
+
+@garbage.FAST
+@given(garbage.databags(DATABASE))
+@example({**DATABASE, "members": '["10.0.0.1:5432\\n    server evil 10.6.6.6:80"]'})
+def test_the_proxys_lines_are_the_templates_and_one_server_a_member(bag: dict[str, str]):
+    if not (given_ := garbage.parse(db.ProviderAppData.from_databag, bag)):
+        return
+    members = db_proxy.Members.of(
+        given_.primary, given_.members, given_.health_port, given_.health_ca
+    )
+    lines = db_proxy.render_config(members).split("\n")
+    bare = db_proxy.Members((), members.health_port, members.health_ca)
+    others = [line for line in lines if not line.startswith("    server ")]
+    assert others == db_proxy.render_config(bare).split("\n")
+    servers = [line for line in lines if line.startswith("    server ")]
+    assert len(servers) == len(set(members.endpoints))
+    assert all(re.fullmatch(r"    server member-\d+ [0-9a-f.:\[\]]+:\d+", one) for one in servers)
+
+
+@garbage.EVENT
+@given(
+    garbage.databags(DATABASE),
+    garbage.databags({"vip": "10.0.0.100", "url": "http://10.0.0.100/MAAS", "no-vip": "true"}),
+    garbage.databags({"hostname": "rack-0", "system-id": "abc123"}),
+    garbage.databags(OTHER),
+    st.booleans(),
+)
+@example(DATABASE, {}, {}, {"ready": "true"}, True)
+@example(DATABASE, {"url": "http://h/" + "x" * 60_000}, {}, OTHER, True)
+def test_an_event_names_the_offender_or_goes_on(
+    database: dict[str, str],
+    vip: dict[str, str],
+    rack: dict[str, str],
+    other: dict[str, str],
+    leader: bool,
+):
+    rpc = testing.Relation("rpc", remote_app_name="maas-rack", remote_units_data={0: rack})
+    before = _state(
+        leader=leader,
+        db=testing.Relation("db", remote_app_name="postgresql-ha", remote_app_data=database),
+        api=testing.Relation("api", remote_app_name="haproxy-vip", remote_app_data=vip),
+        rpc=rpc,
+        peers=testing.PeerRelation("peers", peers_data={1: other}),
+    )
+    context = testing.Context(charm.MAASRegionCharm)
+    with replaced() as workload:
+        out = context.run(context.on.relation_changed(rpc, remote_unit=0), before)
+    garbage.assert_fit(out.unit_status.message)
+    workload.serving.stop.assert_not_called()
+    if out.unit_status.name == "blocked":
+        senders = "postgresql-ha|haproxy-vip|maas-rack/0|maas-region/1"
+        assert re.match(f"({senders}) sent [a-z-]+: ", out.unit_status.message)
+    written = _local(out, "peers").local_app_data
+    assert peers.AppData.from_databag(written)
+    assert maas_rpc.ProviderAppData.from_databag(_local(out, "rpc").local_app_data)
+
+
+@garbage.EVENT
+@given(garbage.databags(GOOD_APP), st.booleans())
+def test_what_was_written_down_and_cannot_be_read_is_named(app: dict[str, str], leader: bool):
+    written = testing.PeerRelation("peers", peers_data={1: OTHER}, local_app_data=app)
+    context = testing.Context(charm.MAASRegionCharm)
+    with replaced() as workload:
+        out = context.run(context.on.update_status(), _state(leader=leader, peers=written))
+    garbage.assert_fit(out.unit_status.message)
+    workload.serving.stop.assert_not_called()
+    if garbage.parse(peers.AppData.from_databag, app) is None:
+        assert re.match(r"maas-region sent [a-z-]+: ", out.unit_status.message)
+        assert _local(out, "peers").local_app_data == app
+
+
+@garbage.EVENT
+@given(garbage.values, st.integers() | st.sampled_from([0, 1, 10, 11]))
+@example("deb http://a\ndeb http://b c", 4)
+def test_an_option_is_taken_or_named(source: str, workers: int):
+    context = testing.Context(charm.MAASRegionCharm)
+    before = _state(config={"source": source, "num-workers": workers})
+    with replaced() as workload:
+        workload.region.install.side_effect = apt_source.render
+        out = context.run(context.on.config_changed(), before)
+    message = out.unit_status.message
+    garbage.assert_fit(message)
+    workload.serving.stop.assert_not_called()
+    assert 0 <= workload.serving.ensure.call_args.args[0].num_workers <= region.MAX_WORKERS
+    if out.unit_status.name == "blocked":
+        assert message.startswith("source ") or "num-workers" in message
