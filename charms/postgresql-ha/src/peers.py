@@ -13,6 +13,7 @@ a member that joins sooner would be refused, and keep its machine's other hooks 
 """
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,10 +21,16 @@ import ops
 
 import charmed_maas.peers
 import cluster
+import postgresql
 from charmed_maas import addresses, databag
 from charmed_maas.interfaces.endpoint import Endpoint
 
 PEERS = "peers"
+UNIT = re.compile(r"[a-z0-9-]{1,100}/[0-9]{1,9}")
+# PostgreSQL's, a number of 64 bits as an LSN is.
+SYSTEM_IDENTIFIER = re.compile(r"[0-9]{1,20}")
+POSITION = re.compile(r"[0-9]{1,10}/[0-9]{1,20}")
+RELATION_ID = re.compile(r"[0-9]{1,10}")
 
 
 @dataclass(frozen=True)
@@ -40,9 +47,9 @@ class AppData:
     def from_databag(cls, data: Mapping[str, str]) -> "AppData":
         """Parse; raises databag.DatabagError."""
         return cls(
-            secret_id=databag.text(data, "secret-id"),
-            bootstrap_unit=databag.text(data, "bootstrap-unit"),
-            cluster_id=databag.text(data, "cluster-id"),
+            secret_id=databag.secret_id(data, "secret-id"),
+            bootstrap_unit=_matching(UNIT, data, "bootstrap-unit"),
+            cluster_id=_matching(SYSTEM_IDENTIFIER, data, "cluster-id"),
             etcd_members=databag.strings(data, "etcd-members"),
             databases=tuple(_database(one) for one in databag.strings(data, "databases")),
         )
@@ -75,8 +82,8 @@ class UnitData:
         """Parse; raises databag.DatabagError."""
         return cls(
             address=databag.address(data, "address"),
-            cluster_id=databag.text(data, "cluster-id"),
-            etcd=databag.text(data, "etcd"),
+            cluster_id=_matching(SYSTEM_IDENTIFIER, data, "cluster-id"),
+            etcd=databag.word(data, "etcd"),
             set_aside=_position(databag.text(data, "set-aside")),
             leaving=databag.boolean(data, "leaving"),
             admits=databag.strings(data, "admits"),
@@ -213,9 +220,17 @@ def as_known_last(
     )
 
 
+def _matching(pattern: re.Pattern[str], data: Mapping[str, str], key: str) -> str:
+    """Return a field that stands in paths and commands, "" when absent."""
+    value = data.get(key, "")
+    if value and not pattern.fullmatch(value):
+        raise databag.DatabagError(f"{key}: {value[:60]!r} cannot be one")
+    return value
+
+
 def _database(text: str) -> tuple[int, str]:
     id_, _, name = text.partition(":")
-    if not (id_.isascii() and id_.isdigit() and name):
+    if not RELATION_ID.fullmatch(id_) or postgresql.check_database(name):
         raise databag.DatabagError(f"databases: {text[:60]!r} is not a relation's ID and a name")
     return int(id_), name
 
@@ -223,7 +238,7 @@ def _database(text: str) -> tuple[int, str]:
 def _position(text: str) -> tuple[int, int] | None:
     if not text:
         return None
-    timeline, _, lsn = text.partition("/")
-    if not (text.isascii() and timeline.isdigit() and lsn.isdigit()):
+    if not POSITION.fullmatch(text):
         raise databag.DatabagError(f"set-aside: {text[:60]!r} is not a timeline and a position")
+    timeline, _, lsn = text.partition("/")
     return int(timeline), int(lsn)

@@ -1,6 +1,7 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,8 +55,9 @@ class Machine:
         return [name for name, *_ in self.member.mock_calls if name in calls]
 
 
-@pytest.fixture
-def machine() -> Iterator[Machine]:
+@contextlib.contextmanager
+def replaced() -> Iterator[Machine]:
+    """Replace the unit's machine and daemons."""
     found = Machine(
         create_autospec(member),
         create_autospec(membership),
@@ -89,6 +91,12 @@ def machine() -> Iterator[Machine]:
         patch.object(charm, "membership", found.membership),
         patch.object(charm, "remembered", found.remembered),
     ):
+        yield found
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    with replaced() as found:
         yield found
 
 
