@@ -13,6 +13,7 @@ a member that joins sooner would be refused, and keep its machine's other hooks 
 """
 
 import dataclasses
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -160,13 +161,17 @@ class Peers(Endpoint):
         return {self.model.unit.name, *(unit.name for unit in seen)}
 
     def others(self, goals: Mapping[str, bool]) -> dict[str, UnitData]:
-        """Return what the peers wrote that there still are, by unit number."""
+        """Return what the peers wrote that there still are, by unit number.
+
+        One that claims an address which this unit or one before it has is taken for garbled.
+        """
         units = {unit.name: unit for unit in (self.relation.units if self.relation else ())}
         found: dict[str, UnitData] = {}
+        owners = {self.address(): self.model.unit.name}
         for name in addresses.by_unit_number(units):
             if self.relation and name in goals:
-                data = self.parse(self.relation, units[name], UnitData.from_databag)
-                if data:
+                parser = functools.partial(_peer, owners, name)
+                if data := self.parse(self.relation, units[name], parser):
                     leaving = data.leaving or not goals[name]
                     found[name] = dataclasses.replace(data, leaving=leaving)
         return found
@@ -182,6 +187,14 @@ class Peers(Endpoint):
         it may be the primary, or have etcd's only vote.
         """
         return {name for name, stays in goals.items() if not stays} - self.met()
+
+
+def _peer(owners: dict[str, str], name: str, data: Mapping[str, str]) -> UnitData:
+    """Parse a peer's databag; owners are the units that have the addresses known before."""
+    found = UnitData.from_databag(data)
+    if found.address and owners.setdefault(found.address, name) != name:
+        raise databag.DatabagError(f"address: {found.address} is {owners[found.address]}'s")
+    return found
 
 
 def units_of(

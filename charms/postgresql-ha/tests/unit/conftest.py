@@ -115,6 +115,7 @@ class Model:
     leader: bool = False
     db: testing.Relation | None = None
     config: dict[str, str | int | float | bool] = field(default_factory=dict)
+    address: str = ADDRESS
 
     def state(self) -> testing.State:
         """The state with all of it."""
@@ -125,8 +126,8 @@ class Model:
         )
         address = testing.Network(
             "peers",
-            [testing.BindAddress([testing.Address(ADDRESS)])],
-            ingress_addresses=[ADDRESS],
+            [testing.BindAddress([testing.Address(self.address)])],
+            ingress_addresses=[self.address],
         )
         return testing.State(
             leader=self.leader,

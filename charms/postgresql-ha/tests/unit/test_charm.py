@@ -123,7 +123,8 @@ def test_the_status_is_the_role(machine: Machine, number: int, message: str):
     ctx = testing.Context(PostgreSQLHACharm, unit_id=number)
     machine.cluster_id = ID
     peers = {n: {"address": f"10.0.0.{n + 1}", "cluster-id": ID} for n in range(3) if n != number}
-    state = ctx.run(ctx.on.update_status(), Model(app={"cluster-id": ID}, peers=peers).state())
+    model = Model(app={"cluster-id": ID}, peers=peers, address=f"10.0.0.{number + 1}")
+    state = ctx.run(ctx.on.update_status(), model.state())
     assert state.unit_status == ACTIVE(message)
 
 
@@ -142,7 +143,8 @@ def test_a_joining_unit_is_not_active(machine: Machine):
         *MEMBERS[:2],
         cluster.Member("postgresql-ha-2", "10.0.0.3", 5432, "replica", "creating replica"),
     ]
-    model = Model(app={"cluster-id": ID}, peers={0: {"address": "10.0.0.1", "cluster-id": ID}})
+    peers = {0: {"address": "10.0.0.1", "cluster-id": ID}}
+    model = Model(app={"cluster-id": ID}, peers=peers, address="10.0.0.3")
     state = ctx.run(ctx.on.update_status(), model.state())
     assert state.unit_status == testing.MaintenanceStatus("joining the cluster: creating replica")
 

@@ -219,6 +219,23 @@ def test_an_event_names_the_offender_or_goes_on(
         assert re.match(senders, out.unit_status.message)
 
 
+@pytest.mark.parametrize("one", ["10.0.0.1", "10.0.0.2"])
+@pytest.mark.parametrize("two", ["10.0.0.1", "10.0.0.2", "10.0.0.3"])
+def test_a_peer_with_anothers_address_is_named_and_stays_where_it_was(one: str, two: str):
+    known = {1: {**JOINED[1], "address": one}, 2: {**JOINED[2], "address": two}}
+    context = testing.Context(charm.PostgreSQLHACharm)
+    with replaced() as machine:
+        machine.cluster_id = ID
+        machine.remembered.peers.return_value = [cluster.Unit("postgresql-ha/2", "10.0.0.3")]
+        model = Model(app={"cluster-id": ID}, peers=known)
+        out = context.run(context.on.update_status(), model.state())
+    units = machine.member.run.call_args.args[0].units
+    assert len({unit.address for unit in units}) == len(units)
+    if len({"10.0.0.1", one, two}) < 3:
+        pattern = r"postgresql-ha/[12] sent address: 10\.0\.0\.[12] is postgresql-ha/[01]'s"
+        assert re.fullmatch(pattern, out.unit_status.message)
+
+
 @garbage.EVENT
 @given(garbage.databags(APP), st.booleans())
 @example({**APP, "databases": json.dumps(['7:x" "x" 0.0.0.0/0 trust #'])}, True)
