@@ -25,6 +25,7 @@ PPA = re.compile(r"ppa:[a-z0-9][a-z0-9.+-]*/[a-z0-9][a-z0-9.+-]*")
 ONE_LINE = re.compile(r"deb(\s+\[[^\]]+\])?\s+[a-z0-9+]+:\S+\s+\S.*")
 STANZA_FIELDS = {"types", "uris", "suites"}
 BLANK_LINES = re.compile(r"\n(?:[ \t]*\n)+")
+COMMENT = re.compile(r"^#.*\n?", re.MULTILINE)
 LOCK = ("-o", "DPkg::Lock::Timeout=300")
 UPDATE_TIMEOUT_S = 300.0
 INSTALL_TIMEOUT_S = 1800.0
@@ -77,7 +78,8 @@ def render(source: str) -> tuple[str, str]:
         return ".list", f"{HEADER}# {source}\n"
     if is_text and len(lines) == 1 and ONE_LINE.fullmatch(source):
         return ".list", f"{HEADER}{source}\n"
-    if is_text and all(_fields(one) >= STANZA_FIELDS for one in BLANK_LINES.split(source)):
+    stanzas = BLANK_LINES.split(COMMENT.sub("", source).strip())
+    if is_text and all(_fields(one) >= STANZA_FIELDS for one in stanzas):
         return ".sources", f"{HEADER}{source}\n"
     raise SourceError(
         f"source {_redacted(source)[:80]!r} is neither ppa:owner/name,"

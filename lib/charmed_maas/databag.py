@@ -20,6 +20,7 @@ MAX_LENGTH = 64 * 1024
 MAX_URL = 1024
 # IDs, host names, versions: a longer one would only grow what it is written on into.
 WORD = re.compile(r"[A-Za-z0-9][\w.:+~-]{0,127}", re.ASCII)
+UNIT = re.compile(r"[a-z0-9-]{1,100}/[0-9]{1,9}")
 SECRET_ID = re.compile(r"(secret:)?[\w/-]{1,100}", re.ASCII)
 
 
@@ -39,12 +40,20 @@ def text(data: Mapping[str, str], key: str) -> str:
 
 def word(data: Mapping[str, str], key: str) -> str:
     """Return a field that holds an ID, a host name or a version, "" when absent."""
-    return _matching(WORD, "word", data, key)
+    return matching(data, key, WORD, "word")
 
 
 def secret_id(data: Mapping[str, str], key: str) -> str:
     """Return a field that holds the ID of a Juju secret, "" when absent."""
-    return _matching(SECRET_ID, "secret's ID", data, key)
+    return matching(data, key, SECRET_ID, "secret's ID")
+
+
+def matching(data: Mapping[str, str], key: str, pattern: re.Pattern[str], what: str) -> str:
+    """Return a field that a pattern describes, "" when absent."""
+    value = data.get(key, "")
+    if value and not pattern.fullmatch(value):
+        raise DatabagError(f"{key}: {value[:60]!r} is not a {what}")
+    return value
 
 
 def pem(data: Mapping[str, str], key: str) -> str:
@@ -102,13 +111,6 @@ def check_url(key: str, value: str) -> str:
     # A scope's % leads elsewhere on each machine.
     if not valid or len(value) > MAX_URL or set(value) & set(' "%'):
         raise DatabagError(f"{key}: {value[:60]!r} is not a URL")
-    return value
-
-
-def _matching(pattern: re.Pattern[str], what: str, data: Mapping[str, str], key: str) -> str:
-    value = data.get(key, "")
-    if value and not pattern.fullmatch(value):
-        raise DatabagError(f"{key}: {value[:60]!r} is not a {what}")
     return value
 
 

@@ -11,7 +11,6 @@ once it has served, which unit has which controller, and which controllers have 
 """
 
 import functools
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import cast
@@ -23,7 +22,6 @@ import controllers
 from charmed_maas import addresses, databag
 from charmed_maas.interfaces import endpoint
 
-UNIT = re.compile(r"[a-z0-9-]{1,100}/[0-9]{1,9}")
 # Of seconds since 1970: more are no time that Python's clock knows.
 MAX_DIGITS = 12
 
@@ -192,7 +190,7 @@ def _fields(key: str, item: object, *names: str) -> dict[str, str]:
     entry = cast("dict[str, object]", item) if isinstance(item, dict) else {}
     given = {name: entry.get(name) for name in names}
     fields = {name: str(value) for name, value in given.items() if isinstance(value, str | int)}
-    forms = {"unit": UNIT}
+    forms = {"unit": databag.UNIT}
     plain = all(forms.get(name, databag.WORD).fullmatch(fields.get(name, "")) for name in names)
     if not plain or fields["kind"] not in ("region", "rack"):
         raise databag.DatabagError(f"{key}: an entry is no controller")

@@ -27,7 +27,6 @@ from charmed_maas import addresses, databag
 from charmed_maas.interfaces.endpoint import Endpoint
 
 PEERS = "peers"
-UNIT = re.compile(r"[a-z0-9-]{1,100}/[0-9]{1,9}")
 # PostgreSQL's, a number of 64 bits as an LSN is.
 SYSTEM_IDENTIFIER = re.compile(r"[0-9]{1,20}")
 POSITION = re.compile(r"[0-9]{1,10}/[0-9]{1,20}")
@@ -49,8 +48,8 @@ class AppData:
         """Parse; raises databag.DatabagError."""
         return cls(
             secret_id=databag.secret_id(data, "secret-id"),
-            bootstrap_unit=_matching(UNIT, data, "bootstrap-unit"),
-            cluster_id=_matching(SYSTEM_IDENTIFIER, data, "cluster-id"),
+            bootstrap_unit=databag.matching(data, "bootstrap-unit", databag.UNIT, "unit"),
+            cluster_id=_cluster_id(data),
             etcd_members=databag.strings(data, "etcd-members"),
             databases=tuple(_database(one) for one in databag.strings(data, "databases")),
         )
@@ -83,7 +82,7 @@ class UnitData:
         """Parse; raises databag.DatabagError."""
         return cls(
             address=databag.address(data, "address"),
-            cluster_id=_matching(SYSTEM_IDENTIFIER, data, "cluster-id"),
+            cluster_id=_cluster_id(data),
             etcd=databag.word(data, "etcd"),
             set_aside=_position(databag.text(data, "set-aside")),
             leaving=databag.boolean(data, "leaving"),
@@ -233,12 +232,9 @@ def as_known_last(
     )
 
 
-def _matching(pattern: re.Pattern[str], data: Mapping[str, str], key: str) -> str:
-    """Return a field that stands in paths and commands, "" when absent."""
-    value = data.get(key, "")
-    if value and not pattern.fullmatch(value):
-        raise databag.DatabagError(f"{key}: {value[:60]!r} cannot be one")
-    return value
+def _cluster_id(data: Mapping[str, str]) -> str:
+    """Return a cluster's system identifier, which stands in paths and commands."""
+    return databag.matching(data, "cluster-id", SYSTEM_IDENTIFIER, "system identifier")
 
 
 def _database(text: str) -> tuple[int, str]:

@@ -205,3 +205,8 @@ def test_an_install_that_fails_twice_says_why(apt: FakeApt):
     apt.failures["apt-get install"] = ["E: Unable to locate package bind9"] * 2
     with pytest.raises(apt_source.SourceError, match="Unable to locate package bind9"):
         apt_source.install(["bind9"])
+
+
+def test_a_comment_may_stand_before_a_stanza_and_within():
+    commented = STANZA.replace("Suites", "# Not jammy.\nSuites")
+    assert apt_source.render(f"# The mirror.\n\n{commented}")[0] == ".sources"

@@ -243,6 +243,7 @@ def spoilt(good: str) -> st.SearchStrategy[str]:
 
 @garbage.FAST
 @given(garbage.values | spoilt(LINE) | spoilt("ppa:maas/3.7") | spoilt(STANZA))
+@example(f"# A comment of its own.\n\n{STANZA}")
 @example("deb http://a\ndeb http://b c")
 @example("deb http://a b \x00")
 @example("Types: deb\x85URIs: http://a\x85Suites: b")
@@ -262,7 +263,8 @@ def test_a_source_is_one_line_a_whole_stanza_or_refused(source: str):
         assert len(lines) == 1
         assert lines[0].startswith(("deb", "# ppa:"))
         return
-    stanzas = re.split(r"\n(?:[ \t]*\n)+", "\n".join(lines))
+    bare = "\n".join(line for line in lines if not line.startswith("#")).strip()
+    stanzas = re.split(r"\n(?:[ \t]*\n)+", bare)
     for stanza in stanzas:
         names = {line.partition(":")[0].lower() for line in stanza.split("\n")}
         assert {"types", "uris", "suites"} <= names
