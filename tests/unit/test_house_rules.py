@@ -21,6 +21,15 @@ JUJU_FILES = {
     *("actions.py", "charm.py", "databases.py", "keys.py"),
     *("peers.py", "ports.py", "shared_secret.py", "status.py"),
 }
+# pytest-operator's API, which is a room of its own.
+API = ROOT / "lab/api"
+# maas-region has a module of that name, which is another.
+OUTSIDE_API = [
+    path
+    for folder in ("lab", "lib", "tests")
+    for path in (ROOT / folder).rglob("*.py")
+    if API not in path.parents and path.name != "test_operator_api.py"
+]
 MAX_LINES, MAX_FUNCTION_LINES = 300, 40
 
 
@@ -59,6 +68,15 @@ def test_juju_and_the_daemons_are_known_apart(path: Path):
         assert not imports & {"subprocess", "charmed_maas.commands"}
     else:
         assert "ops" not in imports
+
+
+def test_nothing_imports_the_room_of_pytest_operators_api():
+    for path in OUTSIDE_API:
+        for node in ast.walk(ast.parse(path.read_text())):
+            named = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                named = [node.module]
+            assert "api" not in {name.partition(".")[0] for name in named}, path
 
 
 @pytest.mark.parametrize("path", LIMITED, ids=_name)

@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -83,9 +84,58 @@ def test_a_wrong_command_line_gets_the_usage(line: str):
         faults.parse(line.split())
 
 
-def test_every_action_is_in_the_help_and_can_be_undone():
+def test_every_action_is_in_the_help():
     for action in faults.ACTIONS:
         assert f"\n  {action} " in faults.usage()
+
+
+UNDONE: dict[faults.Fault, list[str]] = {
+    ("poweroff", "4"): ["Machines().start(4)"],
+    ("freeze", "4"): ["Machines().thaw(4)", "links.unmark(silent, 4)"],
+    ("cut", "4"): ["links.let_through(4, all)", "links.let_through(all, 4)"],
+    ("cut", "4", "5"): ["links.let_through(4, 5)", "links.let_through(5, 4)"],
+    ("half-cut", "4", "all"): ["links.let_through(4, all)"],
+    ("slow", "4", "cpu"): [
+        "lxd.request(PATCH, /instances/test-m4, {'config': {'limits.cpu.allowance': ''}})"
+    ],
+    ("slow", "4", "network"): ["links.unmark(slow, 4)"],
+    ("disk-full", "4", "/srv"): ["disks.free(4)"],
+    ("hang", "4", "nginx.service"): ["os.kill(7, 18)"],
+    ("controller-down",): ["juju.ensure_daemon()"],
+    ("skip-hooks", "a/1"): ["_skip_hooks(a/1)"],
+}
+
+
+@pytest.mark.parametrize("fault", UNDONE, ids=" ".join)
+def test_what_the_list_can_show_can_be_undone(
+    monkeypatch: pytest.MonkeyPatch, fault: faults.Fault
+):
+    done = Mock()
+    for name in ("Machines", "disks", "juju", "links", "lxd"):
+        monkeypatch.setattr(faults, name, getattr(done, name))
+    monkeypatch.setattr(faults.os, "kill", done.os.kill)
+    monkeypatch.setattr(faults, "_skip_hooks", done._skip_hooks)
+    monkeypatch.setattr(faults, "_hung", lambda *_: {"nginx.service": [7]})
+    faults.undo(Stage("test"), *fault)
+    assert UNDONE[fault] == [
+        f"{name}({', '.join(str(one) for one in args if one != Stage('test'))})"
+        for name, args, _ in done.mock_calls
+        if name != "Machines"
+    ]
+
+
+def test_each_lasting_action_can_be_undone():
+    passing = {
+        "poweron",
+        "thaw",
+        "disk-free",
+        "kill",
+        "run-hooks",
+        "heal",
+        "controller-up",
+        "list",
+    }
+    assert {fault[0] for fault in UNDONE} == faults.ACTIONS.keys() - passing
 
 
 class Kernel:
