@@ -14,8 +14,33 @@ import yaml
 PLAIN = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:timestamp")
 
 
+class _Loader(yaml.SafeLoader):
+    """Take a date for a text, as Go's yaml does; JSON has no dates."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [one for one in resolvers if one[0] != PLAIN[1]]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def from_yaml(text: str) -> Any:
+    """Return the value of a YAML document; None if it is empty."""
+    return _Loader(text).get_single_data()
+
+
+def all_from_yaml(text: str) -> list[Any]:
+    """Return the values of all YAML documents in a text."""
+    return list(yaml.load_all(text, _Loader))
+
+
 class _Dumper(yaml.SafeDumper):
     """Quote as Go's yaml does: double quotes where plain text would be another type."""
+
+    def check_simple_key(self) -> bool:
+        """Tell whether a key needs no `? ` before it; for Go's yaml an empty one does not."""
+        is_empty = isinstance(self.event, yaml.ScalarEvent) and not self.event.value
+        return is_empty or super().check_simple_key()
 
 
 # Go's yaml knows the first form for a text, and Juju has the second as a time: no quotes.

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
-from charmed_lab import daemon
+from charmed_lab import client, daemon
 from charmed_lab.machines import Completed, MachineError
 
 TIMEOUT_S = 120.0
@@ -191,6 +192,19 @@ class Lab:
 
     def stop(self) -> None:
         self.daemon.runtime.stopping.set()
+
+
+class Juju:
+    """Runs commands of the client in this process."""
+
+    def __init__(self, lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+        self.lab, self._capsys = lab, capsys
+
+    def __call__(self, *args: str) -> tuple[int, str, str]:
+        """Return a command's exit code, standard output and standard error."""
+        code = client.execute(self.lab.daemon._stage, list(args))
+        done = self._capsys.readouterr()
+        return code, done.out, done.err
 
 
 def pack(folder: Path, name: str = "probe", **more: Any) -> Path:

@@ -3,15 +3,14 @@
 """The command line: its texts and exit codes as recordings of Juju 4.0.15 have them."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from local import Lab, LocalMachines, pack, start
+from local import Juju
 
-from charmed_lab import client, daemon
+from charmed_lab import client
 
 BUNDLE: dict[str, Any] = {
     "machines": {"0": {}, "1": {}, "2": {}},
@@ -31,38 +30,6 @@ BUNDLE: dict[str, Any] = {
     },
     "relations": [["red:source", "blue:sink"]],
 }
-
-
-class Juju:
-    """Runs commands of the client in this process."""
-
-    def __init__(self, lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
-        self.lab, self._capsys = lab, capsys
-
-    def __call__(self, *args: str) -> tuple[int, str, str]:
-        """Return a command's exit code, standard output and standard error."""
-        code = client.execute(self.lab.daemon._stage, list(args))
-        done = self._capsys.readouterr()
-        return code, done.out, done.err
-
-
-@pytest.fixture
-def juju(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Juju]:
-    monkeypatch.setattr(daemon, "POLL_S", 0.05)
-    monkeypatch.delenv("JUJU_MODEL", raising=False)
-    monkeypatch.chdir(tmp_path)
-    machines = LocalMachines(tmp_path)
-    # Nothing runs: what is tested here is what the client says.
-    machines.off = {str(number) for number in range(9)}
-    made = start(tmp_path, machines)
-    for name in ("probe", "probe-a", "probe-b"):
-        pack(tmp_path, name)
-    found = Juju(made, capsys)
-    assert found("add-model", "m")[0] == 0
-    yield found
-    made.stop()
 
 
 def test_models_are_made_chosen_and_missed(juju: Juju) -> None:
