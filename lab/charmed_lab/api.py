@@ -133,9 +133,11 @@ class API(Controller):
     # Actions and commands.
 
     def enqueue(
-        self, model: Model, receivers: list[str], name: str, parameters: dict[str, Any]
+        self, model: Model, receivers: list[str], name: str, parameters: Any
     ) -> dict[str, Any]:
         """Give units or machines something to run; return the operation and what failed."""
+        if not isinstance(parameters, dict):
+            raise JujuError("params must contain a YAML map with string keys")
         is_exec, now = name == "juju-exec", time.time()
         targets = [_receiver(model, one) for one in receivers]
         for target in [] if is_exec else targets:

@@ -71,7 +71,8 @@ class Plan:
         if app.get("expose") and not (known or {}).get("exposed"):
             text = f"expose all endpoints of {name} and allow access from CIDRs 0.0.0.0/0 and ::/0"
             self.add(text, "expose", name=name, exposed=True)
-        annotations = app.get("annotations") or {}
+        given = app.get("annotations") or {}
+        annotations = {key: self._value(value) for key, value in given.items()}
         if not annotations.items() <= noted.get("annotations", {}).items():
             text = f"set annotations for {name}"
             self.add(text, "annotate", name=name, annotations=annotations)

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from . import output
 from .client import ClientError
 
 TOP = "applications bundle default-base description machines name relations saas tags"
@@ -15,6 +16,13 @@ APPLICATION = (
     "annotations base bindings channel charm constraints devices expose exposed-endpoints "
     "num_units offers options plan resources revision scale storage to trust"
 )
+TYPES: dict[str, tuple[type, str]] = {
+    **{key: (dict, "map") for key in ("annotations", "applications", "machines", "options")},
+    **{key: (str, "text") for key in ("base", "charm", "constraints", "default-base")},
+    **{key: (bool, "boolean") for key in ("expose", "trust")},
+    **{key: (list, "list") for key in ("relations", "to")},
+    "num_units": (int, "number"),
+}
 PLACEMENT = re.compile(
     r"(?:(?P<container>\w+):)?"
     r"(?:(?P<new>new)|(?P<app>[a-z][a-z0-9-]*?)(?:/(?P<number>\d+))?|(?P<machine>\d+))"
@@ -26,8 +34,8 @@ def load(path: Path, overlays: list[Path]) -> tuple[dict[str, Any], list[str]]:
     """Read a bundle with its overlays; return it and what is unknown in it."""
     failed = "cannot deploy bundle:"
     try:
-        first, *more = [one for one in yaml.safe_load_all(path.read_text()) if one] or [{}]
-        more += [yaml.safe_load(one.read_text()) or {} for one in overlays]
+        first, *more = [one for one in output.all_from_yaml(path.read_text()) if one] or [{}]
+        more += [output.from_yaml(one.read_text()) or {} for one in overlays]
     except yaml.MarkedYAMLError as error:
         marks = [one.line for one in (error.context_mark, error.problem_mark) if one and one.line]
         # What Go's parser calls what it misses, and the lines that it counts.
@@ -37,6 +45,9 @@ def load(path: Path, overlays: list[Path]) -> tuple[dict[str, Any], list[str]]:
         raise ClientError(f"{failed} cannot unmarshal bundle contents: {what}") from error
     if not isinstance(first, dict) or not first:
         raise ClientError(f"{failed} malformed bundle: bundle is empty not valid")
+    for one in (first, *more):
+        if wrong := _misshapen(one):
+            raise ClientError(f"{failed} cannot unmarshal bundle contents: {wrong[0]}")
     for overlay in more:
         gone = {name for name, app in (overlay.get("applications") or {}).items() if not app}
         _merge(first, overlay)
@@ -46,7 +57,32 @@ def load(path: Path, overlays: list[Path]) -> tuple[dict[str, Any], list[str]]:
             ends for ends in related if not {str(end).partition(":")[0] for end in ends} & gone
         ]
         first |= {"relations": kept} if related else {}
+    for name, app in (first.get("applications") or {}).items():
+        first["applications"][name] = {k: v for k, v in (app or {}).items() if v is not None}
     return first, _unknown(path.read_text())
+
+
+def _misshapen(bundle: Any) -> list[str]:
+    """Return what is of another type than Juju wants."""
+    wrong = _wrong_types("the bundle", bundle)
+    for kind in () if wrong else ("applications", "machines"):
+        for name, about in (bundle.get(kind) or {}).items():
+            wrong += _wrong_types(f'"{name}" in {kind}', about or {})
+    relations = [] if wrong else bundle.get("relations") or []
+    are_ends = [
+        isinstance(one, list) and all(isinstance(e, str) for e in one) for one in relations
+    ]
+    return wrong if all(are_ends) else ["relations is not a list of lists of endpoints"]
+
+
+def _wrong_types(where: str, about: Any) -> list[str]:
+    if not isinstance(about, dict):
+        return [f"{where} is not a map"]
+    return [
+        f"{key} of {where} is not a {TYPES[key][1]}"
+        for key, value in about.items()
+        if key in TYPES and value is not None and not isinstance(value, TYPES[key][0])
+    ]
 
 
 def _unknown(text: str) -> list[str]:
@@ -54,7 +90,7 @@ def _unknown(text: str) -> list[str]:
     root = next(yaml.compose_all(text, yaml.SafeLoader))
     found = [(key, TOP, "type charm.bundleData") for key, _ in root.value]
     for _, apps in [pair for pair in root.value if pair[0].value == "applications"]:
-        for _, app in apps.value:
+        for app in [one for _, one in apps.value if isinstance(one, yaml.MappingNode)]:
             found += [(key, APPLICATION, "applications") for key, _ in app.value]
     return [
         f"line {key.start_mark.line + 1}: field {key.value} not found in {where}"
@@ -92,8 +128,11 @@ def problems(bundle: dict[str, Any], folder: Path) -> list[str]:
             found.append(f'too many units specified in unit placement for application "{name}"')
         for one in app.get("to", []):
             found += _placement_problems(str(one), apps, machines, used)
-    for pair in bundle.get("relations", []):
+    for pair in bundle.get("relations") or []:
         words = " ".join(f'"{one}"' for one in pair)
+        if len(pair) != 2:
+            found.append(f"relation [{words}] has {len(pair)} endpoint(s), not 2")
+            continue
         missing = [end.partition(":")[0] for end in pair if end.partition(":")[0] not in apps]
         refers = f"relation [{words}] refers to application"
         found += [f'{refers} "{app}" not defined in this bundle' for app in missing]

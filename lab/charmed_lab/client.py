@@ -182,7 +182,7 @@ def assignments(words: list[str], *, typed: bool = True) -> dict[str, Any]:
         if not equals:
             raise UsageError(f'expected "key=value", got "{word}"')
         text = Path(value[1:]).read_text() if value.startswith("@") else value
-        found[key] = text if typed else yaml.safe_load(text)
+        found[key] = text if typed else output.from_yaml(text)
     return found
 
 
@@ -207,16 +207,26 @@ def execute(stage: Stage, args: list[str]) -> int:
     except UsageError as error:
         say(f"ERROR {error}")
         return 2
-    except ClientError as error:
-        if error.empty or COMMANDS[name].empty:
-            print("{}")
-        if str(error):
-            sys.stdout.flush()
-            say(f"ERROR {error}")
-        return error.code
     except BrokenPipeError:
         return 1
+    except (ClientError, OSError, ValueError, yaml.YAMLError) as error:
+        return _failed(name, error)
     return 0
+
+
+def _failed(name: str, error: Exception) -> int:
+    """Say why a command failed, as Juju or Go would; return its exit code."""
+    text, code, empty = str(error), 1, COMMANDS[name].empty
+    if isinstance(error, ClientError):
+        code, empty = error.code, empty or error.empty
+    elif isinstance(error, OSError) and error.filename and error.strerror:
+        text = f"open {error.filename}: {error.strerror.lower()}"
+    if empty:
+        print("{}")
+    if text:
+        sys.stdout.flush()
+        say(f"ERROR {text}")
+    return code
 
 
 def main() -> int:

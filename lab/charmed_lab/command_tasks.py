@@ -24,9 +24,12 @@ LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
 
 def _parameters(session: Session, words: list[str]) -> dict[str, Any]:
     """Return an action's parameters: from --params, then key=value with dotted keys."""
-    found: dict[str, Any] = {}
+    found: Any = {}
     if name := session.get("params"):
-        found = yaml.safe_load(sys.stdin if name == "-" else Path(name).read_text()) or {}
+        given = sys.stdin.read() if name == "-" else Path(name).read_text()
+        found = output.from_yaml(given) or {}
+    if not isinstance(found, dict):
+        raise ClientError("params must contain a YAML map with string keys")
     for word in words:
         path, equals, value = word.partition("=")
         if not equals:
@@ -34,9 +37,11 @@ def _parameters(session: Session, words: list[str]) -> dict[str, Any]:
         *parents, last = path.split(".")
         where = found
         for key in parents:
-            where = where.setdefault(key, {})
+            if not isinstance(where.get(key), dict):
+                where[key] = {}
+            where = where[key]
         try:
-            where[last] = value if session.flag("string-args") else yaml.safe_load(value)
+            where[last] = value if session.flag("string-args") else output.from_yaml(value)
         except yaml.YAMLError:
             raise ClientError("yaml: line 1: did not find expected node content") from None
     return found

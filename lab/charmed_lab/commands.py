@@ -8,9 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from . import bundle, bundle_file, status
+from . import bundle, bundle_file, output, status
 from .arguments import UsageError
 from .client import ClientError, Session, assignments, command, say
 
@@ -51,6 +49,7 @@ def _deploy_charm(session: Session, path: Path) -> None:
         raise UsageError(f'invalid application name "{given[0]}"{upper}')
     if session.flag("dry-run"):
         say("ignoring dry-run flag for local charms")
+    count = session.number("num-units", 1)
     charm = session.call("upload", path=str(path.resolve()))
     base = bundle.supported_base(session.get("base"), charm)
     name, what = (given or [charm["name"]])[0], f'"{charm["name"]}", revision {charm["revision"]}'
@@ -63,7 +62,7 @@ def _deploy_charm(session: Session, path: Path) -> None:
         url=charm["url"],
         name=name,
         trust=session.flag("trust"),
-        count=session.number("num-units", 1),
+        count=count,
         to=session.all("to"),
         base=base,
         config=_charm_config(session, name),
@@ -76,8 +75,12 @@ def _charm_config(session: Session, name: str) -> dict[str, Any]:
     for one in session.options.get("config", []):
         if "=" in one:
             config |= assignments([one])
-        else:
-            config |= yaml.safe_load(Path(one).read_text()).get(name, {})
+            continue
+        found = output.from_yaml(Path(one).read_text())
+        about = found.get(name, {}) if isinstance(found, dict) else None
+        if not isinstance(about, dict):
+            raise ClientError(f'"{one}" does not map application names to their options')
+        config |= about
     return config
 
 

@@ -43,7 +43,10 @@ def new_id() -> str:
 
 def parse_content(words: Sequence[str], listed: str, read: Callable[[str], str]) -> dict[str, str]:
     """Return the keys and values given: key=value, key#base64=…, key#file=…, or in YAML."""
-    content = {str(key): str(value) for key, value in (yaml.safe_load(listed) or {}).items()}
+    found = yaml.safe_load(listed) or {}
+    if not isinstance(found, dict):
+        raise JujuError("a secret's file must hold a YAML map of its keys")
+    content = {str(key): str(value) for key, value in found.items()}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
@@ -52,12 +55,21 @@ def parse_content(words: Sequence[str], listed: str, read: Callable[[str], str])
         if kind == "file":
             value = read(value)
         elif kind == "base64":
-            value = base64.b64decode(value).decode()
+            value = _decoded(key, value)
         content[key] = value
     for key in content:
         if not KEY.fullmatch(key):
             raise JujuError(f'key "{key}" not valid')
     return content
+
+
+def _decoded(key: str, value: str) -> str:
+    try:
+        return base64.b64decode(value, validate=True).decode()
+    except UnicodeDecodeError:
+        raise JujuError(f'"{key}" is no text: a secret of bytes is not part of the lab') from None
+    except ValueError:
+        raise JujuError(f'value of "{key}" is not base64') from None
 
 
 def parse_expiry(text: str, now: float) -> float:
