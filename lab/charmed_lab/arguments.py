@@ -69,7 +69,7 @@ def take_apart(
         name = short.get(given.lstrip("-"), given.lstrip("-"))
         if name not in values and name not in flags:
             if name in left_out:
-                raise UsageError(f"option --{name} is not part of the lab")
+                raise UsageError(f"option {given} is not part of the lab")
             raise UsageError(f"option provided but not defined: {given}")
         if not equals:
             if name in values and not left:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from . import output
+from .arguments import UsageError
 from .client import ClientError
 
 TOP = "applications bundle default-base description machines name relations saas tags"
@@ -16,6 +17,12 @@ APPLICATION = (
     "annotations base bindings channel charm constraints devices expose exposed-endpoints "
     "num_units offers options plan resources revision scale storage to trust"
 )
+# What of it the lab has not: it would be another model without. README.md lists the same.
+LEFT_OUT = (
+    "bindings channel devices exposed-endpoints offers plan resources revision scale storage"
+)
+LEFT_OUT_ABOVE = "saas"
+LEFT_OUT_OF_MACHINES = "annotations base constraints"
 TYPES: dict[str, tuple[type, str]] = {
     **{key: (dict, "map") for key in ("annotations", "applications", "machines", "options")},
     **{key: (str, "text") for key in ("base", "charm", "constraints", "default-base")},
@@ -57,6 +64,7 @@ def load(path: Path, overlays: list[Path]) -> tuple[dict[str, Any], list[str]]:
             ends for ends in related if not {str(end).partition(":")[0] for end in ends} & gone
         ]
         first |= {"relations": kept} if related else {}
+    _refuse_left_out(first)
     for name, app in (first.get("applications") or {}).items():
         first["applications"][name] = {k: v for k, v in (app or {}).items() if v is not None}
     return first, _unknown(path.read_text())
@@ -83,6 +91,19 @@ def _wrong_types(where: str, about: Any) -> list[str]:
         for key, value in about.items()
         if key in TYPES and value is not None and not isinstance(value, TYPES[key][0])
     ]
+
+
+def _refuse_left_out(bundle: dict[str, Any]) -> None:
+    """Refuse by name what the lab would deploy without."""
+    found = [("the bundle", bundle, LEFT_OUT_ABOVE)]
+    for name, app in (bundle.get("applications") or {}).items():
+        found.append((f'application "{name}"', app or {}, LEFT_OUT))
+    for name, machine in (bundle.get("machines") or {}).items():
+        found.append((f'machine "{name}"', machine or {}, LEFT_OUT_OF_MACHINES))
+    for where, about, left_out in found:
+        for key in left_out.split():
+            if about.get(key) not in (None, {}, []):
+                raise UsageError(f"{key} of {where} in a bundle is not part of the lab")
 
 
 def _unknown(text: str) -> list[str]:

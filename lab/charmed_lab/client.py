@@ -19,14 +19,37 @@ from .arguments import Arguments, UsageError, take_apart
 from .stage import Stage, StageError
 
 CONTROLLER = "lab"
-FORMATS = ("json", "yaml", "tabular", "plain", "smart")
-SHORT = {"m": "model", "n": "num-units", "o": "output", "r": "replay", "u": "unit", "a": "app"}
-# Options that Juju has and the lab has not.
-LEFT_OUT = (
-    "attach-storage background bind channel constraints container credential date disks exclude "
-    "exclude-module include-module location private-key public-key resource retry-count "
-    "retry-delay revision scope storage switch via"
-)
+SHORT = {
+    **{"a": "app", "B": "no-browser-login", "i": "include", "l": "level", "m": "model"},
+    **{"n": "num-units", "o": "output", "r": "replay", "t": "timeout", "u": "unit"},
+}
+# What Juju 4.0.15 has (`juju help commands`) and the lab has not; README.md lists the same.
+LEFT_OUT = """
+add-cloud add-credential add-k8s add-secret-backend add-space add-ssh-key add-storage add-user
+attach-resource attach-storage autoload-credentials bind bootstrap cancel-task
+change-user-password charm-resources clouds constraints consume controller-config controllers
+create-backup create-storage-pool credentials dashboard debug-code debug-hook debug-hooks
+default-credential default-region destroy-controller detach-storage diff-bundle disable-command
+disable-user disabled-commands documentation download download-backup enable-command
+enable-destroy-controller enable-user export-bundle find find-offers firewall-rules grant
+grant-cloud help-action-commands help-hook-commands import-filesystem import-ssh-key info
+kill-controller list-charm-resources list-clouds list-controllers list-credentials
+list-disabled-commands list-firewall-rules list-machines list-offers list-operations list-regions
+list-resources list-secret-backends list-spaces list-ssh-keys list-storage list-storage-pools
+list-subnets list-users login logout machines migrate model-constraints model-default
+model-defaults model-secret-backend move-to-space offer offers operations regions register
+reload-spaces remove-cloud remove-credential remove-k8s remove-offer remove-saas
+remove-secret-backend remove-space remove-ssh-key remove-storage remove-storage-pool remove-user
+rename-space resources resume-relation retry-provisioning revoke revoke-cloud scale-application
+secret-backends set-constraints set-credential set-default-credentials set-default-region
+set-firewall-rule set-model-constraints show-action show-application show-cloud show-controller
+show-credential show-credentials show-machine show-offer show-operation show-secret-backend
+show-space show-status-log show-storage show-user spaces ssh-keys storage storage-pools subnets
+suspend-relation sync-agent-binary unregister update-cloud update-credential update-credentials
+update-k8s update-public-clouds update-secret-backend update-storage-pool upgrade-controller
+upgrade-model users
+"""
+LEFT_OUT_OF_ALL = "debug h help logging-config no-browser-login quiet show-log verbose"
 
 
 class ClientError(Exception):
@@ -91,7 +114,7 @@ class Session(Arguments):
         if name := self.get("model") or os.environ.get("JUJU_MODEL") or self.current:
             return short_name(name)
         models = "\n".join(f"  - {CONTROLLER}:admin/{one['name']}" for one in self.ask("models"))
-        choose = f'Use "juju switch" to select one of the following models:\n\n{models}\n'
+        choose = f'Use "juju switch" to select one of the following models:\n\n{models}'
         raise UsageError(f"No selected model.\n\n{choose}")
 
     def show(self, value: Any, default: str = "yaml", *, text: str | None = None) -> None:
@@ -119,6 +142,8 @@ class Command:
     run: Runner
     values: set[str]
     flags: set[str]
+    left_out: list[str]
+    formats: list[str]
     least: int
     missing: str
     rest: bool
@@ -133,22 +158,27 @@ def command(
     options: str = "",
     missing: str = "",
     *,
+    left_out: str = "",
+    formats: str = "",
     least: int | None = None,
     rest: bool = False,
     empty: bool = False,
 ) -> Callable[[Runner], Runner]:
     """Register the function that runs a command.
 
-    An option that takes a value is written with `=`. `missing` is said when there are fewer than
-    `least` words. With `empty` an error comes with an empty answer on standard output, as in Juju.
+    An option that takes a value is written with `=`. Those `left_out` are Juju's and not the
+    lab's. With `formats` it takes --format and --output. `missing` is said when there are fewer
+    than `least` words. With `empty` an error comes with an empty answer on standard output, as in
+    Juju.
     """
-    takes = {"model=", "format=", "output=", *options.split()}
-    values = {name[:-1] for name in takes if name.endswith("=")}
+    out, styles = left_out.split(), formats.split()
+    takes = {"model=", *options.split(), *(("format=", "output=") if formats else ())}
+    values = {name[:-1] for name in takes if name.endswith("=")} - {*out}
     flags = {name for name in takes if not name.endswith("=")}
     least = bool(missing) if least is None else least
 
     def register(run: Runner) -> Runner:
-        made = Command(run, values, flags, least, missing, rest, empty)
+        made = Command(run, values, flags, out, styles, least, missing, rest, empty)
         COMMANDS.update(dict.fromkeys(names.split(), made))
         return run
 
@@ -163,11 +193,11 @@ def parse(stage: Stage, name: str, args: list[str]) -> Session:
         args,
         values=made.values,
         flags=made.flags,
-        short=SHORT,
-        left_out=LEFT_OUT.split(),
+        short={key: name for key, name in SHORT.items() if key not in made.left_out},
+        left_out=[*made.left_out, *LEFT_OUT_OF_ALL.split()],
         rest=made.rest,
     )
-    if (style := session.get("format")) and style not in FORMATS:
+    if (style := session.get("format")) and style not in made.formats:
         raise UsageError(f'invalid value "{style}" for option --format: unknown format "{style}"')
     if len(session.words) < made.least:
         raise UsageError(made.missing)
@@ -193,15 +223,14 @@ def say(text: str) -> None:
 
 def execute(stage: Stage, args: list[str]) -> int:
     """Run one command of the line; return its exit code."""
-    for name in ("commands", "command_models", "command_tasks", "command_ssh"):
+    for name in ("commands", "command_models", "command_secrets", "command_tasks", "command_ssh"):
         importlib.import_module(f"charmed_lab.{name}")  # They register what they run.
     if not args or args[0] in ("help", "--help"):
         print("The lab's juju knows:", *sorted(COMMANDS), sep="\n  ")
         return 0
     name, *rest = args
     if name not in COMMANDS:
-        say(f'ERROR "{name}" is not part of the lab\'s juju. See "juju --help".')
-        return 2
+        return _unknown(name)
     try:
         COMMANDS[name].run(parse(stage, name, rest))
     except UsageError as error:
@@ -227,6 +256,30 @@ def _failed(name: str, error: Exception) -> int:
         sys.stdout.flush()
         say(f"ERROR {text}")
     return code
+
+
+def _unknown(name: str) -> int:
+    """Refuse a command that the lab has not, or Juju neither; return the exit code."""
+    if name in LEFT_OUT.split():
+        say(f'ERROR "{name}" is not part of the lab\'s juju. See "juju --help".')
+        return 2
+    if name == "wait-for":
+        say("ERROR unrecognized command: juju wait-for")
+        return 1
+    near = min([*COMMANDS, *LEFT_OUT.split(), "help"], key=lambda one: (_distance(name, one), one))
+    say(f'ERROR juju: "{name}" is not a juju command. See "juju --help".')
+    say(f"\nDid you mean:\n\t{near}")
+    return 1
+
+
+def _distance(one: str, other: str) -> int:
+    """Return how many letters must be put in, left out or changed to make one word the other."""
+    row = list(range(len(other) + 1))
+    for at, left in enumerate(one, 1):
+        above, row = row, [at]
+        for place, right in enumerate(other):
+            row.append(min(row[-1] + 1, above[place + 1] + 1, above[place] + (left != right)))
+    return row[-1]
 
 
 def main() -> int:

@@ -1,15 +1,15 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
-"""The commands about the controller, models, machines and the operator's secrets."""
+"""The commands about the controller, models and machines."""
 
+import sys
 import time
-from pathlib import Path
 from typing import Any
 
-from . import output, secrets, status
+from . import output, status
 from .arguments import UsageError
 from .client import CONTROLLER, ClientError, Session, assignments, command, say, short_name
-from .model import JujuError
+from .model import seconds
 
 KEYS = (
     'To use "juju ssh", "juju scp" and "juju debug-hooks" ssh public keys need to be added to '
@@ -20,7 +20,7 @@ KEYS = (
 # The controller and its models.
 
 
-@command("version", "all")
+@command("version", "all", formats="json smart yaml")
 def _version(session: Session) -> None:
     about = {"git-commit": "", "git-tree-state": "lab", "compiler": "python", "official": False}
     version = f"{session.ask('controller')['version']}-ubuntu-amd64"
@@ -30,7 +30,7 @@ def _version(session: Session) -> None:
         session.show(version, "text", text=f"{version}\n")
 
 
-@command("whoami")
+@command("whoami", left_out="c controller", formats="json tabular yaml")
 def _whoami(session: Session) -> None:
     current = session.current
     text = f"Controller:  {CONTROLLER}\nModel:       {current or '<no-current-model>'}\n"
@@ -38,7 +38,9 @@ def _whoami(session: Session) -> None:
     session.show(found, "text", text=f"{text}User:        admin\n")
 
 
-@command("add-model", "config= credential= controller= no-switch", "model name is required")
+@command(
+    "add-model", "config= no-switch", "model name is required", left_out="c controller credential"
+)
 def _add_model(session: Session) -> None:
     name = session.words[0]
     config = assignments(session.options.get("config", []), typed=False)
@@ -58,7 +60,12 @@ def _switch(session: Session) -> None:
     say(f"{new} (no change)" if old == name else f"{before} -> {new}")
 
 
-@command("models list-models", "all")
+@command(
+    "models list-models",
+    "all",
+    left_out="c controller exact-time user uuid",
+    formats="json tabular yaml",
+)
 def _models(session: Session) -> None:
     current, uuid = session.current, session.ask("controller")["uuid"]
     models: list[dict[str, Any]] = []
@@ -96,7 +103,7 @@ def _model_info(one: dict[str, Any], controller_uuid: str) -> dict[str, Any]:
     }
 
 
-@command("show-model", empty=True)
+@command("show-model", formats="json yaml", empty=True)
 def _show_model(session: Session) -> None:
     name = session.words[0] if session.words else session.model
     found = [one for one in session.ask("models") if one["name"] == short_name(name)]
@@ -119,13 +126,17 @@ def _show_model(session: Session) -> None:
 )
 def _destroy_model(session: Session) -> None:
     force, name = session.flag("force"), short_name(session.words[0])
-    timeout = session.get("timeout")
-    if timeout and not force:
+    timeout = seconds(session.get("timeout") or "0s")
+    if session.get("timeout") and not force:
         raise UsageError("--timeout can only be used with --force (dangerous)")
+    if session.flag("no-wait") and not force:
+        raise UsageError("--no-wait without --force not valid")
     session.ask("model_config", model=name)
     if not session.flag("no-prompt"):
+        _warn_of_destruction(session, name)
         raise ClientError("model destruction: aborted")
-    session.ask("destroy_model", model=name, force=force and not timeout)
+    at_once = force and (not timeout or session.flag("no-wait"))
+    session.ask("destroy_model", model=name, force=at_once)
     say("Destroying model\n")
     began, told = time.monotonic(), "never"
     while found := [one for one in session.ask("models") if one["name"] == name]:
@@ -134,13 +145,35 @@ def _destroy_model(session: Session) -> None:
         if text != told:
             say(f"Waiting for model to be removed{text}...")
             told = text
-        if timeout and time.monotonic() - began > float(timeout.rstrip("s")):
+        if timeout and time.monotonic() - began > timeout:
             session.ask("destroy_model", model=name, force=True)
         time.sleep(0.5)
     say("Model destroyed.")
 
 
-@command("model-config", "reset= file= color")
+def _warn_of_destruction(session: Session, name: str) -> None:
+    found = session.ask("status", model=name)["status"]
+    machines, apps = found["machines"], found["applications"]
+    affects = f'will destroy the "{name}" model and affect the following resources'
+    say(f"WARNING This command {affects}. It cannot be stopped.\n")
+    for kind, fate, names in (
+        ("machine", "destroyed", [f"{one} ({machines[one]['instance-id']})" for one in machines]),
+        ("application", "removed", list(apps)),
+    ):
+        if names:
+            say(f" - {len(names)} {kind}{'s' if len(names) > 1 else ''} will be {fate}")
+            say(f"  - {kind} list: " + " ".join(f'"{one}"' for one in names))
+    say(" - 0 filesystem and 0 volume will be destroyed\n")
+    ask = "To continue, enter the name of the model to be unregistered: "
+    print(ask, end="", file=sys.stderr)
+
+
+@command(
+    "model-config",
+    "reset= no-color",
+    left_out="color file ignore-read-only-fields",
+    formats="json tabular yaml",
+)
 def _model_config(session: Session) -> None:
     values, reset = [word for word in session.words if "=" in word], session.all("reset")
     if values or reset:
@@ -170,7 +203,7 @@ def _model_config(session: Session) -> None:
 # Machines.
 
 
-@command("add-machine", "base= num-units=")
+@command("add-machine", "base= num-units=", left_out="constraints disks private-key public-key")
 def _add_machine(session: Session) -> None:
     if session.words:
         what = f'placement "{session.words[0]}"'
@@ -181,91 +214,12 @@ def _add_machine(session: Session) -> None:
 
 
 @command(
-    "remove-machine", "timeout= no-prompt force keep-instance no-wait", "no machines specified"
+    "remove-machine",
+    "no-prompt force",
+    "no machines specified",
+    left_out="dry-run keep-instance no-wait",
 )
 def _remove_machine(session: Session) -> None:
     for one in session.words:
         units = session.call("remove_machine", number=one, force=session.flag("force"))
         print(f"will remove machine {one}", *units, sep="\n- will remove unit ")
-
-
-# The operator's secrets.
-
-NO_URI = "missing secret URI"
-NO_VALUE = "missing secret value or filename"
-
-
-def _content(session: Session) -> dict[str, str]:
-    name = session.get("file")
-    listed = Path(name).read_text() if name else ""
-    try:
-        return secrets.parse_content(
-            session.words[1:], listed, lambda path: Path(path).read_text()
-        )
-    except JujuError as error:
-        raise UsageError(str(error)) from error
-
-
-@command("add-secret", "file= info=", "missing secret name")
-def _add_secret(session: Session) -> None:
-    if not (content := _content(session)):
-        raise UsageError(NO_VALUE)
-    info = session.get("info")
-    print(session.call("add_secret", name=session.words[0], content=content, info=info))
-
-
-@command("update-secret", "file= info= name= auto-prune", NO_URI)
-def _update_secret(session: Session) -> None:
-    changes: dict[str, Any] = {}
-    if content := _content(session):
-        changes["content"] = content
-    for option, key in (("info", "description"), ("name", "label")):
-        if value := session.get(option):
-            changes[key] = value
-    if session.get("auto-prune"):
-        changes["auto_prune"] = session.flag("auto-prune")
-    if not changes:
-        raise UsageError(NO_VALUE)
-    session.call("update_secret", name=session.words[0], changes=changes)
-
-
-@command("remove-secret", "revision=", NO_URI)
-def _remove_secret(session: Session) -> None:
-    revision = session.number("revision")
-    session.call("remove_secret", name=session.words[0], revision=revision)
-
-
-@command("grant-secret revoke-secret", "", "missing secret name or application", least=2)
-def _grant_secret(session: Session) -> None:
-    apps, grant = session.words[1].split(","), session.command == "grant-secret"
-    session.call("grant_secret", name=session.words[0], apps=apps, grant=grant)
-
-
-@command("secrets list-secrets", "owner=")
-def _secrets(session: Session) -> None:
-    found = session.call("secrets")
-    if owner := session.get("owner").removeprefix("application-"):
-        found = {key: one for key, one in found.items() if one["owner"] == owner}
-    rows = [_secret_row(key, one) for key, one in found.items()]
-    header = "ID,Name,Owner,Rotation,Revision,Last updated"
-    session.show(found, "text", text=output.table(header, rows, right=(4,)))
-
-
-def _secret_row(key: str, one: dict[str, Any]) -> list[str]:
-    updated = output.ago(secrets.parse_expiry(one["updated"], 0.0), time.time())
-    name, revision = one.get("name", "-"), str(one["revision"])
-    return [key, name, one["owner"], one["rotation"], revision, updated]
-
-
-@command("show-secret", "revision= reveal revisions", NO_URI, empty=True)
-def _show_secret(session: Session) -> None:
-    reveal, revisions = session.flag("reveal"), session.flag("revisions")
-    if revisions and reveal:
-        raise UsageError("specify either --revisions or --reveal but not both")
-    asked = {"reveal": reveal, "revisions": revisions, "revision": session.number("revision")}
-    found = session.call("show_secret", name=session.words[0], **asked)
-    if session.get("format") != "json":
-        for one in found.values():
-            if "content" in one:
-                one["content"] = one["content"]["Data"]
-    session.show(found)

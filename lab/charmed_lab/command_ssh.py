@@ -12,8 +12,9 @@ from .arguments import UsageError
 from .client import ClientError, Session, command
 from .machines import Machines
 
-# What ssh options before the command take a value.
-SSH_VALUES = ("-o", "-i", "-p", "-l", "-F", "-L", "-R", "-D")
+# The options of ssh that are about the connection, which the lab has not; some with a value.
+SSH_VALUES = ("-o", "-i", "-F")
+SSH_FLAGS = ("-4", "-6", "-C", "-T", "-n", "-q")
 
 
 def _reach(session: Session, target: str) -> list[str]:
@@ -28,23 +29,37 @@ def _reach(session: Session, target: str) -> list[str]:
     return [*prefix, "su", "-l", login if known.returncode == 0 else "root"]
 
 
-@command("ssh", "no-host-key-checks proxy pty", "no target name specified", rest=True)
+@command(
+    "ssh",
+    "no-host-key-checks proxy",
+    "no target name specified",
+    left_out="container pty remote",
+    rest=True,
+)
 def _ssh(session: Session) -> None:
     target, *words = session.words
-    reach = _reach(session, target)
     while words and words[0].startswith("-"):
         option = words.pop(0)
         if option == "--":
             break
-        if option in SSH_VALUES and words:
-            words.pop(0)
+        if option[:2] in SSH_VALUES:
+            del words[: option in SSH_VALUES]
+        elif option not in SSH_FLAGS:
+            raise UsageError(f"ssh option {option} is not part of the lab")
+    reach = _reach(session, target)
     sys.stdout.flush()
     done = subprocess.run([*reach, "-c", " ".join(words)] if words else reach, check=False)
     if done.returncode:
         raise ClientError("", done.returncode)
 
 
-@command("scp", "no-host-key-checks proxy", "at least two arguments required", least=2)
+@command(
+    "scp",
+    "no-host-key-checks proxy",
+    "at least two arguments required",
+    left_out="container remote",
+    least=2,
+)
 def _scp(session: Session) -> None:
     words = [word for word in session.words if word not in ("-r", "-p", "-q", "-C")]
     if unknown := [word for word in words if word.startswith("-")]:

@@ -47,7 +47,13 @@ def _parameters(session: Session, words: list[str]) -> dict[str, Any]:
     return found
 
 
-@command("run", "params= wait= string-args color no-color utc", "no unit specified")
+@command(
+    "run",
+    "params= wait= string-args no-color utc",
+    "no unit specified",
+    left_out="background color",
+    formats="json plain yaml",
+)
 def _run(session: Session) -> None:
     words, units = list(session.words), list[str]()
     while words and TARGET.fullmatch(words[0]):
@@ -65,7 +71,13 @@ def _run(session: Session) -> None:
     _finish(session, asked, is_exec=False)
 
 
-@command("exec", "unit= application= machine= wait= all color parallel", rest=True)
+@command(
+    "exec",
+    "unit= application= machine= wait= all no-color utc",
+    rest=True,
+    left_out="a app background color execution-group operator parallel",
+    formats="json plain yaml",
+)
 def _exec(session: Session) -> None:
     receivers = session.all("unit") + session.all("machine")
     receivers += session.call("units_of", names=session.all("application"))
@@ -92,10 +104,8 @@ def _finish(session: Session, asked: dict[str, Any], *, is_exec: bool) -> None:
     if not is_exec:
         _announce(asked)
     done = _wait(session, list(asked["tasks"]), is_exec=is_exec)
-    if session.get("format") in ("json", "yaml"):
-        session.show({one["receiver"]: _result(one) for one in done})
-    else:
-        print(_plain(done, is_exec=is_exec), end="")
+    results = {one["receiver"]: _result(one) for one in done}
+    session.show(results, "plain", text=_plain(done, is_exec=is_exec))
     failed = [
         f' - id "{one["id"]}" with return code {one["results"]["return-code"]}'
         for one in done
@@ -188,7 +198,7 @@ def _plain(tasks: list[dict[str, Any]], *, is_exec: bool) -> str:
     return output.to_yaml(found)
 
 
-@command("actions list-actions", "schema", "no application specified")
+@command("actions list-actions", "schema", "no application specified", formats="json tabular yaml")
 def _actions(session: Session) -> None:
     found = session.call("actions", name=session.words[0])
     brief = {name: one["description"] for name, one in found.items()}
@@ -196,7 +206,9 @@ def _actions(session: Session) -> None:
     session.show(found if session.flag("schema") else brief, "text", text=text)
 
 
-@command("show-task", "wait= watch utc", "no task ID specified")
+@command(
+    "show-task", "utc", "no task ID specified", left_out="wait watch", formats="json plain yaml"
+)
 def _show_task(session: Session) -> None:
     try:
         found = session.call("tasks", ids=session.words[:1])
@@ -208,10 +220,20 @@ def _show_task(session: Session) -> None:
 # The log.
 
 
-@command("debug-log", "limit= include= level= tail no-tail replay utc ms color retry")
+@command(
+    "debug-log",
+    "limit= include= level= tail no-tail replay utc ms",
+    left_out="color date exclude exclude-labels exclude-module firehose include-labels "
+    "include-module lines location n output retry retry-delay x",
+    formats="json text",
+)
 def _debug_log(session: Session) -> None:
     if session.flag("tail") and session.flag("no-tail"):
         raise UsageError("setting --tail and --no-tail not valid")
+    least = session.get("level", "DEBUG")
+    if least.upper() not in LEVELS:
+        known = ", ".join(f'"{one}"' for one in LEVELS)
+        raise UsageError(f'level value "{least}" is not one of {known}')
     limit, terminal, seen = session.number("limit"), sys.stdout.isatty(), 0
     follow = session.flag("tail") or (terminal and not limit and not session.flag("no-tail"))
     last = limit or (10 if terminal and not session.flag("replay") else 0)
@@ -219,18 +241,29 @@ def _debug_log(session: Session) -> None:
         records = session.call("log", skip=seen)
         seen += len(records)
         for record in [one for one in records if _is_wanted(session, one)][-last:]:
-            when, _, entity, level, module, message = record
-            print(f"{entity}: {output.clock(when)} {level} {module} {message}", flush=True)
+            print(_line(session, record), flush=True)
         if not follow:
             return
         last = 0
         time.sleep(0.5)
 
 
+def _line(session: Session, record: list[Any]) -> str:
+    when, model, entity, level, module, message = record
+    if session.get("format") == "json":
+        about = {"model-uuid": model, "timestamp": output.iso(when), "entity": entity}
+        said = {"level": level, "module": module, "location": "", "message": message}
+        return output.to_json(about | said)
+    clock = output.clock(when)
+    if session.flag("ms"):
+        clock += f".{int(when * 1000) % 1000:03}"
+    return f"{entity}: {clock} {level} {module} {message}"
+
+
 def _is_wanted(session: Session, record: list[Any]) -> bool:
     _, _, entity, level, _, _ = record
     least = session.get("level", "DEBUG").upper()
-    if level in LEVELS and least in LEVELS and LEVELS.index(level) < LEVELS.index(least):
+    if level in LEVELS and LEVELS.index(level) < LEVELS.index(least):
         return False
     included = session.all("include")
     names = [tag(one) if "/" in one else one for one in included]

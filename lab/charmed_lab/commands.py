@@ -25,6 +25,7 @@ TWO_ENDS = "a relation must involve two applications"
     "deploy",
     "base= config= constraints= num-units= overlay= map-machines= to= trust force dry-run",
     "no charm or bundle specified",
+    left_out="attach-storage bind channel device resource revision storage",
 )
 def _deploy(session: Session) -> None:
     path = Path(session.words[0])
@@ -84,16 +85,16 @@ def _charm_config(session: Session, name: str) -> dict[str, Any]:
     return config
 
 
-@command("add-unit", "num-units= to=", NO_APPLICATION)
+@command("add-unit", "num-units= to=", NO_APPLICATION, left_out="attach-storage")
 def _add_unit(session: Session) -> None:
     count, to = session.number("num-units", 1), session.all("to")
     session.call("add_units", name=session.words[0], count=count, to=to)
 
 
-REMOVAL = "timeout= no-prompt force no-wait destroy-storage dry-run"
+REMOVAL = "no-prompt force destroy-storage dry-run"
 
 
-@command("remove-unit", f"num-units= {REMOVAL}", "no units specified")
+@command("remove-unit", f"num-units= {REMOVAL}", "no units specified", left_out="no-wait")
 def _remove_unit(session: Session) -> None:
     names, force, failed = session.words, session.flag("force"), False
     if count := session.number("num-units"):
@@ -112,7 +113,7 @@ def _remove_unit(session: Session) -> None:
         raise ClientError("")
 
 
-@command("remove-application", REMOVAL, NO_APPLICATION)
+@command("remove-application", REMOVAL, NO_APPLICATION, left_out="no-wait")
 def _remove_application(session: Session) -> None:
     asks, force, failed = not session.flag("no-prompt"), session.flag("force"), False
     dry = session.flag("dry-run") or asks
@@ -132,28 +133,52 @@ def _remove_application(session: Session) -> None:
         raise ClientError("")
 
 
-@command("refresh", "path= base= config= force force-base force-units trust", NO_APPLICATION)
+def _refuse_if_stuck(session: Session, option: str, applications: list[str]) -> None:
+    """Refuse what an option does for units in error or lost; for others it does nothing."""
+    found = session.call("status")["status"]
+    chosen = status.select(found, applications) if applications else found
+    for app in chosen["applications"].values():
+        for name, unit in app.get("units", {}).items():
+            states = {unit["workload-status"]["current"], unit["juju-status"]["current"]}
+            if states & {"error", "lost"}:
+                raise UsageError(f"option --{option} is not part of the lab while {name} is stuck")
+
+
+@command(
+    "refresh",
+    "path= config= force force-base force-units trust",
+    NO_APPLICATION,
+    left_out="base bind channel resource revision storage switch",
+)
 def _refresh(session: Session) -> None:
     name, path = session.words[0], session.get("path")
     if not path:
         raise ClientError("refreshing a local charm requires either --path or --switch")
     if not Path(path).exists():
         raise ClientError(f'"{path}": file does not exist')
-    if name not in session.call("status")["status"]["applications"]:
+    found = session.call("status")["status"]["applications"].get(name)
+    if found is None:
         raise ClientError(f'"{name}" deploy incomplete, please try refresh again in a little bit.')
-    if session.flag("dry-run"):
-        say("ignoring dry-run flag for local charms")
+    if session.flag("force-units"):
+        _refuse_if_stuck(session, "force-units", [name])
+    config = _charm_config(session, name)
     charm = session.call("upload", path=str(Path(path).resolve()))
+    if not session.flag("force-base"):
+        bundle.supported_base("@".join(found["base"].values()), charm)
     ends = session.call("refresh", name=name, url=charm["url"])
     say(
         f'Added local charm "{charm["name"]}", revision {charm["revision"]}, to the model\n'
         f'no change to endpoints in space "alpha": {", ".join(ends)}'
     )
-    if config := _charm_config(session, name):
+    if config:
         session.call("set_config", name=name, values=config, reset=[])
+    if session.get("trust"):
+        session.call("trust", name=name, remove=not session.flag("trust"))
 
 
-@command("config", "reset= file= color no-color", NO_NAME, empty=True)
+@command(
+    "config", "reset= file= no-color", NO_NAME, left_out="color", formats="json yaml", empty=True
+)
 def _config(session: Session) -> None:
     name, *words = session.words
     given = assignments([word for word in words if "=" in word])
@@ -180,17 +205,17 @@ def _config(session: Session) -> None:
     session.show(value, "text", text=f"{text}\n")
 
 
-@command("trust", "remove", NO_NAME)
+@command("trust", "remove", NO_NAME, left_out="scope")
 def _trust(session: Session) -> None:
     session.call("trust", name=session.words[0], remove=session.flag("remove"))
 
 
-@command("expose unexpose", "", NO_NAME)
+@command("expose unexpose", "", NO_NAME, left_out="endpoints to-cidrs to-spaces")
 def _expose(session: Session) -> None:
     session.call("expose", name=session.words[0], exposed=session.command == "expose")
 
 
-@command("integrate relate")
+@command("integrate relate", left_out="via")
 def _integrate(session: Session) -> None:
     if len(session.words) != 2:
         raise UsageError("an integration must involve two applications")
@@ -203,8 +228,10 @@ def _remove_relation(session: Session) -> None:
     by_number = len(words) == 1 and words[0].isdecimal()
     if not by_number and len(words) != 2:
         raise UsageError(TWO_ENDS)
-    number = int(words[0]) if by_number else 0
-    session.call("remove_relation", ends=[] if by_number else words, number=number)
+    ends, number = (list[str](), int(words[0])) if by_number else (words, 0)
+    if session.flag("force"):
+        _refuse_if_stuck(session, "force", [one.partition(":")[0] for one in ends])
+    session.call("remove_relation", ends=ends, number=number)
 
 
 @command("resolved resolve", "all no-retry")
@@ -218,7 +245,12 @@ def _resolved(session: Session) -> None:
 # Looking.
 
 
-@command("status", "relations color no-color utc integrations")
+@command(
+    "status",
+    "relations no-color utc integrations",
+    left_out="color retry-count retry-delay storage",
+    formats="json tabular yaml",
+)
 def _status(session: Session) -> None:
     answer = session.call("status")
     found = answer["status"]
@@ -235,7 +267,13 @@ def _status(session: Session) -> None:
         say("Nothing matched specified filter." if session.words else empty)
 
 
-@command("show-unit", "endpoint= related-unit= app", "no unit name specified", empty=True)
+@command(
+    "show-unit",
+    "endpoint= related-unit= app",
+    "no unit name specified",
+    formats="json smart yaml",
+    empty=True,
+)
 def _show_unit(session: Session) -> None:
     found = {name: session.call("show_unit", name=name) for name in session.words}
     for about in found.values():
