@@ -14,7 +14,8 @@ import keepalived
 import network
 import peers
 import routes
-from charmed_maas import addresses, apt_source
+import watched
+from charmed_maas import addresses, apt_source, watchdog_timer
 from charmed_maas.interfaces import maas_api
 
 logger = logging.getLogger(__name__)
@@ -82,11 +83,13 @@ class HAProxyVIPCharm(ops.CharmBase):
 
     def _on_stop(self, _: ops.StopEvent) -> None:
         keepalived.set_flag(keepalived.LEAVING, on=True)
+        watchdog_timer.remove(watched.CHARM)
         keepalived.stop()
         haproxy.stop()
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
         """Leave the machine as the packages made it; others may share it."""
+        watchdog_timer.remove(watched.CHARM)
         keepalived.remove()
         haproxy.ensure_idle()
 
@@ -144,6 +147,7 @@ class HAProxyVIPCharm(ops.CharmBase):
         self.unit.set_workload_version(haproxy.version())
         if isinstance(event, ops.InstallEvent):
             return []  # Juju shows no relation before install has ended.
+        watchdog_timer.ensure(watched.CHARM, watched.__file__)
         cfg = config.parse(self.config)
         own = self._own_address(cfg.vip)
         others = peers.others(self.model, cfg.vip, own)

@@ -12,7 +12,8 @@ import charm
 import haproxy
 import keepalived
 import network
-from charmed_maas import apt_source
+import watched
+from charmed_maas import apt_source, watchdog_timer
 from charmed_maas.interfaces import maas_api
 
 VIP = "10.0.0.100"
@@ -53,6 +54,7 @@ class Machine:
         self.held: dict[int, str] = {}
         self.asked_own_unit = ""
         self.alive: set[str] = {"10.0.0.12", "10.0.0.13"}
+        self.watchdog = self._replace(watchdog_timer, stack)
         for name, fake in (
             ("interfaces", lambda: self.links),
             ("held_ports", self.held_ports),
@@ -469,12 +471,20 @@ def test_a_new_unit_on_a_machine_that_had_one_before_starts_afresh(ctx: Any, mac
     assert "leaving" not in machine.flags
 
 
+def test_a_watchdog_looks_after_both_daemons(ctx: Any, machine: Machine):
+    run(ctx, state(), ctx.on.install())
+    machine.watchdog.ensure.assert_not_called()
+    run(ctx, state())
+    machine.watchdog.ensure.assert_called_once_with("haproxy-vip", watched.__file__)
+
+
 def test_stopping_lets_the_vip_go_first(ctx: Any, machine: Machine):
     order = mock.Mock()
     order.attach_mock(machine.keepalived.stop, "keepalived")
     order.attach_mock(machine.haproxy.stop, "haproxy")
+    order.attach_mock(machine.watchdog.remove, "watchdog")
     run(ctx, state(), ctx.on.stop())
-    assert order.mock_calls == [mock.call.keepalived(), mock.call.haproxy()]
+    assert [name for name, *_ in order.mock_calls] == ["watchdog", "keepalived", "haproxy"]
     run(ctx, state(), ctx.on.remove())
     machine.keepalived.remove.assert_called_once_with()
     machine.haproxy.ensure_idle.assert_called_once_with()

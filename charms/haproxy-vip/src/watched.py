@@ -1,0 +1,31 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""The daemons of this unit that the watchdog's timer asks, and how; imports next to nothing."""
+
+import sys
+
+from charmed_maas import probes, watchdog
+
+CHARM = "haproxy-vip"
+SOCKET = "/run/haproxy/admin.sock"
+DROP_IN = "/etc/systemd/system/{}.d/haproxy-vip.conf"
+
+
+def haproxy_answers() -> bool:
+    """Ask HAProxy at its socket: its ports are closed to all while maxconn is reached."""
+    return probes.unix_answers(SOCKET, b"show version\n")
+
+
+SERVICES = (
+    watchdog.Service(
+        "haproxy.service", haproxy_answers, condition=DROP_IN.format("haproxy.service")
+    ),
+    # Nothing can be asked of it; it advertises or listens, and checks its address each second.
+    watchdog.Service(
+        "keepalived.service", ticks=True, condition=DROP_IN.format("keepalived.service")
+    ),
+)
+
+if __name__ == "__main__":
+    sys.exit(watchdog.main(CHARM, SERVICES))
