@@ -28,13 +28,12 @@ import postgresql
 import remembered
 import rest
 import systemd
+import timers
 import tls
 from charmed_maas import commands, files
 
 logger = logging.getLogger(__name__)
 
-TIMER = "postgresql-ha-reconcile.timer"
-TIMER_SERVICE = "postgresql-ha-reconcile.service"
 AGENTS = Path("/var/lib/juju/agents")
 START_TIMEOUT_S = 50.0
 # A bootstrap that takes longer than this on a slow machine is taken for one that was cut short.
@@ -97,7 +96,7 @@ def run(spec: cluster.Spec, cluster_id: str, *, strict: bool, admitted: bool) ->
     with _locked():
         renewed = tls.ensure(spec.keys, spec.me)
         remembered.write(spec)
-        systemd.ensure_timer(TIMER_SERVICE, TIMER)
+        timers.ensure()
         part = _converge(spec)
         data = pgdata.path(spec.scope)
         if pgdata.cluster_id(data) not in ("", cluster_id):
@@ -213,7 +212,7 @@ def adopt(spec: cluster.Spec, copy: pgdata.Copy | None, *, strict: bool) -> None
             postgresql.set_passwords(patroni.passwords(spec.keys))
         except commands.CommandError as error:
             raise MemberError(f"the members' passwords cannot be set: {error}") from error
-        systemd.ensure_timer(TIMER_SERVICE, TIMER)
+        timers.ensure()
 
 
 def reinitialise(spec: cluster.Spec) -> str:
@@ -274,8 +273,7 @@ def _stop(data: Path) -> None:
 
 
 def _clear(scope: str, went_on: Sequence[str]) -> None:
-    systemd.ensure_absent(TIMER)
-    systemd.ensure_absent(TIMER_SERVICE)
+    timers.remove()
     if pgdata.version():
         data = pgdata.path(scope)
         _stop(data)

@@ -25,6 +25,7 @@ import pgdata
 import postgresql
 import rest
 import systemd
+import timers
 import tls
 
 A, B, C = (cluster.Unit(f"postgresql-ha/{n}", f"10.0.0.{n + 1}") for n in range(3))
@@ -45,7 +46,8 @@ class World:
 
     def __init__(self, stack: ExitStack, tmp_path: Path) -> None:
         self.calls = MagicMock()
-        for module in (etcd, etcdctl, gate, patroni, pgdata, postgresql, systemd, tls):
+        daemons = (etcd, etcdctl, gate, patroni, pgdata, postgresql)
+        for module in (*daemons, systemd, timers, tls):
             mock = create_autospec(module)
             for name in dir(module):
                 kind = getattr(module, name)
