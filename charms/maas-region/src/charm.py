@@ -20,7 +20,8 @@ import region
 import serving
 import shared_secret
 import status
-from charmed_maas import addresses, apt_source
+import watched
+from charmed_maas import addresses, apt_source, watchdog_timer
 from charmed_maas.interfaces import db, maas_api, maas_rpc
 
 DB = "db"
@@ -104,6 +105,7 @@ class MAASRegionCharm(ops.CharmBase):
             return
         problem = problem or self._config_problem()
         self.unit.set_workload_version(region.version())
+        watchdog_timer.ensure(watched.CHARM, watched.__file__)
         ports.ensure_open()
         connection = self.database.get()
         outcome = self._ensure_serving(connection)
@@ -234,10 +236,12 @@ class MAASRegionCharm(ops.CharmBase):
 
     def _on_stop(self, _: ops.StopEvent) -> None:
         """Drain and stop; the other regions delete this one from MAAS."""
+        watchdog_timer.remove(watched.CHARM)
         serving.leave()
         self._situation = status.Situation(is_leaving=True)
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
+        watchdog_timer.remove(watched.CHARM)
         controllers.remove()
         region.forget()
 

@@ -27,6 +27,7 @@ class Workload:
     accounts: mock.MagicMock
     db_proxy: mock.MagicMock
     open_port: mock.MagicMock
+    watchdog: mock.MagicMock
 
 
 @contextlib.contextmanager
@@ -49,6 +50,7 @@ def replaced() -> Iterator[Workload]:
         mock.patch("charm.controllers.still_known", autospec=True) as still_known,
         mock.patch("controllers.listed", autospec=True) as listed,
         mock.patch("charm.controllers.remove", autospec=True) as remove,
+        mock.patch("charm.watchdog_timer", autospec=True) as watchdog,
         mock.patch("actions.accounts.create_admin", autospec=True) as create_admin,
         mock.patch("actions.accounts.create_admin_with_file", autospec=True) as with_file,
         mock.patch("actions.accounts.api_keys", autospec=True) as api_keys,
@@ -75,6 +77,7 @@ def replaced() -> Iterator[Workload]:
             ),
             db_proxy=mock.MagicMock(install=install_proxy),
             open_port=open_port,
+            watchdog=watchdog,
         )
 
 

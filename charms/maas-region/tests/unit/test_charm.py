@@ -18,6 +18,7 @@ from ops import hookcmds, testing
 import charm
 import controllers
 import serving
+import watched
 from charmed_maas import apt_source
 
 Context = testing.Context[charm.MAASRegionCharm]
@@ -72,6 +73,7 @@ def test_a_unit_with_everything_serves(context: Context, workload: Workload):
 
     assert out.unit_status == testing.ActiveStatus("serving, 2 regions")
     assert out.workload_version == "1:3.7.3"
+    workload.watchdog.ensure.assert_called_once_with("maas-region", watched.__file__)
     assert workload.open_port.call_args_list == [
         mock.call("tcp", 5240, to_port=None),
         mock.call("tcp", 5250, to_port=5270),
@@ -423,6 +425,7 @@ def test_a_leaving_unit_whose_peers_relation_broke_first_takes_no_traffic_again(
 def test_stop_leaves_and_remove_forgets(context: Context, workload: Workload):
     context.run(context.on.stop(), _state(db=None))
     workload.serving.leave.assert_called_once_with()
+    workload.watchdog.remove.assert_called_once_with("maas-region")
 
     context.run(context.on.remove(), _state(db=None))
     workload.controllers.remove.assert_called_once_with()
