@@ -9,7 +9,8 @@ import ops
 
 import peers
 import rack
-from charmed_maas import apt_source
+import watched
+from charmed_maas import apt_source, watchdog_timer
 from charmed_maas.interfaces import maas_rpc
 
 logger = logging.getLogger(__name__)
@@ -47,9 +48,11 @@ class MAASRackCharm(ops.CharmBase):
 
     def _on_stop(self, _: ops.EventBase) -> None:
         """Leave MAAS; a region deletes the controller. The packages stay."""
+        watchdog_timer.remove(watched.CHARM)
         rack.leave()
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
+        watchdog_timer.remove(watched.CHARM)
         rack.remove()
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
@@ -61,6 +64,7 @@ class MAASRackCharm(ops.CharmBase):
         """Change what differs; returns the unit's statuses. Raises one of REFUSALS."""
         rack.install(str(self.config["source"]))
         self.unit.set_workload_version(rack.version())
+        watchdog_timer.ensure(watched.CHARM, watched.__file__)
         if not self.rpc.relations:
             if not rack.started_url():
                 # The package starts it, without a MAAS to go to.

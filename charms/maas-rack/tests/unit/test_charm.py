@@ -12,6 +12,7 @@ from ops import testing
 import charm
 import peers
 import rack
+import watched
 from charmed_maas import apt_source
 from charmed_maas.interfaces import maas_rpc
 
@@ -41,7 +42,8 @@ def replaced() -> Iterator[Any]:
         found.started_url.return_value = VIP_URL
         found.is_current.return_value = True
         found.connected.return_value = {"10.0.0.11", "10.0.0.12"}
-        yield found
+        with mock.patch.object(charm, "watchdog_timer", autospec=True) as found.watchdog:
+            yield found
 
 
 @pytest.fixture
@@ -92,6 +94,7 @@ def test_it_enrols_with_the_vip_first_and_publishes_its_id(ctx: Any, workload: A
     workload.ensure_secret.assert_called_once_with("00ff" * 8)
     workload.restart.assert_called_once_with(VIP_URL, "00ff" * 8)
     workload.settle.assert_called_once_with({"10.0.0.11", "10.0.0.12"})
+    workload.watchdog.ensure.assert_called_once_with("maas-rack", watched.__file__)
     assert after.get_relations("rpc")[0].local_unit_data["hostname"] == "rack-0"
     assert after.get_relations("rpc")[0].local_unit_data["system-id"] == "abc123"
     assert after.get_relations("peers")[0].local_unit_data["maas-url"] == VIP_URL
@@ -231,5 +234,6 @@ def test_removal_leaves_maas_and_takes_the_source_away(ctx: Any, workload: Any):
     run(ctx, state(), ctx.on.stop())
     workload.leave.assert_called_once_with()
     workload.remove.assert_not_called()
+    workload.watchdog.remove.assert_called_once_with("maas-rack")
     run(ctx, state(), ctx.on.remove())
     workload.remove.assert_called_once_with()
