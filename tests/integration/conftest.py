@@ -25,6 +25,7 @@ ORDER = (
     "test_deploy.py",
     "test_bad_input.py",
     "test_scaling.py",
+    "test_processes.py",
     "test_power.py",
     "test_address.py",
     "test_never_lost.py",

@@ -1,0 +1,246 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""Daemons that are killed, and daemons that hang, come back by themselves."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from maas import MAAS, eventually
+from prober import Prober
+from writers import Writers
+
+Watch = Callable[[], tuple[Prober, Writers]]
+Fault = Callable[..., None]
+# 10 s until the first look, 30 s without a sign of life, and the last look's own few seconds.
+HUNG_S = 45
+# regiond's unit waits 10 s, and the test's own commands take their time.
+HUNG_AND_BACK_S = HUNG_S + 15
+# regiond's unit waits 10 s, MAAS looks for its nginx every 30 s.
+KILLED_S = 60
+GRACE_S = 120
+PATRONI = "postgresql-ha-patroni.service"
+POSTGRES = "pgrep -o -x postgres"
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """A service, the application that runs it, and whose machine it is to be hit on."""
+
+    app: str
+    service: str
+    where: str = "elsewhere"
+
+    def __str__(self) -> str:
+        return f"{self.service} of {self.where}"
+
+
+ON_ONE_MACHINE = (
+    Daemon("haproxy-vip", "haproxy.service"),
+    Daemon("haproxy-vip", "keepalived.service"),
+    Daemon("postgresql-ha", "postgresql-ha-etcd.service"),
+    Daemon("postgresql-ha", PATRONI),
+    Daemon("maas-region", "maas-db-proxy.service"),
+    Daemon("maas-region", "maas-http.service"),
+    Daemon("maas-region", "maas-regiond.service"),
+)
+RACKD = Daemon("maas-rack", "maas-rackd.service", "a rack")
+KEEPALIVED = Daemon("haproxy-vip", "keepalived.service", "the VIP holder")
+HAPROXY = Daemon("haproxy-vip", "haproxy.service", "the VIP holder")
+PRIMARYS_PATRONI = Daemon("postgresql-ha", PATRONI, "the primary")
+HANGS = (
+    PRIMARYS_PATRONI,
+    HAPROXY,
+    Daemon("postgresql-ha", "postgresql-ha-etcd.service"),
+    Daemon("maas-region", "maas-db-proxy.service"),
+    Daemon("maas-region", "maas-http.service"),
+    Daemon("maas-region", "maas-regiond.service"),
+    RACKD,
+)
+
+
+def _unit(maas: MAAS, daemon: Daemon) -> str:
+    """Return the unit whose daemon is to be hit."""
+    if daemon.where == "the VIP holder":
+        return maas.vip_holder()
+    if daemon.where == "the primary":
+        return maas.primary()
+    units = maas.units(daemon.app)
+    avoid = {maas.machine(maas.primary()), maas.machine(maas.vip_holder())}
+    return next(name for name, unit in units.items() if unit.machine not in avoid)
+
+
+def _pid(maas: MAAS, unit: str, service: str) -> int:
+    return int(maas.on_machine(unit, f"systemctl show -P MainPID {service}"))
+
+
+def _wait_old(maas: MAAS, unit: str, service: str) -> None:
+    """Wait until the watchdog's grace after the last start is over."""
+    wanted = f"systemctl show -P ActiveEnterTimestampMonotonic {service}"
+    clock = 'python3 -c "import time; print(time.monotonic())"'
+    started, now = maas.on_machine(unit, f"{wanted}; {clock}").split()
+    time.sleep(max(0.0, GRACE_S - (float(now) - int(started) / 1e6)))
+
+
+def _back(maas: MAAS, unit: str, service: str, pid: int) -> float:
+    """Wait until the service is active under another PID; returns when that was."""
+    is_back = (
+        f"test $(systemctl show -P MainPID {service}) -ne {pid}"
+        f" -a $(systemctl is-active {service}) = active"
+    )
+    wait = f"for i in $(seq 300); do {is_back} && break; sleep 0.3; done; {is_back}"
+    return float(maas.on_machine(unit, f"{wait} && date +%s.%N"))
+
+
+def _hit(maas: MAAS, fault: Fault, action: str, unit: str, service: str) -> tuple[int, float]:
+    """Kill or hang a daemon; returns its PID and when that was.
+
+    Patroni alone: its unit holds PostgreSQL, too.
+    """
+    pid, begun = _pid(maas, unit, service), time.time()
+    if service == PATRONI:
+        signal = {"kill": "KILL", "hang": "STOP"}[action]
+        maas.on_machine(unit, f"systemctl kill -s {signal} --kill-whom=main {service}")
+    else:
+        fault(action, maas.machine(unit), service)
+    return pid, begun
+
+
+def _strike(maas: MAAS, fault: Fault, action: str, daemon: Daemon) -> float:
+    """Kill or hang a daemon and wait until it is back; returns the seconds that took."""
+    unit = _unit(maas, daemon)
+    if action == "hang":
+        _wait_old(maas, unit, daemon.service)
+    pid, begun = _hit(maas, fault, action, unit, daemon.service)
+    took = _back(maas, unit, daemon.service, pid) - begun
+    print(f"\n  {action} {daemon} ({unit}): another PID after {took:.1f} s", end="", flush=True)
+    return took
+
+
+def _check_whole(maas: MAAS) -> None:
+    maas.wait_settled()
+    eventually(maas.is_replicated, timeout_s=180, what="one synchronous standby")
+    regions = len(maas.units("maas-region"))
+    eventually(lambda: len(maas.rpc()) == regions, timeout_s=240, what="every region in rpc")
+
+
+def _wait_answered(prober: Prober) -> None:
+    now = time.time()
+
+    def are_answered() -> bool:
+        last = [read for read in prober.report.reads if read.began >= now][-20:]
+        return len(last) == 20 and not any(read.failed for read in last)
+
+    eventually(are_answered, timeout_s=120, what="20 reads in a row answered")
+
+
+class Holders:
+    """Who had the VIP when, as each machine itself noted it twice a second."""
+
+    UNIT, FILE = "vip-holder-notes", "/run/vip-holder-notes"
+
+    def __init__(self, maas: MAAS) -> None:
+        self._maas = maas
+        self._units = list(maas.units("haproxy-vip"))
+
+    def start(self) -> None:
+        has_it = f"ip -o address show to {self._maas.vip} | grep -q ."
+        note = f"while sleep 0.5; do {has_it} && date +%s.%N >>{self.FILE}; done"
+        for unit in self._units:
+            run = f'systemd-run -q --unit={self.UNIT} sh -c "{note}"'
+            self._maas.on_machine(unit, f"rm -f {self.FILE}; {run}")
+
+    def doubled_s(self) -> float:
+        """Stop noting; return for how long more than one machine had the VIP, all in all."""
+        seen: dict[int, int] = {}
+        for unit in self._units:
+            stop = f"systemctl stop {self.UNIT}; cat {self.FILE}; rm -f {self.FILE}"
+            times = {int(float(one) * 2) for one in self._maas.on_machine(unit, stop).split()}
+            for time_ in times:
+                seen[time_] = seen.get(time_, 0) + 1
+        return sum(count > 1 for count in seen.values()) / 2
+
+
+@pytest.fixture
+def holders(maas: MAAS) -> Iterator[Holders]:
+    found = Holders(maas)
+    found.start()
+    yield found
+    doubled_s = found.doubled_s()
+    print(f"\n  more than one VIP holder for {doubled_s:.1f} s", end="")
+    assert doubled_s <= HUNG_S
+
+
+def test_every_daemon_of_a_machine_is_killed(maas: MAAS, power: Fault, watch: Watch):
+    prober, _ = watch()
+    for daemon in (*ON_ONE_MACHINE, RACKD):
+        assert _strike(maas, power, "kill", daemon) < KILLED_S
+        _wait_answered(prober)
+    _check_whole(maas)
+    prober.report.assert_no_failed_read()
+
+
+def test_the_keepalived_of_the_vip_holder_hangs(
+    maas: MAAS, power: Fault, holders: Holders, watch: Watch
+):
+    prober, _ = watch()
+    before = maas.vip_holder()
+    assert _strike(maas, power, "hang", KEEPALIVED) < HUNG_AND_BACK_S
+    _wait_answered(prober)
+    assert maas.vip_holder() != before
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("daemon", [HAPROXY, KEEPALIVED, PRIMARYS_PATRONI], ids=str)
+def test_a_daemon_that_leads_is_killed(
+    maas: MAAS, power: Fault, holders: Holders, watch: Watch, daemon: Daemon
+):
+    prober, _ = watch()
+    assert _strike(maas, power, "kill", daemon) < KILLED_S
+    _wait_answered(prober)
+    _check_whole(maas)
+    prober.report.assert_no_failed_read()
+
+
+@pytest.mark.long
+def test_the_primarys_postgres_is_killed(maas: MAAS, watch: Watch):
+    prober, _ = watch()
+    primary = maas.primary()
+    pid, begun = maas.on_machine(primary, POSTGRES).strip(), time.time()
+    maas.on_machine(primary, f"kill -9 {pid}")
+    eventually(
+        lambda: maas.on_machine(primary, POSTGRES).strip() not in ("", pid),
+        timeout_s=120,
+        what="another postgres",
+    )
+    print(f"\n  another PID after {time.time() - begun:.1f} s", end="")
+    _wait_answered(prober)
+    _check_whole(maas)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("daemon", HANGS, ids=str)
+def test_a_daemon_hangs(maas: MAAS, power: Fault, holders: Holders, watch: Watch, daemon: Daemon):
+    prober, _ = watch()
+    assert _strike(maas, power, "hang", daemon) < HUNG_AND_BACK_S
+    _wait_answered(prober)
+    _check_whole(maas)
+
+
+@pytest.mark.long
+def test_a_hung_postgres_is_patronis_business(maas: MAAS, watch: Watch):
+    """Another member takes over; the hung one is touched by nobody while Patroni answers."""
+    prober, _ = watch()
+    primary = maas.primary()
+    pid = maas.on_machine(primary, POSTGRES).strip()
+    maas.on_machine(primary, "pkill -STOP -x postgres")
+    try:
+        eventually(lambda: maas.primary() != primary, timeout_s=120, what="another primary")
+        time.sleep(HUNG_S)
+        assert maas.on_machine(primary, POSTGRES).strip() == pid
+    finally:
+        maas.on_machine(primary, "pkill -CONT -x postgres")
+    _wait_answered(prober)
+    _check_whole(maas)
