@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 
 import pytest
+from keeping import kept
 from player import Player
-from telling import Chapter, Story, play
+from telling import PROBES, Chapter, Story, play
 
 
 @pytest.fixture(scope="session")
@@ -18,18 +19,22 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Story], list[Cha
         pytest.skip("only Juju 4.0.15 was recorded")
     chapters: dict[str, list[Chapter]] = {}
 
+    def tell_now(story: Story) -> list[Chapter]:
+        folder = tmp_path_factory.mktemp(story.name)
+        model, added = f"replay-{story.name}", PROBES.get(story.name, ())
+        player = Player(os.environ["JUJU"], model, folder, added)
+        began = time.monotonic()
+        try:
+            return play(player, story)
+        finally:
+            player.run("destroy-model", "--no-prompt", "--force", player.model)
+            print(f"the story {story.name} took {time.monotonic() - began:.0f} s")
+
     def tell(story: Story) -> list[Chapter]:
         if story.name not in chapters:
             # A story that breaks off is not told again.
             chapters[story.name] = []
-            folder = tmp_path_factory.mktemp(story.name)
-            player = Player(os.environ["JUJU"], f"replay-{story.name}", folder)
-            began = time.monotonic()
-            try:
-                chapters[story.name] = play(player, story)
-            finally:
-                player.run("destroy-model", "--no-prompt", "--force", player.model)
-            print(f"the story {story.name} took {time.monotonic() - began:.0f} s")
+            chapters[story.name] = kept(story.name, lambda: tell_now(story))
         assert chapters[story.name], "the story was not told to its end"
         return chapters[story.name]
 

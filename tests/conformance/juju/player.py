@@ -41,8 +41,11 @@ class Player:
     juju: str
     model: str
     folder: Path
+    added: tuple[str, ...] = ()
     names: dict[str, str] = field(default_factory=dict[str, str])
     log: list[Dispatch] = field(default_factory=list[Dispatch])
+    # When each command was asked, and its words.
+    asked: list[tuple[float, list[str]]] = field(default_factory=list[tuple[float, list[str]]])
     recorded: list[Dispatch] = field(default_factory=list[Dispatch])
     _read: dict[str, int] = field(default_factory=dict[str, int])
 
@@ -52,6 +55,7 @@ class Player:
         argv = [self.juju, command]
         if command not in ("add-model", "destroy-model", "models"):
             argv += ["-m", self.model]
+        self.asked.append((time.time(), [*arguments]))
         done = subprocess.run(
             argv + rest, cwd=self.folder, capture_output=True, text=True, timeout=TIMEOUT_S
         )
@@ -129,7 +133,7 @@ class Player:
         return EXPIRY.sub(soon.strftime("%Y-%m-%dT%H:%M:%SZ"), text)
 
     def pack(self, file: str, name: str, config: Callable[[str], str] = str) -> None:
-        """Pack the probe under a charm name."""
+        """Pack the probe under a charm name, with what its story adds."""
         with zipfile.ZipFile(self.folder / file, "w", zipfile.ZIP_DEFLATED) as charm:
             for path in sorted(PROBE.iterdir()):
                 text = path.read_text()
@@ -140,3 +144,5 @@ class Player:
                 info = zipfile.ZipInfo(path.name)
                 info.external_attr = (0o755 if path.name == "dispatch" else 0o644) << 16
                 charm.writestr(info, text)
+            for path in self.added:
+                charm.writestr(path, "")

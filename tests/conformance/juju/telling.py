@@ -50,6 +50,8 @@ SHOP = [
     "62-remove-application",
 ]
 SECRETS = ["30-charm-secrets", "31-user-secrets"]
+# What the probe of a story has besides: that of the second recordings removed what had expired.
+PROBES = {"secrets": ("removes-expired",)}
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,13 @@ There is no recording of this; what the lab answers here it cannot have by heart
 """
 
 import os
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import order
 import pytest
 import rules
 from history import History
+from keeping import kept
 from player import Player
 from recorded import ROOT, Dispatch, load
 from telling import LAB, SHOP, Story, prepare
@@ -20,15 +21,7 @@ from telling import LAB, SHOP, Story, prepare
 SCENARIOS = sorted(path.stem for path in ROOT.glob("*.json"))
 
 
-@pytest.fixture(scope="module")
-def player(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Player]:
-    player = Player(os.environ["JUJU"], "compass", tmp_path_factory.mktemp("compass"))
-    yield player
-    player.run("destroy-model", "--no-prompt", "--force", player.model)
-
-
-@pytest.fixture(scope="module")
-def addresses(player: Player) -> dict[str, str]:
+def play(player: Player) -> dict[str, str]:
     """Play; return the address that each unit had."""
     found: dict[str, str] = {}
 
@@ -56,9 +49,36 @@ def addresses(player: Player) -> dict[str, str]:
     return found
 
 
+@dataclass(frozen=True)
+class Played:
+    """Every dispatch, the address that each unit had, and when each command was asked."""
+
+    log: list[Dispatch]
+    addresses: dict[str, str]
+    asked: list[tuple[float, list[str]]]
+
+
 @pytest.fixture(scope="module")
-def history(player: Player, addresses: dict[str, str]) -> History:
-    return History(player.log)
+def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    def make() -> Played:
+        player = Player(os.environ["JUJU"], "compass", tmp_path_factory.mktemp("compass"))
+        try:
+            addresses = play(player)
+            return Played(player.log, addresses, player.asked)
+        finally:
+            player.run("destroy-model", "--no-prompt", "--force", player.model)
+
+    return kept("other-names", make)
+
+
+@pytest.fixture(scope="module")
+def history(played: Played) -> History:
+    return History(played.log)
+
+
+@pytest.fixture(scope="module")
+def addresses(played: Played) -> dict[str, str]:
+    return played.addresses
 
 
 @pytest.mark.long
