@@ -146,6 +146,7 @@ class Unit:
     started: bool = False
     elected: bool = False
     settings_told: bool = False
+    expired_told: list[str] = field(default_factory=list)
     config_pending: int = 1
     hook: Hook | None = None
     queued: list[str] = field(default_factory=list)

@@ -197,7 +197,8 @@ def next_hook(model: Model, unit: Unit, now: float) -> Hook | None:
 def _timed(mine: list[Secret], unit: Unit, now: float) -> Iterator[Hook]:
     for secret in mine:
         for number, one in sorted(secret.revisions.items()):
-            if one.expires and one.expires <= now:
+            is_told = f"{secret.id}/{number}" in unit.expired_told
+            if one.expires and one.expires <= now and not is_told:
                 yield _hook("secret-expired", unit, secret, int(number))
     for secret in mine:
         if secret.rotate_at and secret.rotate_at <= now:
@@ -233,8 +234,8 @@ def finish_hook(model: Model, unit: Unit, hook: Hook, now: float) -> None:
             consumer.notified = max(consumer.notified, hook.version)
     elif hook.kind == "secret-rotate":
         secret.rotate_at = now + ROTATION[secret.rotate] if ROTATION[secret.rotate] else 0.0
-    elif revision and hook.kind == "secret-expired":
-        # Juju removes what has expired once that was told (recording 30).
-        remove(model, secret, hook.revision)
+    elif hook.kind == "secret-expired":
+        # What has expired stays until the charm removes it (recordings 30 and 34).
+        unit.expired_told.append(f"{secret.id}/{hook.revision}")
     elif revision:
         revision.obsolete_told = True

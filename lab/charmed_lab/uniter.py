@@ -239,6 +239,9 @@ def finish(model: Model, unit: Unit, now: float, rng: random.Random) -> None:
     hook = unit.hook
     if hook is None:
         return
+    if hook.kind == "config-changed" and not unit.failed:
+        # Juju tells anew of what has expired (recordings 40 and 50).
+        unit.expired_told.clear()
     unit.hook, unit.failed, unit.retries, unit.resolved = None, False, 0, ""
     if unit.queued and unit.queued[0] == hook.kind:
         unit.queued.pop(0)
@@ -357,6 +360,7 @@ def restarted(unit: Unit) -> None:
         scope.stale = True
         scope.cached.clear()
     unit.settings_told = False
+    unit.expired_told.clear()
 
 
 def rebooted(unit: Unit) -> None:

@@ -243,12 +243,52 @@ def test_expired_and_due_secrets_come_first_and_to_the_leader_only() -> None:
     assert secrets.next_hook(model, leader, NOW) is None
     assert secrets.next_hook(model, other, later) is None
     secrets.update(secret, {"content": {"key": "new"}}, NOW)
-    for kind in ("secret-expired", "secret-rotate"):
+    for kind in ("secret-expired", "secret-rotate", "secret-remove"):
         hook = secrets.next_hook(model, leader, later)
         assert hook and hook.kind == kind
         secrets.finish_hook(model, leader, hook, later)
     assert secrets.next_hook(model, leader, later) is None
-    assert list(secret.revisions) == ["2"]
+
+
+def test_what_has_expired_stays_until_the_charm_removes_it() -> None:
+    model, secret = secret_of(expires=NOW - 10)
+    leader = model.units["a/0"]
+    hook = secrets.next_hook(model, leader, NOW)
+    assert hook and hook.kind == "secret-expired"
+    secrets.finish_hook(model, leader, hook, NOW)
+    assert list(secret.revisions) == ["1"]
+    uniter.restarted(leader)
+    secrets.remove(model, secret, 1)
+    assert secrets.next_hook(model, leader, NOW) is None
+
+
+def test_what_has_expired_is_told_again_after_config_changed_and_a_restart() -> None:
+    model, _ = secret_of(expires=NOW - 10)
+    leader, rng = model.units["a/0"], random.Random(1)
+    leader.elected = True
+    assert drain(model, "a/0") == ["secret-expired"]
+    for kind in ("update-status", "upgrade-charm"):
+        uniter.begin(model, leader, Hook(kind), NOW)
+        uniter.finish(model, leader, NOW, rng)
+        leader.config_pending = 0
+        assert drain(model, "a/0") == []
+    leader.config_pending = 1
+    assert drain(model, "a/0") == ["config-changed", "secret-expired"]
+    uniter.restarted(leader)
+    assert drain(model, "a/0") == ["secret-expired"]
+
+
+def test_what_has_expired_is_not_told_again_after_a_hook_that_was_given_up() -> None:
+    model, _ = secret_of(expires=NOW - 10)
+    leader, rng = model.units["a/0"], random.Random(1)
+    leader.elected = True
+    drain(model, "a/0")
+    uniter.begin(model, leader, Hook("config-changed"), NOW)
+    uniter.fail(leader, NOW, rng)
+    uniter.finish(model, leader, NOW, rng)
+    assert drain(model, "a/0") == []
+    model.applications["a"].leader, model.units["a/1"].elected = "a/1", True
+    assert drain(model, "a/1") == ["secret-expired"]
 
 
 @pytest.mark.parametrize("text", ["nonsense", "secret:cvq000000000000000000", "secret:"])
