@@ -5,8 +5,9 @@
 
 import os
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ INTERVAL = "update-status-hook-interval"
 # Juju tries a failed event again after 5 to 6 seconds, then after 10 to 12.
 RETRIES_S = 19
 EXPIRY_S = 21
+ENQUEUED_S = 1.5
 
 Act = Callable[[Player], None]
 
@@ -35,6 +37,8 @@ def of(scenario: str, note: str) -> Act | None:
 def wait(player: Player, scenario: str, command: Mapping[str, Any]) -> None:
     """Wait for what comes by the clock after a command."""
     words = " ".join(command.get("argv", ()))
+    if "--background" in words:
+        _run_beside(player, command["argv"])
     if "--expire" in str(command.get("files", "")):
         time.sleep(EXPIRY_S)
     if scenario == "40-failing-hook" and words.startswith("exec"):
@@ -52,6 +56,13 @@ def wait(player: Player, scenario: str, command: Mapping[str, Any]) -> None:
             bring_back(player, _machine(player, "probe-a/3"), "poweron")
         elif scenario == "52-leader-kill" and "argv" in command:
             bring_back(player, _machine(player, _old_leader(player)))
+
+
+def _run_beside(player: Player, argv: Sequence[str]) -> None:
+    """Run beside the story what the lab does not run in the background itself."""
+    words = [player.live(word) for word in argv if word != "--background"]
+    threading.Thread(target=player.run, args=words, daemon=True).start()
+    time.sleep(ENQUEUED_S)
 
 
 def _deploy_bundle(player: Player) -> None:

@@ -23,6 +23,8 @@ class Report:
 
     calls: Counter[str] = field(default_factory=Counter[str])
     equal: Counter[str] = field(default_factory=Counter[str])
+    # What the charm did not ask, because in the order that came about it had no cause to.
+    absent: Counter[str] = field(default_factory=Counter[str])
     differences: list[str] = field(default_factory=list[str])
 
     def count(self, tool: str, *, equal: bool) -> None:
@@ -30,11 +32,11 @@ class Report:
         self.equal[tool] += equal
 
     def table(self, what: str = "calls") -> str:
-        """Return `N of M calls equal` for each hook tool."""
-        rows = [
-            f"{tool:24} {self.equal[tool]} of {self.calls[tool]} {what} equal"
-            for tool in sorted(self.calls)
-        ]
+        """Return `N of M calls equal` for each hook tool, where M counts what was recorded."""
+        rows = list[str]()
+        for tool in sorted(self.calls):
+            other = f", {absent} had no cause to be made" if (absent := self.absent[tool]) else ""
+            rows.append(f"{tool:24} {self.equal[tool]} of {self.calls[tool]} {what} equal{other}")
         return "\n".join(rows)
 
 
@@ -59,10 +61,10 @@ def compare(chapters: list[Chapter]) -> Report:
     report = Report()
     for chapter in [one for one in chapters if one.recorded.dispatches]:
         for unit, (old, new) in sorted(by_unit(chapter, names).items()):
-            for found in events(old, new, names):
-                report.differences.append(f"{chapter.recorded.name} {unit}: {found}")
-            for was, now in pairs(old, new, names):
-                _compare_dispatch(report, names, histories, was, now)
+            where = f"{chapter.recorded.name} {unit}"
+            report.differences += [f"{where}: {found}" for found in events(old, new, names)]
+            for pair in pairs(old, new, names):
+                Comparison(report, names, histories[1], pair).run(where)
     return report
 
 
@@ -73,26 +75,46 @@ def by_unit(
     found: dict[str, tuple[list[Dispatch], list[Dispatch]]] = defaultdict(lambda: ([], []))
     for side, dispatches in enumerate((chapter.recorded.dispatches, chapter.played)):
         for one in dispatches:
-            secret = one.env.get("JUJU_SECRET_ID", "")
-            is_again = one.name == "secret-expired" and names[0].has_expired(one, secret)
-            if (one.path != TIMER or one.exit) and not is_again:
+            if one.path != TIMER or one.exit:
                 found[names[side].units(one.unit)][side].append(one)
     return found
 
 
-def pairs(
-    old: list[Dispatch], new: list[Dispatch], names: tuple[Names, Names]
-) -> Iterator[tuple[Dispatch, Dispatch]]:
-    """Pair each event with the recorded one of the same name, end and place in order."""
-    by_key: dict[str, list[Dispatch]] = defaultdict(list)
-    for one in old:
-        by_key[f"{names[0].key(one)} {one.exit}"].append(one)
-    count: Counter[str] = Counter()
-    for one in new:
-        key = f"{names[1].key(one)} {one.exit}"
-        if found := by_key.get(key):
-            yield found[min(count[key], len(found) - 1)], one
-            count[key] += 1
+@dataclass(frozen=True)
+class Pair:
+    """An event as it was recorded and as it was played; of some there is one only.
+
+    Each recorded event is counted in one pair, and so is each of its calls.
+    """
+
+    was: Dispatch | None
+    now: Dispatch | None
+    is_counted: bool = True
+
+
+def pairs(old: list[Dispatch], new: list[Dispatch], names: tuple[Names, Names]) -> Iterator[Pair]:
+    """Pair each event with the recorded one of the same name, end and place in order.
+
+    How often a change is told or a failed event tried again is open (`order.py` has its rules):
+    of those the last one stands for what the other side has more.
+    """
+    by_key: dict[str, tuple[list[Dispatch], list[Dispatch]]] = defaultdict(lambda: ([], []))
+    for side, dispatches in enumerate((old, new)):
+        for one in dispatches:
+            by_key[names[side].key(one)][side].append(one)
+    for was, now in by_key.values():
+        may_repeat = bool(was and now) and _may_repeat(was[0]) and _may_repeat(now[0])
+        for at in range(max(len(was), len(now))):
+            is_counted = at < len(was)
+            if may_repeat:
+                yield Pair(was[min(at, len(was) - 1)], now[min(at, len(now) - 1)], is_counted)
+            else:
+                one, other = (side[at] if at < len(side) else None for side in (was, now))
+                yield Pair(one, other, is_counted)
+
+
+def _may_repeat(one: Dispatch) -> bool:
+    return one.kind == "relation-changed" or bool(one.exit and not one.is_action)
 
 
 def events(old: list[Dispatch], new: list[Dispatch], names: tuple[Names, Names]) -> Iterator[str]:
@@ -107,7 +129,8 @@ def strands(dispatches: list[Dispatch], names: Names) -> dict[str, list[str]]:
     """Return the events in the threads whose order within is not open.
 
     Those of the unit itself are one, those of a relation with one remote unit another. How often
-    a change is told depends on how many came at once.
+    a change is told depends on how many came at once, and how often a failed event is tried again
+    on when somebody mends it.
     """
     found: dict[str, list[str]] = defaultdict(list)
     for one in dispatches:
@@ -115,44 +138,83 @@ def strands(dispatches: list[Dispatch], names: Names) -> dict[str, list[str]]:
         if one.relation:
             strand = f"{one.relation} {names.units(one.remote) or 'app'}"
         word = f"{one.kind}{' fails' if one.exit else ''}"
-        if one.kind == "relation-changed" and found[strand][-1:] == [word]:
-            continue
-        if one.exit and not one.is_action and found[strand][-1:] == [word]:
+        if _may_repeat(one) and found[strand][-1:] == [word]:
             continue
         found[strand].append(word)
     return found
 
 
-def _compare_dispatch(
-    report: Report,
-    names: tuple[Names, Names],
-    histories: tuple[History, History],
-    was: Dispatch,
-    now: Dispatch,
-) -> None:
-    where = f"{was.scenario} {names[1].units(str(now))}"
-    if was.exit != now.exit:
-        report.differences.append(f"{where}: exit {now.exit} instead of {was.exit}")
-    old, new = names[0].environment(was), names[1].environment(now)
-    for key in sorted(old.keys() | new.keys()):
-        if old.get(key) != new.get(key):
-            report.differences.append(f"{where}: {key}={new.get(key)} instead of {old.get(key)}")
-    known = [names[0].call(was, call) for call in was.calls]
-    recorded: dict[str, list[Call]] = defaultdict(list)
-    gone = [
-        str(named.args)
-        for call, named in zip(was.calls, known, strict=True)
-        if isinstance(call.out, dict) and any(names[0].has_expired(was, key) for key in call.out)
-    ]
-    for call in known:
-        recorded[str(call.args)].append(call)
-    for call in now.calls:
-        named = names[1].call(now, call)
-        if str(named.args) in gone:
-            continue
-        same = recorded[str(named.args)]
-        expected = same.pop(0) if same else _alike(named, known)
-        judge(report, where, histories[1], now, call, named, expected)
+@dataclass
+class Comparison:
+    """One event of both sides, call by call."""
+
+    report: Report
+    names: tuple[Names, Names]
+    history: History
+    pair: Pair
+
+    def run(self, where: str) -> None:
+        """Report what differs, and count the recorded calls."""
+        was, now = self.pair.was, self.pair.now
+        known = [self.names[0].call(was, call) for call in was.calls] if was else []
+        if was and now:
+            self._compare(was, now, known)
+            return
+        for call in known:
+            self._count(call, equal=False)
+        only = f"{was} was not played" if was else f"{now} was never recorded"
+        self.report.differences.append(f"{where}: {only}")
+
+    def _count(self, call: Call, *, equal: bool) -> None:
+        if self.pair.is_counted:
+            self.report.count(call.tool, equal=equal)
+
+    def _compare(self, was: Dispatch, now: Dispatch, known: list[Call]) -> None:
+        where = f"{was.scenario} {self.names[1].units(str(now))}"
+        old, new = self.names[0].surroundings(was), self.names[1].surroundings(now)
+        self.report.differences += [
+            f"{where}: {key}={new.get(key)} instead of {old.get(key)}"
+            for key in sorted(old.keys() | new.keys())
+            if old.get(key) != new.get(key)
+        ]
+        recorded: dict[str, list[Call]] = defaultdict(list)
+        for call in known:
+            recorded[str(call.args)].append(call)
+        for call in now.calls:
+            named = self.names[1].call(now, call)
+            same = recorded[str(named.args)]
+            self._judge(where, call, named, same.pop(0) if same else None, known)
+        for call in [one for left in recorded.values() for one in left]:
+            self._miss(where, now, call)
+
+    def _judge(
+        self, where: str, call: Call, named: Call, expected: Call | None, known: list[Call]
+    ) -> None:
+        """Report a call that was answered differently; only one that was recorded counts."""
+        now = self.pair.now
+        assert now
+        like = expected or _alike(named, known)
+        answer = (named.rc, named.out, named.err)
+        is_equal = bool(like) and answer == (like.rc, like.out, like.err)
+        is_equal = is_equal or openness.is_help(named, like)
+        is_equal = is_equal or openness.is_open(self.history, now, call, named, like)
+        if expected:
+            self._count(expected, equal=is_equal)
+        if not is_equal:
+            instead = (like.rc, like.out, like.err) if like else "no such call"
+            said = f"{' '.join(named.args)}: {answer} instead of {instead}"
+            self.report.differences.append(f"{where}: {said}")
+
+    def _miss(self, where: str, now: Dispatch, call: Call) -> None:
+        """Report a recorded call that was not made, unless there was no cause to make it."""
+        if openness.has_no_cause(self.history, now, call, self.names[1]):
+            if self.pair.is_counted:
+                self.report.absent[call.tool] += 1
+                self.report.calls[call.tool] += 1
+            return
+        self._count(call, equal=False)
+        said = f"{' '.join(call.args)} was not called, which said {call.out}"
+        self.report.differences.append(f"{where}: {said}")
 
 
 def _alike(named: Call, known: list[Call]) -> Call | None:
@@ -160,31 +222,3 @@ def _alike(named: Call, known: list[Call]) -> Call | None:
     if named.tool not in ("network-get", "relation-model-get"):
         return None
     return next((one for one in known if one.tool == named.tool and one.out == named.out), None)
-
-
-def judge(
-    report: Report,
-    where: str,
-    history: History,
-    now: Dispatch,
-    call: Call,
-    named: Call,
-    expected: Call | None,
-) -> None:
-    """Count one call, equal or not."""
-    if expected is not None and (named.rc, named.out, named.err) == (
-        expected.rc,
-        expected.out,
-        expected.err,
-    ):
-        report.count(call.tool, equal=True)
-        return
-    is_help = openness.is_help(named, expected)
-    if is_help or openness.is_open(history, now, call, named, expected):
-        report.count(call.tool, equal=True)
-        return
-    report.count(call.tool, equal=False)
-    was = (expected.rc, expected.out, expected.err) if expected else "no such call"
-    report.differences.append(
-        f"{where}: {' '.join(named.args)}: {(named.rc, named.out, named.err)} instead of {was}"
-    )

@@ -50,12 +50,17 @@ class History:
         open_ = [values for at, values in bag if since <= at + COMMIT_S and at <= until]
         return {one.get(key) for one in [sure[-1] if sure else {}, *open_]}
 
+    def keys(self, number: str, owner: str) -> set[str]:
+        """Return all keys that events ever wrote to a databag."""
+        return {key for _, bag in self.bags.get((number, owner), []) for key in bag}
+
     def may_read(self, reader: Dispatch, number: str, owner: str, key: str, value: Any) -> bool:
         """Tell whether a charm may have read a value of a databag."""
+        pending = self._pending(reader, number)
+        mine = {pending[key]} if key in pending else set[str]()
         if owner == reader.unit:
-            pending = self._pending(reader, number).get(key)
             own = [v for at, v in self.bags.get((number, owner), []) if at <= reader.began]
-            return value in ((own[-1].get(key) if own else None), pending)
+            return value in {own[-1].get(key) if own else None} | mine
         since = reader.began
         if "/" in owner:
             told = [
@@ -67,8 +72,8 @@ class History:
                 and one.kind in READS
             ]
             since = told[-1] if told else 0.0
-        pending = self._pending(reader, number).get(key) if "/" not in owner else None
-        return value in self.values(number, owner, key, since, reader.ended) | {pending}
+        mine = mine if "/" not in owner else set[str]()
+        return value in self.values(number, owner, key, since, reader.ended) | mine
 
     def _pending(self, reader: Dispatch, number: str) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -109,6 +114,12 @@ class History:
         units = [events for unit, events in self.of.items() if unit.startswith(f"{app}/")]
         return {one.relation for events in units for one in events if one.relation}
 
+    def remote_app(self, reader: Dispatch, relation: str) -> str:
+        """Return the application at the other end of a relation; of peers it is the own one."""
+        number = relation.rpartition(":")[2]
+        ends = {one.app for one in self.all if one.relation.rpartition(":")[2] == number}
+        return next(iter(ends - {reader.app}), reader.app)
+
     def ports(self, unit: str, until: float) -> set[str]:
         """Return what a unit has opened by a moment, as far as it was granted and committed."""
         found: set[str] = set()
@@ -147,12 +158,18 @@ class History:
                 sure |= {unit} if events[0].began < at and not is_gone and not is_going else set()
         return sure, may
 
+    def is_leaving(self, unit: str) -> bool:
+        """Tell whether a unit was removed, sooner or later."""
+        return any(one.name in ("stop", "remove") for one in self.of[unit])
+
     def statuses(self, unit: str, since: float, until: float) -> set[str]:
         """Return what a unit's workload status may be between two moments."""
         found = {"waiting"}
         for one in self.of[unit]:
-            at = one.began if one.name in ("install", "stop") else one.ended
-            if at > until:
+            # Juju says so itself a moment before these begin.
+            is_jujus = one.name in ("install", "stop")
+            at = one.began if is_jujus else one.ended
+            if at - (COMMIT_S if is_jujus else 0.0) > until:
                 break
             words = {"install": "maintenance", "stop": "maintenance", "remove": "terminated"}
             words["start"] = "active"

@@ -4,7 +4,6 @@
 """Put names for what has to differ: addresses, identifiers, times, tasks and secrets."""
 
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -34,10 +33,9 @@ class Names:
         self._secrets, self._units = secrets, units
         self._address: dict[str, str] = {}
         self._machine: dict[str, str] = {}
-        self._expired: dict[str, float] = {}
+        self._known: dict[tuple[str, str], str] = {}
+        self._calls: dict[tuple[int, str], list[Call]] = {}
         for one in log:
-            if one.name == "secret-expired":
-                self._expired.setdefault(one.env["JUJU_SECRET_ID"], one.began)
             self._machine[one.unit] = one.env["JUJU_MACHINE_ID"]
             for call in one.calls:
                 if call.tool == "network-get" and isinstance(call.out, dict):
@@ -47,6 +45,11 @@ class Names:
 
     def text(self, text: str, about: str = "") -> str:
         """Return a text; an address in it is named after the unit that it is about."""
+        if (text, about) not in self._known:
+            self._known[text, about] = self._text(text, about)
+        return self._known[text, about]
+
+    def _text(self, text: str, about: str) -> str:
         text = UUID.sub("<uuid>", IPV6.sub("", text))
         text = SUBNET.sub("<subnet>", MAC.sub("<mac>", TIMES.sub("<time>", text)))
         text = GATEWAY.sub("<controller>", text)
@@ -78,6 +81,13 @@ class Names:
 
     def call(self, one: Dispatch, call: Call) -> Call:
         """Return a call with names; what a databag holds is about its owner."""
+        # The call is kept, so that no other one gets its number.
+        known = self._calls.setdefault((id(call), one.unit), [])
+        if not known:
+            known += [self._call(one, call), call]
+        return known[0]
+
+    def _call(self, one: Dispatch, call: Call) -> Call:
         about = one.unit
         if call.tool == "relation-get" and "--app" not in call.args and "/" in call.args[-1]:
             about = call.args[-1]
@@ -89,8 +99,8 @@ class Names:
         if call.tool == "action-get" and isinstance(out, dict) and "calls" in out:
             out = out | {"calls": "…"}
         if call.tool == "secret-ids" and isinstance(out, list):
-            kept = [secret for secret in out if not self.has_expired(one, secret)]
-            return Call(args, call.rc, sorted(self.value(kept)), self.text(call.err))
+            # They are sorted by what stands for them here.
+            return Call(args, call.rc, sorted(self.value(out)), self.text(call.err))
         return Call(
             args,
             call.rc,
@@ -98,13 +108,6 @@ class Names:
             self.text(call.err, about),
             self.text(call.stdin),
         )
-
-    def has_expired(self, one: Dispatch, secret: str) -> bool:
-        """Tell whether a secret was gone when an event began.
-
-        The first database of the recordings deleted none, and it was told again.
-        """
-        return self._expired.get(secret, math.inf) < one.began
 
     def environment(self, one: Dispatch) -> dict[str, str]:
         """Return an environment with names."""
@@ -117,6 +120,11 @@ class Names:
         env["JUJU_MODEL_NAME"] = "<model>"
         return dict(sorted(env.items()))
 
+    def surroundings(self, one: Dispatch) -> dict[str, str]:
+        """Return all that an event was run with, and how it ended."""
+        found = {"exit": str(one.exit), "uid": str(one.uid), "cwd": self.text(one.cwd)}
+        return self.environment(one) | found
+
     def key(self, one: Dispatch) -> str:
-        """Return what an event is and whom it is about."""
-        return self.text(json.dumps(one.key))
+        """Return what an event is, whom it is about, and whether it failed."""
+        return self.text(json.dumps([*one.key, bool(one.exit)]))
