@@ -126,6 +126,8 @@ class History:
         for one in self.of[unit]:
             if one.exit or one.ended > until:
                 continue
+            if one.name == "remove":
+                return set()
             for call in one.calls:
                 if call.rc == 0 and call.tool == "open-port":
                     found.add(call.args[1])

@@ -4,21 +4,22 @@
 """What a charm may be told in the order that came about, without a recording to compare with."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
 import openness
+import own
 from history import History
-from recorded import JSON, Call, Dispatch
+from recorded import Call, Dispatch
 
-RULED = (
-    "goal-state",
-    "open-port",
-    "opened-ports",
-    "relation-get",
-    "relation-ids",
-    "relation-list",
-)
-
+# From when on an application had which options.
+Since = tuple[float, dict[str, Any]]
+# A command that sets an option takes a moment, and so does the answer that was being read then.
+SET_S = 2.0
+MAY_FAIL = ("open-port", "secret-info-get")
+ACTION_DEFAULTS: dict[str, dict[str, Any]] = {"rotate": {}}
 ENDINGS = {
     "JUJU_ACTION_TAG": r"\d+",
     "JUJU_ACTION_UUID": r"\d+",
@@ -29,23 +30,100 @@ ENDINGS = {
 }
 
 
-def wrong_answers(history: History, addresses: Mapping[str, str]) -> Iterator[str]:
-    """Return the answers of hook tools that do not follow from what had happened."""
-    for one in history.all:
-        for call in one.calls:
-            if not _is_right(history, one, call, addresses):
-                yield f"{one}: {' '.join(call.args)}: {call.rc} {call.out} {call.err}"
+@dataclass
+class World:
+    """What happened, and what the operator knows of it."""
+
+    history: History
+    # The address of each unit, and since when each application had which options.
+    addresses: Mapping[str, str] = field(default_factory=dict[str, str])
+    options: Mapping[str, list[Since]] = field(default_factory=dict[str, list[Since]])
+
+    @cached_property
+    def secrets(self) -> own.Secrets:
+        return own.Secrets(self.history)
+
+    def wrong_answers(self) -> Iterator[str]:
+        """Return the answers of hook tools that do not follow from what had happened."""
+        for one in self.history.all:
+            for call in one.calls:
+                rule = RULES.get(call.tool, _says_nothing)
+                if call.rc != 0 and call.tool not in MAY_FAIL:
+                    yield f"{one}: {' '.join(call.args)}: {call.rc} {call.err}"
+                elif not rule(self, one, call):
+                    yield f"{one}: {' '.join(call.args)}: {call.rc} {call.out} {call.err}"
 
 
-def _is_right(history: History, one: Dispatch, call: Call, addresses: Mapping[str, str]) -> bool:
-    if call.tool == "is-leader":
-        return _may_lead(history, one, says=call.out is True or call.out == "True\n")
-    if call.tool == "network-get" and isinstance(call.out, dict):
-        return call.rc == 0 and call.out["ingress-addresses"] == [addresses.get(one.unit)]
-    if call.tool in RULED and (JSON in call.args or call.tool == "open-port"):
-        expected = call if call.tool == "goal-state" else None
-        return openness.is_open(history, one, call, call, expected)
-    return call.rc == 0
+def options(
+    apps: Iterable[str], defaults: Mapping[str, Any], asked: Iterable[tuple[float, list[str]]]
+) -> dict[str, list[Since]]:
+    """Return what each application's options were after each command that set one as a text."""
+    found = {app: [(0.0, dict(defaults))] for app in apps}
+    for at, (command, *words) in asked:
+        if command == "config" and (sets := [word for word in words[1:] if "=" in word]):
+            before = found[words[0]][-1][1]
+            changes = dict(word.split("=", 1) for word in sets)
+            found[words[0]].append((at, before | changes))
+    return found
+
+
+def _says_nothing(_: World, __: Dispatch, call: Call) -> bool:
+    return call.out == "" and call.err == ""
+
+
+def _is_leader(world: World, one: Dispatch, call: Call) -> bool:
+    return _may_lead(world.history, one, says=call.out is True or call.out == "True\n")
+
+
+def _ordered(world: World, one: Dispatch, call: Call) -> bool:
+    expected = call if call.tool == "goal-state" else None
+    return openness.is_open(world.history, one, call, call, expected)
+
+
+def _bag(world: World, one: Dispatch, call: Call) -> bool:
+    """A databag has its owner's address, and what its owner wrote."""
+    owner, bag = call.args[-1], dict(call.out)
+    if "/" in owner:
+        address = world.addresses[owner]
+        jujus = (bag.pop("ingress-address", ""), bag.pop("egress-subnets", ""))
+        if jujus != (address, f"{address}/32"):
+            return False
+    return _ordered(world, one, replace(call, out=bag))
+
+
+def _network(world: World, one: Dispatch, call: Call) -> bool:
+    address = world.addresses[one.unit]
+    bound = [each["value"] for nic in call.out["bind-addresses"] for each in nic["addresses"]]
+    networks = (call.out["ingress-addresses"], call.out["egress-subnets"])
+    return address in bound and networks == ([address], [f"{address}/32"])
+
+
+def _config(world: World, one: Dispatch, call: Call) -> bool:
+    """What an application's options are at once, or were until just before."""
+    known = world.options[one.app]
+    over = [at for at, _ in known if at + SET_S < one.began]
+    return call.out in [what for at, what in known if max(over, default=0.0) <= at <= one.ended]
+
+
+RULES: dict[str, Callable[[World, Dispatch, Call], bool]] = {
+    **dict.fromkeys(("goal-state", "open-port", "opened-ports"), _ordered),
+    **dict.fromkeys(("relation-ids", "relation-list"), _ordered),
+    "action-get": lambda _, one, call: call.out == ACTION_DEFAULTS[one.name],
+    "config-get": _config,
+    "is-leader": _is_leader,
+    "network-get": _network,
+    "relation-get": _bag,
+    "relation-model-get": lambda _, one, call: call.out == {"uuid": one.env["JUJU_MODEL_UUID"]},
+    "secret-add": lambda world, one, call: world.secrets.is_new(one, call),
+    "secret-get": lambda world, one, call: world.secrets.may_get(one, call),
+    "secret-ids": lambda world, one, call: (
+        (sorted(call.out) if call.out else call.out) == world.secrets.managed(one)
+    ),
+    "secret-info-get": lambda world, one, call: world.secrets.may_inform(one, call),
+    "state-get": lambda world, one, call: call.out == own.state(world.history, one),
+    "status-get": lambda world, one, call: call.out == own.status(world.history, one),
+    "unit-get": lambda world, one, call: call.out.strip() == world.addresses[one.unit],
+}
 
 
 def _may_lead(history: History, one: Dispatch, *, says: bool) -> bool:
