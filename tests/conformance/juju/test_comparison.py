@@ -9,13 +9,11 @@ import json
 from collections import Counter
 from collections.abc import Callable
 
-import commandline
 import order
 import pytest
 from compare import TIMER, compare
-from differences import check
+from differences import KNOWN, check
 from history import History
-from player import Answer
 from recorded import Call, Dispatch, load
 from telling import LAB, SECRETS, SHOP, Chapter
 
@@ -218,36 +216,11 @@ def test_unlisted_difference_is_an_error() -> None:
     assert check("calls", ["10-deploy-one probe-a/1: something"], ["10-deploy-one"])
 
 
-@pytest.mark.parametrize("machine", ["2", "3"])
-def test_who_leads_instead_has_the_others_name_and_place(machine: str) -> None:
-    places = commandline.Places(
-        {"b/1": "b/0", "b/0": "b/1"}, {"b/0": "1", "b/1": "2"}, {"b/0": "2", "b/1": "1"}
-    )
-    printed = [
-        ('{{"b/0": {{"machine": "{}"}}}}', ('{{"b/1": {{"machine": "{}"}}}}')),
-        ("b/0*  active  idle  {}", "b/1*  active  idle  {}"),
-        ('b/0:\n  machine: "{}"\n', 'b/1:\n  machine: "{}"\n'),
-        ("on unit-b-0", "on unit-b-1"),
-    ]
-    for was, now in printed:
-        command = {"argv": ["status"], "rc": 0, "stderr": "", "stdout": was.format("1")}
-        answer = Answer(0, now.format(machine), "")
-        found = list(commandline.differences(command, answer, places))
-        assert bool(found) == (machine != "2" and "{}" in now), found
-
-
-GRANTED = ({"a/0": {"1/tcp"}, "b/0": set[str]()}, {"a/0": set[str](), "b/0": {"1/tcp"}})
-
-
-@pytest.mark.parametrize("shown", [["b/0"], ["a/0"], ["a/0", "b/0"], []])
-def test_port_is_whose_event_was_first_and_nobody_elses(shown: list[str]) -> None:
-    def status(having: list[str]) -> str:
-        states = {"workload-status": {}, "juju-status": {}}
-        ports = {"open-ports": ["1/tcp"]}
-        units = {name: states | (ports if name in having else {}) for name in ("a/0", "b/0")}
-        return json.dumps({"units": units})
-
-    command = {"argv": ["status"], "rc": 0, "stderr": "", "stdout": status(["a/0"])}
-    answer = Answer(0, status(shown), "")
-    found = commandline.differences(command, answer, commandline.Places(granted=GRANTED))
-    assert bool(list(found)) == (shown != ["b/0"])
+def test_listed_difference_is_no_other_and_must_still_be_there() -> None:
+    known = json.loads(KNOWN.read_text())["calls"]
+    listed = [f"{one['scenario']} {exact}" for one in known for exact in one["exactly"]]
+    scenarios = [one["scenario"] for one in known]
+    assert not check("calls", listed, scenarios)
+    longer = f"{listed[0]}, and more"
+    assert longer in check("calls", [*listed, longer], scenarios)
+    assert check("calls", listed[1:], scenarios)
