@@ -162,8 +162,9 @@ class Comparison:
             return
         for call in known:
             self._count(call, equal=False)
-        only = f"{was} was not played" if was else f"{now} was never recorded"
-        self.report.differences.append(f"{where}: {only}")
+        about = self.names[0 if was else 1].units(str(was or now))
+        only = "was not played" if was else "was never recorded"
+        self.report.differences.append(f"{where}: {about} {only}")
 
     def _count(self, call: Call, *, equal: bool) -> None:
         if self.pair.is_counted:
