@@ -7,6 +7,7 @@ import os
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from player import Player
 
 BUNDLES = Path(__file__).parent / "bundles"
 INTERVAL = "update-status-hook-interval"
-# Juju tries a failed event again after 5 to 6 seconds, then after 10 to 12.
-RETRIES_S = 19
+# What is asked while units are in error must be asked before they are tried again: after the
+# first failure there are 5 seconds, after the third there are 20.
+TRIES = 3
 EXPIRY_S = 21
 ENQUEUED_S = 1.5
 
@@ -35,16 +37,17 @@ def of(scenario: str, note: str) -> Act | None:
 
 
 def wait(player: Player, scenario: str, command: Mapping[str, Any]) -> None:
-    """Wait for what comes by the clock after a command."""
+    """Wait for what comes by the clock after a command, and until all have settled."""
     words = " ".join(command.get("argv", ()))
     if "--background" in words:
         _run_beside(player, command["argv"])
     if "--expire" in str(command.get("files", "")):
         time.sleep(EXPIRY_S)
-    if scenario == "40-failing-hook" and words.startswith("exec"):
-        time.sleep(RETRIES_S)
-    if words.endswith("fail-on=config-changed"):
-        player.settle(lambda: len(_in_error(player)) == 3)
+    tries = {"fail-on=config-changed": 1, "status-get; config-get number": TRIES}
+    if scenario == "40-failing-hook" and words.endswith(tuple(tries)):
+        # What is asked next is asked before they are tried again.
+        _wait_for_tries(player, scenario, next(tries[end] for end in tries if words.endswith(end)))
+        return
     if words.endswith("fail-on=update-status"):
         player.settle()
         player.must("model-config", f"{INTERVAL}=5s")
@@ -56,6 +59,7 @@ def wait(player: Player, scenario: str, command: Mapping[str, Any]) -> None:
             bring_back(player, _machine(player, "probe-a/3"), "poweron")
         elif scenario == "52-leader-kill" and "argv" in command:
             bring_back(player, _machine(player, _old_leader(player)))
+        player.settle()
 
 
 def _run_beside(player: Player, argv: Sequence[str]) -> None:
@@ -81,6 +85,16 @@ def _deploy_bundle(player: Player) -> None:
             time.sleep(0.2)
         bring_back(player, machine)
     player.settle()
+
+
+def _wait_for_tries(player: Player, scenario: str, number: int) -> None:
+    """Wait until each unit that fails has been tried so often, and is in error."""
+    tries: Counter[str] = Counter()
+    while len(tries) < 3 or min(tries.values()) < number or len(_in_error(player)) < 3:
+        time.sleep(0.2)
+        player.gather(scenario)
+        failed = [one for one in player.log if one.scenario == scenario and one.exit]
+        tries = Counter(one.unit for one in failed)
 
 
 def _in_error(player: Player) -> list[str]:

@@ -7,9 +7,10 @@ Between units the order of events is open, and with it what one unit already see
 These rules say what may be seen in the order that came about; they hold for the recordings too.
 """
 
+import itertools
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from recorded import Call, Dispatch
@@ -165,22 +166,27 @@ class History:
         return any(one.name in ("stop", "remove") for one in self.of[unit])
 
     def statuses(self, unit: str, since: float, until: float) -> set[str]:
-        """Return what a unit's workload status may be between two moments."""
+        """Return what a unit's workload status may be between two moments.
+
+        It is what the unit itself set last, also where an event of its failed.
+        """
         found = {"waiting"}
-        for one in self.of[unit]:
-            # Juju says so itself a moment before these begin.
-            is_jujus = one.name in ("install", "stop")
-            at = one.began if is_jujus else one.ended
-            if at - (COMMIT_S if is_jujus else 0.0) > until:
-                break
-            words = {"install": "maintenance", "stop": "maintenance", "remove": "terminated"}
-            words["start"] = "active"
-            word = words.get(one.name)
-            if one.exit or word:
-                found = {word or "error"} | (found if at + COMMIT_S > since else set())
-            elif "error" in found:
-                found = {"active"} | (found if at + COMMIT_S > since else set())
+        for early, late, word in itertools.chain.from_iterable(map(_statuses, self.of[unit])):
+            if early <= until:
+                found = {word} | (found if late + COMMIT_S > since else set())
         return found
+
+
+def _statuses(one: Dispatch) -> Iterator[tuple[float, float, str]]:
+    """Return when at the earliest and latest an event set which workload status."""
+    if one.name in ("install", "stop"):
+        # Juju says so itself a moment before these begin.
+        yield one.began - COMMIT_S, one.began, "maintenance"
+    for call in one.calls:
+        if call.tool == "status-set" and call.rc == 0:
+            yield one.began, one.ended, call.args[1]
+    if one.name == "remove":
+        yield one.began, one.ended, "terminated"
 
 
 def _written(call: Call) -> tuple[str, bool, dict[str, str]]:

@@ -126,5 +126,10 @@ class Names:
         return self.environment(one) | found
 
     def key(self, one: Dispatch) -> str:
-        """Return what an event is, whom it is about, and whether it failed."""
-        return self.text(json.dumps([*one.key, bool(one.exit)]))
+        """Return what an event is, whom it is about, and whether it failed.
+
+        Waiting actions of a unit come in any order: their parameters tell them apart.
+        """
+        asked = [call for call in one.calls if call.tool == "action-get" and one.is_action]
+        given = [self.call(one, call).out for call in asked[:1]]
+        return self.text(json.dumps([*one.key, bool(one.exit), *given], sort_keys=True))

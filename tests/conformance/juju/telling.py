@@ -165,8 +165,6 @@ def tell(player: Player, name: str) -> Chapter:
         elif act := acts.of(name, command.get("note", "")):
             act(player)
         acts.wait(player, name, command)
-        if command.get("settles", 0):
-            player.settle()
     if recorded.dispatches:
         # Where only commands were recorded, what they led to belongs to the next scenario.
         player.settle()
