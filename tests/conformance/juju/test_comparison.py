@@ -165,6 +165,20 @@ def test_of_two_badly_formed_keys_either_may_be_refused() -> None:
     assert [key for key in found if not found[key]] == ["ab", "x"]
 
 
+@pytest.mark.parametrize(("seconds", "is_equal"), [({1: 2, 2: 1}, True), ({1: 9}, False)])
+def test_waiting_actions_come_in_any_order(seconds: dict[int, int], is_equal: bool) -> None:
+    def change(one: Dispatch) -> Dispatch:
+        calls = [
+            dataclasses.replace(call, out={"seconds": seconds[call.out["seconds"]]})
+            if call.tool == "action-get" and call.out.get("seconds") in seconds
+            else call
+            for call in one.calls
+        ]
+        return dataclasses.replace(one, calls=calls)
+
+    assert bool(compare(replay(["21-actions"], change)).differences) != is_equal
+
+
 def violations(names: list[str], change: Change) -> list[str]:
     played = [one for chapter in replay(names, change) for one in chapter.played]
     return list(order.violations(History(played)))
