@@ -279,6 +279,18 @@ def test_without_a_controller_juju_fails_and_faults_work(stand: Stand):
     assert machines() == before
 
 
+def test_heal_all_gives_power_and_the_controller_back(stand: Stand):
+    before = machines()
+    fault("controller-down")
+    fault("poweroff", "1")
+    fault("cut", "2")
+    assert in_force() == {"controller-down", "poweroff 1", "cut 2"}
+    fault("heal", "all")
+    assert in_force() == set()
+    assert machines() == before
+    assert _soon(lambda: stand.pings(0, 1) and stand.pings(0, 2))
+
+
 def _soon(is_so: Callable[[], bool], timeout_s: float = 15) -> bool:
     deadline = time.monotonic() + timeout_s
     while not is_so():
