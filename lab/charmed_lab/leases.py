@@ -17,14 +17,13 @@ def due(model: Model, now: float) -> list[Application]:
 
 def _is_due(model: Model, app: Application, now: float) -> bool:
     if app.leader and now < app.lease_until:
-        return now >= app.renewed + RENEW_S and _is_present(model, model.units[app.leader])
+        return _renews(model, app, now)
     return bool(app.leader or _candidates(model, app))
 
 
 def grant(model: Model, app: Application, now: float, rng: random.Random) -> None:
     """Renew an application's lease, or give it to another unit once it is over."""
-    units = model.units_of(app.name)
-    if app.leader and _is_present(model, model.units[app.leader]) and now >= app.renewed + RENEW_S:
+    if _renews(model, app, now):
         app.renewed, app.lease_until = now, now + LEASE_S
     if app.leader and now < app.lease_until:
         return
@@ -32,8 +31,14 @@ def grant(model: Model, app: Application, now: float, rng: random.Random) -> Non
     app.leader = rng.choice(candidates) if candidates else ""
     if candidates:
         app.renewed, app.lease_until = now, now + LEASE_S
-        for unit in units:
+        for unit in model.units_of(app.name):
             unit.elected = unit.elected and unit.name == app.leader
+
+
+def _renews(model: Model, app: Application, now: float) -> bool:
+    """Tell whether the holder of a lease asks for another one."""
+    is_time = bool(app.leader) and now >= app.renewed + RENEW_S
+    return is_time and _is_present(model, model.units[app.leader])
 
 
 def _candidates(model: Model, app: Application) -> list[str]:

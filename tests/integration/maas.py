@@ -17,6 +17,7 @@ import jubilant
 import requests
 import requests_oauthlib
 import yaml
+from prober import Prober
 from writers import SITE_PACKAGES, TABLE
 
 BUNDLE = Path(os.environ.get("BUNDLE", "bundle.yaml")).resolve()
@@ -59,6 +60,17 @@ def eventually_some(find: Callable[[], str], *, timeout_s: float) -> str:
                 return found
         time.sleep(0.2)
     raise AssertionError(f"nothing found within {timeout_s:g} s")
+
+
+def wait_answered(prober: Prober, *, timeout_s: float) -> float:
+    """Wait until 20 reads in a row that begin from now on are answered; returns the seconds."""
+    now = time.time()
+
+    def are_answered() -> bool:
+        last = [read for read in prober.report.reads if read.began >= now][-20:]
+        return len(last) == 20 and not any(read.failed for read in last)
+
+    return eventually(are_answered, timeout_s=timeout_s, what="20 reads in a row answered")
 
 
 class MAAS:
@@ -109,6 +121,13 @@ class MAAS:
             )
 
         self.juju.wait(ready, error=jubilant.any_error, timeout=timeout_s)
+
+    def wait_whole(self) -> None:
+        """Wait until all is settled, replicated, and every region in rpc."""
+        self.wait_settled()
+        eventually(self.is_replicated, timeout_s=180, what="one synchronous standby")
+        regions = len(self.units("maas-region"))
+        eventually(lambda: len(self.rpc()) == regions, timeout_s=240, what="every region in rpc")
 
     def rpc(self) -> set[str]:
         """The host names of the regions that MAAS lists in /MAAS/rpc/."""

@@ -3,16 +3,16 @@
 
 """The operator's hand on the power cord: machines go dark and come back."""
 
-import time
 from collections.abc import Callable
 
 import pytest
-from maas import MAAS, eventually
+from maas import MAAS, eventually, wait_answered
 from prober import Prober
 from writers import Writers
 
 Watch = Callable[[], tuple[Prober, Writers]]
 Power = Callable[..., None]
+ANSWERED_S = 300
 UNTOUCHED = (
     "systemctl show -p ActiveEnterTimestampMonotonic,NRestarts"
     " maas-regiond maas-http maas-apiserver maas-temporal maas-temporal-worker;"
@@ -32,28 +32,10 @@ def vip_holder(maas: MAAS) -> str:
 
 def _lose(maas: MAAS, power: Power, machine: str, prober: Prober) -> None:
     power("poweroff", machine)
-    _wait_answered(prober)
+    wait_answered(prober, timeout_s=ANSWERED_S)
     maas.wait_others_settled(machine)
     power("poweron", machine)
-    _check_whole(maas)
-
-
-def _check_whole(maas: MAAS) -> None:
-    maas.wait_settled()
-    eventually(maas.is_replicated, timeout_s=180, what="one synchronous standby again")
-    regions = len(maas.units("maas-region"))
-    eventually(lambda: len(maas.rpc()) == regions, timeout_s=240, what="every region in rpc")
-
-
-def _wait_answered(prober: Prober) -> float:
-    """Wait until 20 reads in a row that begin from now on are answered; returns the seconds."""
-    now = time.time()
-
-    def are_answered() -> bool:
-        last = [read for read in prober.report.reads if read.began >= now][-20:]
-        return len(last) == 20 and not any(read.failed for read in last)
-
-    return eventually(are_answered, timeout_s=300, what="20 reads in a row answered")
+    maas.wait_whole()
 
 
 def test_the_machine_of_a_region(maas: MAAS, power: Power, watch: Watch):
@@ -107,7 +89,8 @@ def test_every_machine_at_once_and_no_controller(maas: MAAS, power: Power, watch
             power("poweroff", machine)
         for machine in machines:
             power("poweron", machine)
-        print(f"\n  MAAS answers {_wait_answered(prober):.0f} s after the power is back", end="")
+        took = wait_answered(prober, timeout_s=ANSWERED_S)
+        print(f"\n  MAAS answers {took:.0f} s after the power is back", end="")
     finally:
         power("controller-up")
-    _check_whole(maas)
+    maas.wait_whole()

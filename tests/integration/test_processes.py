@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from maas import MAAS, eventually
+from maas import MAAS, eventually, wait_answered
 from prober import Prober
 from writers import Writers
 
@@ -19,6 +19,7 @@ HUNG_S = 75
 # regiond's unit waits 10 s, MAAS looks for its nginx every 30 s; the times are printed.
 HUNG_AND_BACK_S = KILLED_S = 150
 GRACE_S = 120
+ANSWERED_S = 120
 PATRONI = "postgresql-ha-patroni.service"
 POSTGRES = "pgrep -o -x postgres"
 
@@ -117,23 +118,6 @@ def _strike(maas: MAAS, fault: Fault, action: str, daemon: Daemon) -> float:
     return took
 
 
-def _check_whole(maas: MAAS) -> None:
-    maas.wait_settled()
-    eventually(maas.is_replicated, timeout_s=180, what="one synchronous standby")
-    regions = len(maas.units("maas-region"))
-    eventually(lambda: len(maas.rpc()) == regions, timeout_s=240, what="every region in rpc")
-
-
-def _wait_answered(prober: Prober) -> None:
-    now = time.time()
-
-    def are_answered() -> bool:
-        last = [read for read in prober.report.reads if read.began >= now][-20:]
-        return len(last) == 20 and not any(read.failed for read in last)
-
-    eventually(are_answered, timeout_s=120, what="20 reads in a row answered")
-
-
 class Holders:
     """Who had the VIP when, as each machine itself noted it twice a second."""
 
@@ -175,8 +159,8 @@ def test_every_daemon_of_a_machine_is_killed(maas: MAAS, power: Fault, watch: Wa
     prober, _ = watch()
     for daemon in (*ON_ONE_MACHINE, RACKD):
         assert _strike(maas, power, "kill", daemon) < KILLED_S
-        _wait_answered(prober)
-    _check_whole(maas)
+        wait_answered(prober, timeout_s=ANSWERED_S)
+    maas.wait_whole()
     prober.report.assert_no_failed_read()
 
 
@@ -186,7 +170,7 @@ def test_the_keepalived_of_the_vip_holder_hangs(
     prober, _ = watch()
     before = maas.vip_holder()
     assert _strike(maas, power, "hang", KEEPALIVED) < HUNG_AND_BACK_S
-    _wait_answered(prober)
+    wait_answered(prober, timeout_s=ANSWERED_S)
     assert maas.vip_holder() != before
 
 
@@ -197,8 +181,8 @@ def test_a_daemon_that_leads_is_killed(
 ):
     prober, _ = watch()
     assert _strike(maas, power, "kill", daemon) < KILLED_S
-    _wait_answered(prober)
-    _check_whole(maas)
+    wait_answered(prober, timeout_s=ANSWERED_S)
+    maas.wait_whole()
     prober.report.assert_no_failed_read()
 
 
@@ -214,8 +198,8 @@ def test_the_primarys_postgres_is_killed(maas: MAAS, watch: Watch):
         what="another postgres",
     )
     print(f"\n  another PID after {time.time() - begun:.1f} s", end="")
-    _wait_answered(prober)
-    _check_whole(maas)
+    wait_answered(prober, timeout_s=ANSWERED_S)
+    maas.wait_whole()
 
 
 @pytest.mark.long
@@ -223,8 +207,8 @@ def test_the_primarys_postgres_is_killed(maas: MAAS, watch: Watch):
 def test_a_daemon_hangs(maas: MAAS, power: Fault, holders: Holders, watch: Watch, daemon: Daemon):
     prober, _ = watch()
     assert _strike(maas, power, "hang", daemon) < HUNG_AND_BACK_S
-    _wait_answered(prober)
-    _check_whole(maas)
+    wait_answered(prober, timeout_s=ANSWERED_S)
+    maas.wait_whole()
 
 
 @pytest.mark.long
@@ -240,5 +224,5 @@ def test_a_hung_postgres_is_patronis_business(maas: MAAS, watch: Watch):
         assert maas.on_machine(primary, POSTGRES).strip() == pid
     finally:
         maas.on_machine(primary, "pkill -CONT -x postgres")
-    _wait_answered(prober)
-    _check_whole(maas)
+    wait_answered(prober, timeout_s=ANSWERED_S)
+    maas.wait_whole()
