@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
@@ -98,12 +99,21 @@ class Machine:
         return self.keepalived.ensure_config.call_args.args[0]
 
 
+@contextmanager
+def replaced() -> Iterator[Machine]:
+    """Put the machine in the place of the workload modules."""
+    stack: list[Any] = []
+    try:
+        yield Machine(stack)
+    finally:
+        for patch in stack:
+            patch.stop()
+
+
 @pytest.fixture
 def machine() -> Iterator[Machine]:
-    stack: list[Any] = []
-    yield Machine(stack)
-    for patch in stack:
-        patch.stop()
+    with replaced() as found:
+        yield found
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from ops import testing
-from test_charm import SERVICES, Machine, api, peer, region, state
+from test_charm import SERVICES, Machine, api, peer, region, replaced, state
 
 import charm
 import config
@@ -49,10 +49,8 @@ HOSTS = garbage.hosts
 
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Machine]:
-    stack: list[Any] = []
-    yield Machine(stack)
-    for patch in stack:
-        patch.stop()
+    with replaced() as found:
+        yield found
 
 
 @garbage.FAST
