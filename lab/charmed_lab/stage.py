@@ -14,9 +14,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 BASES = {"debian@12": "bookworm", "debian@13": "trixie"}
 DEFAULT_BASE = "debian@13"
 
-# The second octet of a stage's networks: lab/up's, lab/test's, and one to try things on.
+# The second octet of a stage's networks: lab/up's, lab/test's, and some to try things on.
 # The build containers have 10.86.9.0/24.
-OCTETS = {"lab": 88, "test": 89, "spare": 86}
+OCTETS = {"lab": 88, "test": 89, "spare": 86, "spare2": 85, "spare3": 87}
 FIRST_MACHINE = 10
 MAX_MACHINES = 90
 VIP_HOST = 100

@@ -23,11 +23,13 @@ OPERATOR_VENV = host.VENV.with_name("venv-operator")
 EVERY_RUN = (*checks.CHECKS, "pack", "lab")
 PARTS = (*EVERY_RUN, "lab-long", "lab-speed", "operator")
 DEPLOY = "tests/integration/test_deploy.py"
-REST = ("tests/integration", f"--ignore={DEPLOY}")
+LAB_FAULTS = "tests/faults/test_fault.py"
+FAULTS = "tests/faults"
+# In one go, for they share the bundle; tests/conftest.py has their order.
+REST = ("tests/integration", FAULTS, f"--ignore={DEPLOY}", f"--ignore={LAB_FAULTS}")
 # Stories marked `long` are told by the part lab-long only.
 SHORT = ("-m", "not long")
 CONFORMANCE = "tests/conformance"
-FAULTS = "tests/faults"
 OPERATOR = "tests/operator"
 # pytest-operator's client speaks to no other.
 OPERATOR_JUJU = "3.6"
@@ -133,7 +135,7 @@ def run_part(part: str) -> Count:
                 up.prepare(stage)
             return Count(len(pack.charm_names()), 0)
         if part == "lab":
-            told = [(CONFORMANCE, *SHORT), (FAULTS,), (DEPLOY,), (*REST, *SHORT)]
+            told = [(CONFORMANCE, *SHORT), (LAB_FAULTS,), (DEPLOY,), (*REST, *SHORT)]
             there = [story for story in told if (REPOSITORY / story[0]).exists()]
             return run_lab(stage, there)
         if part == "operator":

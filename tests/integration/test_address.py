@@ -7,9 +7,9 @@ import ipaddress
 from collections.abc import Callable
 
 import pytest
+import test_deploy
 from maas import MAAS, eventually
 from prober import Prober
-from test_deploy import test_postgresql_admits_members_and_each_region_to_its_own_database_alone
 from writers import Writers
 
 Watch = Callable[[], tuple[Prober, Writers]]
@@ -59,7 +59,7 @@ def test_a_machine_changes_its_address(maas: MAAS, power: Power, watch: Watch):
         timeout_s=240,
         what="every rack connected to every region",
     )
-    test_postgresql_admits_members_and_each_region_to_its_own_database_alone(maas)
+    test_deploy.test_postgresql_admits_members_and_each_region_to_its_own_database_alone(maas)
     # etcd reads its initial-… values at its very first start only.
     named = f"grep -rw {old} {CONFIGURATION} | grep -v initial- || true"
     for unit in maas.units("haproxy-vip"):

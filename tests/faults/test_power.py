@@ -80,7 +80,9 @@ def test_the_machine_of_a_rack(maas: MAAS, power: Power, watch: Watch):
     )
 
 
-def test_every_machine_at_once_and_no_controller(maas: MAAS, power: Power, watch: Watch):
+def test_every_machine_at_once_and_no_controller(
+    maas: MAAS, power: Power, figure: Callable[[str, float], None], watch: Watch
+):
     prober, _ = watch()
     machines = list(maas.juju.status().machines)
     power("controller-down")
@@ -90,7 +92,7 @@ def test_every_machine_at_once_and_no_controller(maas: MAAS, power: Power, watch
         for machine in machines:
             power("poweron", machine)
         took = wait_answered(prober, timeout_s=ANSWERED_S)
-        print(f"\n  MAAS answers {took:.0f} s after the power is back", end="")
+        figure("MAAS answers after the power is back", took)
     finally:
         power("controller-up")
     maas.wait_whole()

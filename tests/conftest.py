@@ -1,12 +1,15 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
-"""The deployed bundle that all stories of this folder share, in the order they are told.
+"""The deployed bundle that the stories share, in the order they are told.
+
+Stories are in integration/, in faults/ and in scale/; every file of them is named in ORDER.
 
 Environment: JUJU names the juju binary, BUNDLE the bundle file, OVERLAY an overlay for it (the
 VIP, the apt source), MODEL a model to use instead of a new one, KEEP_MODEL=1 leaves it in place,
 FAULT a command `FAULT poweroff|poweron MACHINE` that cuts a machine's power, and
-`FAULT controller-down|controller-up` that takes Juju's controller away.
+`FAULT controller-down|controller-up` that takes Juju's controller away. FIGURES names a JSON file
+to which the run's figures are added.
 """
 
 import os
@@ -15,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import figures
 import jubilant
 import pytest
 from maas import BUNDLE, MAAS
@@ -25,6 +29,10 @@ ORDER = (
     "test_deploy.py",
     "test_bad_input.py",
     "test_scaling.py",
+    "test_relations.py",
+    "test_configuration.py",
+    "test_refresh.py",
+    "test_hooks.py",
     "test_processes.py",
     "test_power.py",
     "test_address.py",
@@ -34,8 +42,36 @@ DEPLOY_TIMEOUT_S = 20 * 60
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell the stories in order: the later ones break more."""
-    items.sort(key=lambda item: ORDER.index(item.path.name))
+    """Tell the stories in order: the later ones break more. Other tests stay where they are."""
+    items.sort(key=lambda item: ORDER.index(item.path.name) if item.path.name in ORDER else -1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Keep what came of each story, and how long it took, for the figures."""
+    report = yield
+    run.outcome(item.nodeid, report)
+    return report
+
+
+def pytest_sessionfinish() -> None:
+    """Add the run's figures to the file that FIGURES names."""
+    if path := os.environ.get("FIGURES"):
+        run.add_to(Path(path))
+
+
+run = figures.Run()
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Callable[[str, float], None]:
+    """Keep and print a figure of the test: what was measured, in seconds."""
+
+    def keep(what: str, seconds: float) -> None:
+        print(f"\n  {what}: {seconds:.1f} s", end="", flush=True)
+        run.case(request.node.nodeid).measured[what] = round(seconds, 2)
+
+    return keep
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +102,9 @@ def maas(juju: jubilant.Juju) -> MAAS:
 
 
 @pytest.fixture
-def watch(maas: MAAS, tmp_path: Path) -> Iterator[Callable[[], tuple[Prober, Writers]]]:
+def watch(
+    maas: MAAS, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Callable[[], tuple[Prober, Writers]]]:
     """A prober and writers around the test; afterwards nothing acknowledged may be missing."""
     with (
         Prober(f"http://{maas.vip}/MAAS/api/2.0/version/", tmp_path / "reads.jsonl") as prober,
@@ -76,6 +114,7 @@ def watch(maas: MAAS, tmp_path: Path) -> Iterator[Callable[[], tuple[Prober, Wri
         writers.wait_for_a_row_from_each(maas.units("maas-region"))
     print(f"\n  {prober.report}\n  {writers}")
     lost = writers.lost(maas.rows())
+    run.case(request.node.nodeid).watched(prober.report, writers, len(lost))
     assert not lost, f"{len(lost)} acknowledged rows are lost, as {sorted(lost)[:3]}"
 
 

@@ -14,6 +14,7 @@ from writers import Writers
 
 Watch = Callable[[], tuple[Prober, Writers]]
 Fault = Callable[..., None]
+Figure = Callable[[str, float], None]
 # 10 s until the first look, 30 s without a sign of life, and what a busy machine adds.
 HUNG_S = 75
 # regiond's unit waits 10 s, MAAS looks for its nginx every 30 s; the times are printed.
@@ -107,14 +108,14 @@ def _hit(maas: MAAS, fault: Fault, action: str, unit: str, service: str) -> tupl
     return pid, begun
 
 
-def _strike(maas: MAAS, fault: Fault, action: str, daemon: Daemon) -> float:
+def _strike(maas: MAAS, fault: Fault, figure: Figure, action: str, daemon: Daemon) -> float:
     """Kill or hang a daemon and wait until it is back; returns the seconds that took."""
     unit = _unit(maas, daemon)
     if action == "hang":
         _wait_old(maas, unit, daemon.service)
     pid, begun = _hit(maas, fault, action, unit, daemon.service)
     took = _back(maas, unit, daemon.service, pid) - begun
-    print(f"\n  {action} {daemon} ({unit}): another PID after {took:.1f} s", end="", flush=True)
+    figure(f"{action} of {daemon}: another process", took)
     return took
 
 
@@ -146,30 +147,32 @@ class Holders:
 
 
 @pytest.fixture
-def holders(maas: MAAS) -> Iterator[Holders]:
+def holders(maas: MAAS, figure: Figure) -> Iterator[Holders]:
     found = Holders(maas)
     found.start()
     yield found
     doubled_s = found.doubled_s()
-    print(f"\n  more than one VIP holder for {doubled_s:.1f} s", end="")
+    figure("more than one VIP holder", doubled_s)
     assert doubled_s <= HUNG_S
 
 
-def test_every_daemon_of_a_machine_is_killed(maas: MAAS, power: Fault, watch: Watch):
+def test_every_daemon_of_a_machine_is_killed(
+    maas: MAAS, power: Fault, figure: Figure, watch: Watch
+):
     prober, _ = watch()
     for daemon in (*ON_ONE_MACHINE, RACKD):
-        assert _strike(maas, power, "kill", daemon) < KILLED_S
+        assert _strike(maas, power, figure, "kill", daemon) < KILLED_S
         wait_answered(prober, timeout_s=ANSWERED_S)
     maas.wait_whole()
     prober.report.assert_no_failed_read()
 
 
 def test_the_keepalived_of_the_vip_holder_hangs(
-    maas: MAAS, power: Fault, holders: Holders, watch: Watch
+    maas: MAAS, power: Fault, figure: Figure, holders: Holders, watch: Watch
 ):
     prober, _ = watch()
     before = maas.vip_holder()
-    assert _strike(maas, power, "hang", KEEPALIVED) < HUNG_AND_BACK_S
+    assert _strike(maas, power, figure, "hang", KEEPALIVED) < HUNG_AND_BACK_S
     wait_answered(prober, timeout_s=ANSWERED_S)
     assert maas.vip_holder() != before
 
@@ -177,17 +180,17 @@ def test_the_keepalived_of_the_vip_holder_hangs(
 @pytest.mark.long
 @pytest.mark.parametrize("daemon", [HAPROXY, KEEPALIVED, PRIMARYS_PATRONI], ids=str)
 def test_a_daemon_that_leads_is_killed(
-    maas: MAAS, power: Fault, holders: Holders, watch: Watch, daemon: Daemon
+    maas: MAAS, power: Fault, figure: Figure, holders: Holders, watch: Watch, daemon: Daemon
 ):
     prober, _ = watch()
-    assert _strike(maas, power, "kill", daemon) < KILLED_S
+    assert _strike(maas, power, figure, "kill", daemon) < KILLED_S
     wait_answered(prober, timeout_s=ANSWERED_S)
     maas.wait_whole()
     prober.report.assert_no_failed_read()
 
 
 @pytest.mark.long
-def test_the_primarys_postgres_is_killed(maas: MAAS, watch: Watch):
+def test_the_primarys_postgres_is_killed(maas: MAAS, figure: Figure, watch: Watch):
     prober, _ = watch()
     primary = maas.primary()
     pid, begun = maas.on_machine(primary, POSTGRES).strip(), time.time()
@@ -197,16 +200,18 @@ def test_the_primarys_postgres_is_killed(maas: MAAS, watch: Watch):
         timeout_s=120,
         what="another postgres",
     )
-    print(f"\n  another PID after {time.time() - begun:.1f} s", end="")
+    figure("kill of the primary's postgres: another process", time.time() - begun)
     wait_answered(prober, timeout_s=ANSWERED_S)
     maas.wait_whole()
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("daemon", HANGS, ids=str)
-def test_a_daemon_hangs(maas: MAAS, power: Fault, holders: Holders, watch: Watch, daemon: Daemon):
+def test_a_daemon_hangs(
+    maas: MAAS, power: Fault, figure: Figure, holders: Holders, watch: Watch, daemon: Daemon
+):
     prober, _ = watch()
-    assert _strike(maas, power, "hang", daemon) < HUNG_AND_BACK_S
+    assert _strike(maas, power, figure, "hang", daemon) < HUNG_AND_BACK_S
     wait_answered(prober, timeout_s=ANSWERED_S)
     maas.wait_whole()
 
