@@ -27,6 +27,8 @@ LAB_FAULTS = "tests/faults/test_fault.py"
 FAULTS = "tests/faults"
 # In one go, for they share the bundle; tests/conftest.py has their order.
 REST = ("tests/integration", FAULTS, f"--ignore={DEPLOY}", f"--ignore={LAB_FAULTS}")
+# What a long run adds its figures to, and what makes the page about them.
+FIGURES, PAGE = REPOSITORY / "docs/life.json", REPOSITORY / "tests/deployed/life.py"
 # Stories marked `long` are told by the part lab-long only.
 SHORT = ("-m", "not long")
 CONFORMANCE = "tests/conformance"
@@ -62,15 +64,16 @@ def fresh(stage: Stage) -> Iterator[None]:
         down.take_down(stage)
 
 
-def run_lab(stage: Stage, stories: Sequence[Sequence[str]]) -> Count:
-    """Tell stories on a fresh stage."""
+def run_lab(stage: Stage, stories: Sequence[Sequence[str]], figures: Path | None = None) -> Count:
+    """Tell stories on a fresh stage; add their figures to a file."""
+    env = _environment(stage) | ({"FIGURES": str(figures)} if figures else {})
     total = Count()
     with fresh(stage):
         begin(stage)
         for arguments in stories:
             with console.step(f"telling {arguments[0]}"):
                 shown = ("-s", "--durations=15", "--durations-min=1")
-                told = checks.pytest(*shown, *arguments, env=_environment(stage))
+                told = checks.pytest(*shown, *arguments, env=env)
             total += told
             if told.failed and DEPLOY in arguments:
                 console.say("the bundle did not come up: the other stories are not told")
@@ -125,6 +128,15 @@ def serving(stage: Stage) -> Iterator[Path]:
         process.wait()
 
 
+def run_long(stage: Stage) -> Count:
+    """Tell everything on both bases, keep the figures, and run pytest-operator's suite."""
+    conformance = (f"{CONFORMANCE}/juju", "-m", "long")
+    count = run_lab(stage, [conformance, (DEPLOY,), REST], FIGURES)
+    count += run_lab(Stage(STAGE, LONG_BASE, stage.juju), [(DEPLOY,), REST], FIGURES)
+    console.run([sys.executable, str(PAGE)], otherwise="the page of the figures is not written")
+    return count + run_operator(Stage(STAGE, juju=OPERATOR_JUJU))
+
+
 def run_part(part: str) -> Count:
     """Run one part and count its results; a step that fails is one failure."""
     console.say(f"=== {part}")
@@ -141,10 +153,7 @@ def run_part(part: str) -> Count:
         if part == "operator":
             return run_operator(Stage(STAGE, juju=OPERATOR_JUJU))
         if part == "lab-long":
-            told = [(f"{CONFORMANCE}/juju", "-m", "long"), (DEPLOY,), REST]
-            count = run_lab(stage, told)
-            count += run_lab(Stage(STAGE, LONG_BASE, stage.juju), [(DEPLOY,)])
-            return count + run_operator(Stage(STAGE, juju=OPERATOR_JUJU))
+            return run_long(stage)
         if part == "lab-speed":
             return run_lab(stage, [("tests/speed",)])
     except LabError as error:

@@ -65,13 +65,18 @@ def test_packing_leaves_no_stage(done: list[str], monkeypatch: pytest.MonkeyPatc
 @pytest.mark.usefixtures("done")
 def test_stories_are_told_on_the_juju_that_is_asked_for(monkeypatch: pytest.MonkeyPatch):
     told: list[str] = []
+
+    def tell(stage: Stage, _: object, figures: Path) -> Count:
+        assert figures == trial.FIGURES
+        told.append(f"{stage.base} {stage.juju}")
+        return Count()
+
     monkeypatch.setenv("LAB_JUJU", "3.6")
-    monkeypatch.setattr(
-        trial, "run_lab", lambda stage, _: told.append(f"{stage.base} {stage.juju}") or Count()
-    )
+    monkeypatch.setattr(trial, "run_lab", tell)
+    monkeypatch.setattr(console, "run", lambda argv, **_: told.append(argv[-1]))
     monkeypatch.setattr(trial, "run_operator", lambda stage: told.append(stage.juju) or Count())
     trial.run_part("lab-long")
-    assert told == ["debian@13 3.6", "debian@12 3.6", "3.6"]
+    assert told == ["debian@13 3.6", "debian@12 3.6", str(trial.PAGE), "3.6"]
     monkeypatch.setenv("LAB_JUJU", "3.5")
     assert trial.run_part("pack") == Count(0, 1)
 

@@ -1,0 +1,129 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""Makes docs/life.md from docs/life.json, the figures of the runs that were kept.
+
+`python tests/deployed/life.py [RUN.json …]` adds the runs of other files first.
+"""
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+FIGURES, TABLE = ROOT / "docs/life.json", ROOT / "docs/life.md"
+BASE = "debian@13"
+HEAD = """# What it lives through
+
+Every change of shape and every shock that the stories of `tests/` tell to a deployed bundle, and
+what a prober (50 reads a second through the VIP) and a writer on each region's machine saw. Made
+from [life.json](life.json) by `tests/deployed/life.py`; `FIGURES=docs/life.json` adds a run, as
+`sudo ./lab/test lab-long` does. Where a case was told more than once, the least and the most are
+given. Reads in flight while the VIP itself moves are counted apart.
+"""
+COLUMNS = (
+    *("what", "passed", "took", "reads", "failed", "in flight", "longest gap"),
+    *("rows", "lost", "longest gap of rows"),
+)
+
+Run = dict[str, Any]
+Case = dict[str, Any]
+
+
+def text(runs: Iterable[Run]) -> str:
+    """Return the page about these runs."""
+    runs = list(runs)
+    parts = [HEAD, _about(runs)]
+    ours = [run for run in runs if run["base"] == BASE]
+    names = _names(ours)
+    for file in dict.fromkeys(name.partition("::")[0] for name in names):
+        cases = {name: _told(ours, name) for name in names if name.startswith(f"{file}::")}
+        parts.append(f"## {_sentence(file.rpartition('/')[2].removesuffix('.py'))}\n")
+        parts.append(_table(COLUMNS, [_row(name, told) for name, told in cases.items()]))
+        if measured := [row for told in cases.values() for row in _measured(told)]:
+            parts.append(_table(("measured", "n", "seconds"), measured))
+    others = [run for run in runs if run["base"] != BASE]
+    for base in dict.fromkeys(run["base"] for run in others):
+        its = [run for run in others if run["base"] == base]
+        rows = [(_sentence(name), _passed(_told(its, name))) for name in _names(its)]
+        parts.append(f"## On {base}\n\nFor compatibility; its times are not compared.\n")
+        parts.append(_table(("what", "passed"), rows))
+    return "\n".join(parts)
+
+
+def _names(runs: list[Run]) -> list[str]:
+    return sorted({name for run in runs for name in run["cases"]})
+
+
+def _told(runs: list[Run], name: str) -> list[Case]:
+    return [run["cases"][name] for run in runs if name in run["cases"]]
+
+
+def _about(runs: list[Run]) -> str:
+    keys = ("date", "commit", "base", "juju", "cores", "memory-gib")
+    columns = ("date", "commit", "base", "Juju", "cores", "memory (GiB)", "cases")
+    return _table(columns, [(*(str(run[key]) for key in keys), len(run["cases"])) for run in runs])
+
+
+def _row(name: str, told: list[Case]) -> tuple[object, ...]:
+    good = [case for case in told if case["outcome"] == "passed"]
+
+    def span(kind: str, key: str, unit: str = "") -> str:
+        return _span([case[kind][key] for case in good if case[kind]], unit)
+
+    return (
+        _sentence(name),
+        _passed(told),
+        _span([round(case["took_s"]) for case in good], " s"),
+        *(span("reads", key) for key in ("all", "failed", "in-flight")),
+        span("reads", "gap-s", " s"),
+        *(span("rows", key) for key in ("acknowledged", "lost")),
+        span("rows", "gap-s", " s"),
+    )
+
+
+def _measured(told: list[Case]) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
+    for what in dict.fromkeys(what for case in told for what in case["measured"]):
+        times = [case["measured"][what] for case in told if what in case["measured"]]
+        rows.append((what, len(times), _span(times)))
+    return rows
+
+
+def _passed(told: list[Case]) -> str:
+    return f"{sum(case['outcome'] == 'passed' for case in told)} of {len(told)}"
+
+
+def _span(numbers: list[float], unit: str = "") -> str:
+    if not numbers:
+        return ""
+    least, most = f"{min(numbers):,}", f"{max(numbers):,}"
+    return f"{least}{unit}" if least == most else f"{least} to {most}{unit}"
+
+
+def _sentence(name: str) -> str:
+    name, bracket, parameters = name.rpartition("::")[2].partition("[")
+    words = name.removeprefix("test_").replace("_", " ")
+    return f"{words}: {parameters.removesuffix(']')}" if bracket else words
+
+
+def _table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    lines = [columns, ["---"] * len(list(columns)), *rows]
+    cells = [[str(cell).replace("|", "\\|") for cell in line] for line in lines]
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+
+
+def main(files: list[str]) -> None:
+    """Add the runs of the files and write the page."""
+    runs = json.loads(FIGURES.read_text()) if FIGURES.exists() else []
+    for file in files:
+        runs += json.loads(Path(file).read_text())
+    runs.sort(key=lambda run: run["date"])
+    FIGURES.write_text(json.dumps(runs, indent=1, sort_keys=True) + "\n")
+    TABLE.write_text(text(runs))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
