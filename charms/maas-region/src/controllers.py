@@ -16,8 +16,6 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import requests
-
 import accounts
 import api
 import database
@@ -107,15 +105,7 @@ def remove() -> bool:
 
 def listed() -> list[api.Controller]:
     """Return the controllers that MAAS knows; raises api.APIError or AccountError."""
-    client = api.Client(accounts.internal_api_key())
-    try:
-        return client.controllers()
-    except api.APIError as error:
-        if error.status != requests.codes.unauthorized:
-            raise
-        # The database was replaced or restored: the key is fetched anew, once.
-        accounts.forget()
-        return api.Client(accounts.internal_api_key()).controllers()
+    return api.ask(lambda client: client.controllers())
 
 
 def still_known(departed: tuple[Departed, ...]) -> tuple[Departed, ...]:
