@@ -60,10 +60,14 @@ class Client:
         """Return every region and rack, each kind in the order of host names."""
         return [one for kind in KINDS for one in self._list(kind)]
 
-    def delete(self, kind: str, system_id: str) -> bool:
-        """Delete a controller; returns whether it was still there."""
+    def delete(self, kind: str, system_id: str, *, force: bool = False) -> bool:
+        """Delete a controller; returns whether it was still there.
+
+        Forced, MAAS lets also the last rack of a VLAN with DHCP go; never a region that runs.
+        """
+        params = {"force": "true"} if force else None
         try:
-            self._request("DELETE", f"{KINDS[kind]}/{system_id}/")
+            self._request("DELETE", f"{KINDS[kind]}/{system_id}/", params)
         except APIError as error:
             if error.status == requests.codes.not_found:
                 return False

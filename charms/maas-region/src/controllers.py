@@ -108,6 +108,22 @@ def listed() -> list[api.Controller]:
     return api.ask(lambda client: client.controllers())
 
 
+def delete(name: str, *, force: bool) -> api.Controller:
+    """Delete the controller of a host name or ID, and return it; raises as listed().
+
+    MAAS itself would delete a rack that runs; a region that runs it refuses in any case.
+    """
+    found = next((one for one in listed() if name in (one.hostname, one.system_id)), None)
+    if not found:
+        raise api.APIError(f"MAAS knows no controller {name[:60]!r}: list-controllers shows them")
+    if found.status == "running" and not force:
+        raise api.APIError(
+            f"{found.hostname} runs: remove its unit, which stops it first, or give force=true"
+        )
+    api.ask(lambda client: client.delete(found.kind, found.system_id, force=force))
+    return found
+
+
 def still_known(departed: tuple[Departed, ...]) -> tuple[Departed, ...]:
     """Return those that MAAS still has; all of them when it cannot be asked."""
     try:

@@ -50,6 +50,7 @@ def replaced() -> Iterator[Workload]:
         mock.patch("charm.controllers.ensure_departed", autospec=True) as ensure_departed,
         mock.patch("charm.controllers.still_known", autospec=True) as still_known,
         mock.patch("controllers.listed", autospec=True) as listed,
+        mock.patch("controllers.delete", autospec=True) as delete,
         mock.patch("charm.controllers.remove", autospec=True) as remove,
         mock.patch("charm.watchdog_timer", autospec=True) as watchdog,
         mock.patch("actions.accounts.create_admin", autospec=True) as create_admin,
@@ -71,6 +72,7 @@ def replaced() -> Iterator[Workload]:
                 ensure_departed=ensure_departed,
                 still_known=still_known,
                 listed=listed,
+                delete=delete,
                 remove=remove,
             ),
             accounts=mock.MagicMock(
