@@ -23,6 +23,7 @@ class Actions(ops.Object):
         self.framework.observe(on["create-admin"].action, self._on_create_admin)
         self.framework.observe(on["get-api-key"].action, self._on_get_api_key)
         self.framework.observe(on["list-controllers"].action, self._on_list_controllers)
+        self.framework.observe(on["delete-controller"].action, self._on_delete_controller)
 
     def _on_create_admin(self, event: ops.ActionEvent) -> None:
         username, email = str(event.params["username"]), str(event.params["email"])
@@ -60,6 +61,15 @@ class Actions(ops.Object):
         for kind in api.KINDS:
             lines = [one.describe() for one in found if one.kind == kind]
             event.set_results({f"{kind}s": "\n".join(lines)})
+
+    def _on_delete_controller(self, event: ops.ActionEvent) -> None:
+        if not self._is_serving(event):
+            return
+        name, force = str(event.params["name"]), bool(event.params.get("force", False))
+        try:
+            event.set_results({"deleted": controllers.delete(name, force=force).describe()})
+        except (accounts.AccountError, api.APIError) as error:
+            event.fail(str(error))
 
     def _is_serving(self, event: ops.ActionEvent) -> bool:
         """Tell whether MAAS serves here; fail the action when it does not."""

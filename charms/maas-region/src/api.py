@@ -1,18 +1,22 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
-"""MAAS's HTTP API, as far as the charm uses it: the controllers."""
+"""MAAS's HTTP API, as far as the charm uses it: the controllers and MAAS's settings."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeVar, cast
 
 import requests
 import requests_oauthlib
 
+import accounts
 import region
 
 KINDS = {"region": "regioncontrollers", "rack": "rackcontrollers"}
 TIMEOUT_S = 60.0
+REFUSED = requests.codes.bad_request
+Answer = TypeVar("Answer")
 
 
 class APIError(Exception):
@@ -56,15 +60,27 @@ class Client:
         """Return every region and rack, each kind in the order of host names."""
         return [one for kind in KINDS for one in self._list(kind)]
 
-    def delete(self, kind: str, system_id: str) -> bool:
-        """Delete a controller; returns whether it was still there."""
+    def delete(self, kind: str, system_id: str, *, force: bool = False) -> bool:
+        """Delete a controller; returns whether it was still there.
+
+        Forced, MAAS lets also the last rack of a VLAN with DHCP go; never a region that runs.
+        """
+        params = {"force": "true"} if force else None
         try:
-            self._request("DELETE", f"{KINDS[kind]}/{system_id}/")
+            self._request("DELETE", f"{KINDS[kind]}/{system_id}/", params)
         except APIError as error:
             if error.status == requests.codes.not_found:
                 return False
             raise
         return True
+
+    def get_config(self, name: str) -> object:
+        """Return a setting of MAAS's own, None where it has none."""
+        return self._request("GET", "maas/", {"op": "get_config", "name": name}).json()
+
+    def set_config(self, name: str, value: str) -> None:
+        """Set a setting of MAAS's own."""
+        self._request("POST", "maas/", {"op": "set_config"}, {"name": name, "value": value})
 
     def _list(self, kind: str) -> list[Controller]:
         answer: object = self._request("GET", f"{KINDS[kind]}/").json()
@@ -75,14 +91,37 @@ class Client:
         ]
         return sorted(found, key=lambda one: one.hostname)
 
-    def _request(self, method: str, path: str) -> requests.Response:
+    def _request(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        data: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        url = f"{self._base}/{path}"
         try:
-            answer = self._session.request(method, f"{self._base}/{path}", timeout=TIMEOUT_S)
+            answer = self._session.request(
+                method, url, params=params, data=data, timeout=TIMEOUT_S
+            )
         except requests.RequestException as error:
             raise APIError(f"MAAS does not answer: {type(error).__name__}") from error
         if not answer.ok:
             raise APIError(answer.text.strip()[:300], answer.status_code)
         return answer
+
+
+def ask(question: Callable[[Client], Answer]) -> Answer:
+    """Ask MAAS as the charms' own administrator; raises APIError or accounts.AccountError.
+
+    Where MAAS refuses the key, for its database was replaced or restored, it is fetched anew.
+    """
+    try:
+        return question(Client(accounts.internal_api_key()))
+    except APIError as error:
+        if error.status != requests.codes.unauthorized:
+            raise
+        accounts.forget()
+        return question(Client(accounts.internal_api_key()))
 
 
 def _controller(kind: str, item: dict[str, object]) -> Controller:

@@ -18,6 +18,7 @@ import peers
 import ports
 import region
 import serving
+import settings
 import shared_secret
 import status
 import watched
@@ -69,6 +70,8 @@ class MAASRegionCharm(ops.CharmBase):
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
+        framework.observe(self.on.pause_action, self._on_pause)
+        framework.observe(self.on.resume_action, self._on_resume)
         self.actions = actions.Actions(self, self.peers)
 
     def _on_departed(self, event: ops.RelationDepartedEvent) -> None:
@@ -109,6 +112,7 @@ class MAASRegionCharm(ops.CharmBase):
         ports.ensure_open()
         connection = self.database.get()
         outcome = self._ensure_serving(connection)
+        is_serving = outcome is not None and outcome.stage is serving.Stage.SERVING
         if self.peers.is_readable():
             if self.unit.is_leader():
                 self._publish_app(outcome)
@@ -116,6 +120,7 @@ class MAASRegionCharm(ops.CharmBase):
         maas_url = self._maas_url()
         endpoints = (self.peers, self.database, self.api, self.rpc)
         self._situation = status.Situation(
+            is_paused=self.peers.own().paused,
             problem=problem,
             databag_problems=tuple(text for one in endpoints for text in one.problems),
             has_database_relation=bool(self.database.relations),
@@ -123,6 +128,7 @@ class MAASRegionCharm(ops.CharmBase):
             has_url=bool(maas_url),
             kept_url=maas_url if region.vip_of(maas_url) and not self.api.get() else "",
             outcome=outcome,
+            refusals=self._ensure_settings() if is_serving else (),
             regions=sum(one.ready for one in self.peers.units().values()),
         )
 
@@ -150,8 +156,11 @@ class MAASRegionCharm(ops.CharmBase):
         if self.unit.is_leader():
             self.database.request(database.NAME)
         was_ready = self.peers.own().ready
-        self._publish_unit(ready=was_ready)
+        self._publish_unit(ready=was_ready and not self.peers.own().paused)
         maas_url = self._maas_url()
+        if self.peers.own().paused:
+            serving.pause()
+            return None
         if not connection or not maas_url or not self.peers.is_readable():
             return None
         outcome = serving.ensure(self._wish(connection, maas_url))
@@ -159,6 +168,12 @@ class MAASRegionCharm(ops.CharmBase):
             is_serving = outcome.stage is serving.Stage.SERVING
             self._publish_unit(ready=is_serving, cluster=outcome.cluster if is_serving else "")
         return outcome
+
+    def _ensure_settings(self) -> tuple[str, ...]:
+        """Set in MAAS what options name, on one unit; returns what MAAS refuses."""
+        given = {name: str(self.config.get(name, "")).strip() for name in settings.OPTIONS}
+        wanted = {name: value for name, value in given.items() if value}
+        return settings.ensure(wanted) if self.unit.is_leader() else ()
 
     def _wish(self, connection: db.DatabaseConnection, maas_url: str) -> serving.Wish:
         given, login = connection.provider, connection.credentials
@@ -233,6 +248,20 @@ class MAASRegionCharm(ops.CharmBase):
         # Without the relation haproxy-vip may still hold the VIP on this machine.
         vip = through_vip.vip if through_vip else region.vip_of(self.peers.app().maas_url)
         return addresses.own_address(self.model.get_binding(PEERS), never=vip)
+
+    def _on_pause(self, event: ops.ActionEvent) -> None:
+        """Drain and stop this region, if another one serves."""
+        others = [name for name, one in self.peers.units().items() if one.ready]
+        if not set(others) - {self.unit.name}:
+            event.fail("no other region serves: without this one MAAS is down")
+            return
+        self.peers.publish(dataclasses.replace(self.peers.own(), paused=True, ready=False))
+        self._reconcile(event)
+
+    def _on_resume(self, event: ops.ActionEvent) -> None:
+        """Let this region serve again."""
+        self.peers.publish(dataclasses.replace(self.peers.own(), paused=False))
+        self._reconcile(event)
 
     def _on_stop(self, _: ops.StopEvent) -> None:
         """Drain and stop; the other regions delete this one from MAAS."""

@@ -16,8 +16,6 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import requests
-
 import accounts
 import api
 import database
@@ -107,15 +105,23 @@ def remove() -> bool:
 
 def listed() -> list[api.Controller]:
     """Return the controllers that MAAS knows; raises api.APIError or AccountError."""
-    client = api.Client(accounts.internal_api_key())
-    try:
-        return client.controllers()
-    except api.APIError as error:
-        if error.status != requests.codes.unauthorized:
-            raise
-        # The database was replaced or restored: the key is fetched anew, once.
-        accounts.forget()
-        return api.Client(accounts.internal_api_key()).controllers()
+    return api.ask(lambda client: client.controllers())
+
+
+def delete(name: str, *, force: bool) -> api.Controller:
+    """Delete the controller of a host name or ID, and return it; raises as listed().
+
+    MAAS itself would delete a rack that runs; a region that runs it refuses in any case.
+    """
+    found = next((one for one in listed() if name in (one.hostname, one.system_id)), None)
+    if not found:
+        raise api.APIError(f"MAAS knows no controller {name[:60]!r}: list-controllers shows them")
+    if found.status == "running" and not force:
+        raise api.APIError(
+            f"{found.hostname} runs: remove its unit, which stops it first, or give force=true"
+        )
+    api.ask(lambda client: client.delete(found.kind, found.system_id, force=force))
+    return found
 
 
 def still_known(departed: tuple[Departed, ...]) -> tuple[Departed, ...]:

@@ -3,11 +3,11 @@
 
 """The `peers` relation: what the units of maas-region tell one another.
 
-Each unit writes its address, whether it serves, its ID in MAAS, which version of MAAS it has
-installed, when it last started it, which those who wait for their turn are woken by, and the ID of
-the cluster that it has served with. The
-leader writes into the application databag what must outlive units: the MAAS URL, the cluster's ID
-once it has served, which unit has which controller, and which controllers have departed.
+Each unit writes its address, whether it serves or an operator paused it, its ID in MAAS, which
+version of MAAS it has installed, when it last started it, which those who wait for their turn are
+woken by, and the ID of the cluster that it has served with. The leader writes into the
+application databag what must outlive units: the MAAS URL, the cluster's ID once it has served,
+which unit has which controller, and which controllers have departed.
 """
 
 import functools
@@ -33,6 +33,7 @@ class UnitData:
     address: str = ""
     ready: bool = False
     leaving: bool = False
+    paused: bool = False
     system_id: str = ""
     version: str = ""
     started: str = ""
@@ -45,6 +46,7 @@ class UnitData:
             address=databag.address(data, "address"),
             ready=databag.boolean(data, "ready"),
             leaving=databag.boolean(data, "leaving"),
+            paused=databag.boolean(data, "paused"),
             system_id=databag.word(data, "system-id"),
             version=databag.word(data, "version"),
             started=databag.word(data, "started"),
@@ -57,6 +59,7 @@ class UnitData:
             "address": self.address,
             "ready": "true" if self.ready else "",
             "leaving": "true" if self.leaving else "",
+            "paused": "true" if self.paused else "",
             "system-id": self.system_id,
             "version": self.version,
             "started": self.started,

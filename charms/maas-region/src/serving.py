@@ -80,11 +80,17 @@ def stop() -> None:
     db_proxy.stop()
 
 
+def pause() -> None:
+    """Drain and stop, also at the next boot, until it is asked to serve again."""
+    if region.version() and region.is_any_running():
+        # haproxy-vip sees it by its own checks, or was told before; this is for what is under way.
+        time.sleep(DRAIN_S)
+        region.stop()
+
+
 def leave() -> None:
     """Drain, stop for good and forget which MAAS this was; packages and images stay."""
-    if region.version() and region.is_running():
-        # haproxy-vip has been told in the hooks before; this is for what is under way.
-        time.sleep(DRAIN_S)
+    pause()
     region.stop()
     db_proxy.remove()
     region.forget()

@@ -16,6 +16,7 @@ class Situation:
     """What a reconcile found; each field is one step of the ladder."""
 
     is_leaving: bool = False
+    is_paused: bool = False
     problem: str = ""
     databag_problems: tuple[str, ...] = ()
     has_database_relation: bool = False
@@ -23,6 +24,7 @@ class Situation:
     has_url: bool = False
     kept_url: str = ""
     outcome: serving.Outcome | None = None
+    refusals: tuple[str, ...] = ()
     regions: int = 0
 
 
@@ -33,8 +35,11 @@ def ladder(situation: Situation) -> Iterator[ops.StatusBase]:
         return
     if situation.problem:
         yield ops.BlockedStatus(situation.problem)
-    for problem in situation.databag_problems:
+    for problem in (*situation.databag_problems, *situation.refusals):
         yield ops.BlockedStatus(problem)
+    if situation.is_paused:
+        yield ops.MaintenanceStatus("paused: run resume to serve again")
+        return
     if not situation.has_database_relation:
         yield ops.BlockedStatus("integrate db with postgresql-ha")
     elif not situation.has_database:

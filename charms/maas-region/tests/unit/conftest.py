@@ -15,6 +15,7 @@ import charm
 import serving
 
 CLUSTER = "8c649c6f-9ff2-4aae-aa3a-3ddba6812151"
+SERVING = dict.fromkeys(("ensure", "stop", "leave", "pause"), mock.DEFAULT)
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Workload:
     db_proxy: mock.MagicMock
     open_port: mock.MagicMock
     watchdog: mock.MagicMock
+    settings: mock.MagicMock
 
 
 @contextlib.contextmanager
@@ -43,19 +45,19 @@ def replaced() -> Iterator[Workload]:
         mock.patch("charm.region.started_at", autospec=True, return_value="1795361569"),
         mock.patch("charm.region.forget", autospec=True) as forget,
         mock.patch("charm.db_proxy.install", autospec=True) as install_proxy,
-        mock.patch("charm.serving.ensure", autospec=True) as ensure,
-        mock.patch("charm.serving.stop", autospec=True) as stop,
-        mock.patch("charm.serving.leave", autospec=True) as leave,
+        mock.patch.multiple("charm.serving", autospec=True, **SERVING) as verbs,
+        mock.patch("charm.settings.ensure", autospec=True, return_value=()) as ensure_settings,
         mock.patch("charm.controllers.ensure_departed", autospec=True) as ensure_departed,
         mock.patch("charm.controllers.still_known", autospec=True) as still_known,
         mock.patch("controllers.listed", autospec=True) as listed,
+        mock.patch("controllers.delete", autospec=True) as delete,
         mock.patch("charm.controllers.remove", autospec=True) as remove,
         mock.patch("charm.watchdog_timer", autospec=True) as watchdog,
         mock.patch("actions.accounts.create_admin", autospec=True) as create_admin,
         mock.patch("actions.accounts.create_admin_with_file", autospec=True) as with_file,
         mock.patch("actions.accounts.api_keys", autospec=True) as api_keys,
     ):
-        ensure.return_value = serving.Outcome(serving.Stage.SERVING, cluster=CLUSTER)
+        verbs["ensure"].return_value = serving.Outcome(serving.Stage.SERVING, cluster=CLUSTER)
         still_known.side_effect = lambda departed: departed
         yield Workload(
             region=mock.MagicMock(
@@ -65,11 +67,12 @@ def replaced() -> Iterator[Workload]:
                 shared_secret=secret,
                 forget=forget,
             ),
-            serving=mock.MagicMock(ensure=ensure, stop=stop, leave=leave),
+            serving=mock.MagicMock(**verbs),
             controllers=mock.MagicMock(
                 ensure_departed=ensure_departed,
                 still_known=still_known,
                 listed=listed,
+                delete=delete,
                 remove=remove,
             ),
             accounts=mock.MagicMock(
@@ -78,6 +81,7 @@ def replaced() -> Iterator[Workload]:
             db_proxy=mock.MagicMock(install=install_proxy),
             open_port=open_port,
             watchdog=watchdog,
+            settings=mock.MagicMock(ensure=ensure_settings),
         )
 
 

@@ -82,3 +82,14 @@ def test_before_maas_serves_every_action_says_so(context: Context, workload: Wor
             context.run(context.on.action(name, params=params), state)
     workload.accounts.create_admin_with_file.assert_not_called()
     workload.controllers.listed.assert_not_called()
+
+
+def test_delete_controller_tells_what_it_deleted_or_why_not(context: Context, workload: Workload):
+    workload.controllers.delete.return_value = api.Controller("rack", "bbb333", "k3", "dead")
+    context.run(context.on.action("delete-controller", params={"name": "k3"}), _state())
+    workload.controllers.delete.assert_called_once_with("k3", force=False)
+    assert context.action_results == {"deleted": "k3 bbb333 dead"}
+
+    workload.controllers.delete.side_effect = api.APIError("k5 runs")
+    with pytest.raises(testing.ActionFailed, match="k5 runs"):
+        context.run(context.on.action("delete-controller", params={"name": "k5"}), _state())

@@ -507,3 +507,44 @@ def test_charm_knows_juju_only():
         text = Path(charm.__file__).with_name(f"{module}.py").read_text()
         assert "import ops" not in text, module
     assert ops.__version__
+
+
+def test_the_leader_sets_in_maas_what_options_name_and_tells_what_maas_refuses(
+    context: Context, workload: Workload
+):
+    workload.settings.ensure.return_value = ("ntp-servers: no",)
+    config = {"ntp-servers": " a.example ", "upstream-dns": ""}
+    out = context.run(context.on.config_changed(), _state(config=config))
+
+    workload.settings.ensure.assert_called_once_with({"ntp-servers": "a.example"})
+    assert out.unit_status == testing.BlockedStatus("ntp-servers: no")
+
+    workload.settings.ensure.reset_mock()
+    context.run(context.on.config_changed(), _state(leader=False, config=config))
+    workload.serving.ensure.return_value = serving.Outcome(serving.Stage.UNHEALTHY, "502")
+    context.run(context.on.config_changed(), _state(config=config))
+    assert not workload.settings.ensure.called
+
+
+def test_a_paused_region_takes_no_traffic_and_stays_stopped_until_it_resumes(
+    context: Context, workload: Workload
+):
+    paused = context.run(context.on.action("pause"), _state())
+    workload.serving.pause.assert_called_once_with()
+    assert not workload.serving.ensure.called
+    assert _local(paused, "api").local_unit_data["ready"] == "false"
+    assert paused.unit_status == testing.MaintenanceStatus("paused: run resume to serve again")
+
+    still = context.run(context.on.update_status(), paused)
+    assert not workload.serving.ensure.called
+
+    out = context.run(context.on.action("resume"), still)
+    assert out.unit_status == testing.ActiveStatus("serving, 2 regions")
+    assert _local(out, "api").local_unit_data["ready"] == "true"
+
+
+def test_the_last_region_that_serves_is_not_paused(context: Context, workload: Workload):
+    alone = testing.PeerRelation("peers", peers_data={1: {**OTHER, "ready": ""}})
+    with pytest.raises(testing.ActionFailed, match="no other region serves"):
+        context.run(context.on.action("pause"), _state(peers=alone))
+    assert not workload.serving.pause.called

@@ -99,6 +99,26 @@ def test_departed_controllers_are_deleted_as_maas_lets_them_go(client: mock.Magi
     assert mock.call("rack", "bbb555") not in client.delete.call_args_list
 
 
+@pytest.mark.parametrize(
+    ("name", "force", "deleted"),
+    [("k3", False, "bbb333"), ("bbb444", True, "bbb444"), ("k5", True, "bbb555")],
+)
+def test_a_controller_is_deleted_by_name_or_id(
+    client: mock.MagicMock, name: str, force: bool, deleted: str
+):
+    assert controllers.delete(name, force=force).system_id == deleted
+    client.delete.assert_called_once_with("rack", deleted, force=force)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("k5", "k5 runs: remove its unit"), ("k9", "knows no controller 'k9'")]
+)
+def test_a_rack_that_runs_or_nobody_is_not_deleted(client: mock.MagicMock, name: str, words: str):
+    with pytest.raises(api.APIError, match=words):
+        controllers.delete(name, force=False)
+    assert not client.delete.called
+
+
 def test_a_key_that_maas_refuses_is_fetched_anew(
     client: mock.MagicMock, monkeypatch: pytest.MonkeyPatch
 ):

@@ -9,7 +9,7 @@ from charmed_maas import databag
 from controllers import Departed, Member
 from peers import AppData, UnitData
 
-UNIT = UnitData("10.0.0.1", True, True, "abc123", "1:3.7.3", "1795361569")
+UNIT = UnitData("10.0.0.1", True, True, True, "abc123", "1:3.7.3", "1795361569")
 APP = AppData(
     cluster="8c649c6f",
     maas_url="http://10.0.0.100/MAAS",

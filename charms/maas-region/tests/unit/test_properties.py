@@ -37,6 +37,7 @@ PUBLISHED = st.one_of(
         garbage.hosts,
         st.booleans(),
         st.booleans(),
+        st.booleans(),
         WORDS,
         st.just("1:3.7.3-17560-g.5c3a2a6-0ubuntu1~24.04.1"),
         WORDS,

@@ -1,0 +1,63 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""MAAS's own settings that options of the charm name; all others are the operator's, in MAAS."""
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+
+import accounts
+import api
+
+# Named as in MAAS, with dashes.
+OPTIONS = ("upstream-dns", "ntp-servers", "http-proxy")
+
+logger = logging.getLogger(__name__)
+
+
+def ensure(wanted: Mapping[str, str]) -> tuple[str, ...]:
+    """Set in MAAS what it has otherwise; returns what it refuses, in its own words.
+
+    A MAAS that does not answer is no refusal: the unit's status says that it does not serve.
+    """
+    if not wanted:
+        return ()
+    try:
+        return api.ask(lambda client: _ensure(client, wanted))
+    except (api.APIError, accounts.AccountError) as error:
+        logger.info("settings cannot be compared: %s", error)
+        return ()
+
+
+def _ensure(client: api.Client, wanted: Mapping[str, str]) -> tuple[str, ...]:
+    refusals: list[str] = []
+    for option, value in wanted.items():
+        name = option.replace("-", "_")
+        if _words(client.get_config(name)) == _words(value):
+            continue
+        try:
+            client.set_config(name, value)
+            logger.info("set %s in MAAS", name)
+        except api.APIError as error:
+            if error.status != api.REFUSED:
+                raise
+            refusals.append(f"{option}: {_reason(str(error))}")
+    return tuple(refusals)
+
+
+def _words(value: object) -> list[str]:
+    """Return what a setting lists: MAAS takes spaces and commas between, and gives back either."""
+    return re.split(r"[\s,]+", str(value or "").strip())
+
+
+def _reason(text: str) -> str:
+    """Return MAAS's words without the JSON around them."""
+    try:
+        given: object = json.loads(text)
+    except ValueError:
+        return text
+    reasons = list(given.values()) if isinstance(given, dict) else [given]
+    words = [" ".join(map(str, one)) if isinstance(one, list) else str(one) for one in reasons]
+    return " ".join(words)
