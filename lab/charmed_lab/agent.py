@@ -145,12 +145,13 @@ class UnitAgent(threading.Thread):
         done = Completed(0, b"", b"")
         if not is_skipped:
             done = self._dispatch(slot, context, hook.context, environment.of_hook(hook))
-        for text, level in ((done.stdout, "DEBUG"), (done.stderr, "WARNING")):
-            for line in text.decode(errors="replace").splitlines():
-                context.log(level, f"unit.{self._unit_name}.{hook.name}", line)
+        self._log_output(context, hook, done)
         if done.returncode in KILLED:
             self._runtime.stopping.wait(IDLE_S)
             return
+        if done.returncode and self._runtime.machines.is_ending(slot):
+            # Juju's agent ends with its machine, and runs the event again after the boot.
+            raise MachineError(f"machine {slot} shuts down")
         failure = f"exit status {done.returncode}" if done.returncode else ""
         if not failure and (failure := self._commit(context)):
             context.log("ERROR", "juju.worker.uniter.context", f"cannot apply changes: {failure}")
@@ -165,6 +166,11 @@ class UnitAgent(threading.Thread):
         context.log("INFO", OPERATION, f'{word} "{hook.name}" hook {via}')
         if context.reboot:
             self._runtime.machines.exec(slot, ["systemctl", "reboot"])
+
+    def _log_output(self, context: HookContext, hook: Hook, done: Completed) -> None:
+        for text, level in ((done.stdout, "DEBUG"), (done.stderr, "WARNING")):
+            for line in text.decode(errors="replace").splitlines():
+                context.log(level, f"unit.{self._unit_name}.{hook.name}", line)
 
     def _context(self, **what: Any) -> HookContext:
         gateway = self._runtime.gateway

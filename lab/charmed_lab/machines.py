@@ -116,6 +116,11 @@ class Machines:
             raise MachineError(f"machine {number} went away while {argv[0]} ran")
         return Completed(done.returncode, done.stdout, done.stderr)
 
+    def is_ending(self, number: str) -> bool:
+        """Tell whether a machine shuts down, before a reboot or for good."""
+        done = self.exec(number, ["systemctl", "is-system-running"], timeout_s=30)
+        return done.stdout.strip() == b"stopping"
+
     def shell_argv(self, number: str) -> list[str]:
         """Return the command before a command to run in a machine on this terminal."""
         return ["lxc", "exec", self.instance_id(number), "--"]

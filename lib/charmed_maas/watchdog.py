@@ -89,9 +89,15 @@ def main(charm: str, services: Sequence[Service]) -> int:
         lines = [f"{name} {s.since} {s.last} {s.killed} {s.switches}" for name, s in seen.items()]
         with open(path, "w", encoding="ascii") as file:
             file.write("\n".join(lines))
-        if not any(one.since for one in seen.values()):
+        failing = [one.since for one in seen.values() if one.since]
+        if not failing:
             return 0
-        time.sleep(AGAIN_S)
+        time.sleep(_pause_s(min(failing)))
+
+
+def _pause_s(since: float) -> float:
+    """Return for how long to wait, not beyond the time to kill the one that failed first."""
+    return max(0.0, min(AGAIN_S, since + HUNG_S - time.monotonic()))
 
 
 def look(service: Service, seen: Seen) -> Seen:

@@ -129,6 +129,17 @@ class MAAS:
         regions = len(self.units("maas-region"))
         eventually(lambda: len(self.rpc()) == regions, timeout_s=240, what="every region in rpc")
 
+    def wait_complete(self) -> None:
+        """Wait until all is whole, every member votes, every rack is connected to all regions."""
+        self.wait_whole()
+        members, racks = set(self.units("postgresql-ha")), len(self.units("maas-rack"))
+        eventually(lambda: self.voters() == members, timeout_s=120, what="every member a voter")
+        eventually(
+            lambda: list(self.racks_connected().values()).count("running") == racks,
+            timeout_s=240,
+            what="every rack connected to every region",
+        )
+
     def rpc(self) -> set[str]:
         """The host names of the regions that MAAS lists in /MAAS/rpc/."""
         answer = requests.get(f"http://{self.vip}/MAAS/rpc/", timeout=10)

@@ -65,6 +65,11 @@ class Report:
         ends = sorted(read.ended for read in self.reads if not read.failed)
         return max((b - a for a, b in itertools.pairwise(ends)), default=float("inf"))
 
+    def since(self, when: float) -> "Report":
+        """Return what was seen of it since then, in seconds since the epoch."""
+        reads = [read for read in self.reads if read.began >= when]
+        return Report(reads, [(start, end) for start, end in self.moves if end >= when])
+
     def assert_no_failed_read(self) -> None:
         """No failed read, besides at most two in flight for each move of the VIP."""
         in_flight = self.failures_in_flight

@@ -15,20 +15,6 @@ Watch = Callable[[], tuple[Prober, Writers]]
 APPS = ("maas-region", "postgresql-ha", "haproxy-vip", "maas-rack")
 
 
-def _check_whole(maas: MAAS) -> None:
-    regions = set(maas.units("maas-region"))
-    eventually(lambda: len(maas.rpc()) == len(regions), timeout_s=180, what="regions in rpc")
-    eventually(maas.is_replicated, timeout_s=120, what="one synchronous standby")
-    members = set(maas.units("postgresql-ha"))
-    eventually(lambda: maas.voters() == members, timeout_s=120, what="three voters in etcd")
-    racks = len(maas.units("maas-rack"))
-    eventually(
-        lambda: list(maas.racks_connected().values()).count("running") == racks,
-        timeout_s=240,
-        what="every rack connected to every region",
-    )
-
-
 def _grow(maas: MAAS, app: str) -> str:
     before = set(maas.units(app))
     maas.juju.add_unit(app)
@@ -66,7 +52,7 @@ def test_a_unit_joins_and_the_leader_leaves(maas: MAAS, watch: Watch, app: str):
     prober, _ = watch()
     _grow(maas, app)
     _shrink(maas, maas.leader(app))
-    _check_whole(maas)
+    maas.wait_complete()
     prober.report.assert_no_failed_read()
     if app == "haproxy-vip":
         assert prober.report.moves, "the VIP did not move"
@@ -79,7 +65,7 @@ def test_a_member_joins_and_the_primary_leaves(maas: MAAS, watch: Watch):
     prober, _ = watch()
     _grow(maas, "postgresql-ha")
     _shrink(maas, maas.primary())
-    _check_whole(maas)
+    maas.wait_complete()
     prober.report.assert_no_failed_read()
 
 

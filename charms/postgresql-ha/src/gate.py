@@ -1,21 +1,24 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
-"""The gate before this unit's PostgreSQL: shut while its place as the primary is given away.
+"""The gate before this unit's PostgreSQL: shut while it stops, and while its place is given away.
 
 A PostgreSQL that shuts down answers each new connection with an error, which goes on to whoever
 asked the client. A connection that is refused is tried again by the client's proxy and meets the
-new primary. The kernel forgets the rule at a reboot.
+new primary. Patroni's unit shuts it for each stop, a reboot's too, and opens it once PostgreSQL
+has ended: then the kernel refuses by itself.
 """
 
 import logging
 
-from charmed_maas import commands
+import paths
+from charmed_maas import commands, files
 
 logger = logging.getLogger(__name__)
 
 NFT = "/usr/sbin/nft"
 TABLE = "inet postgresql_ha"
+FILE = paths.CONFIGURATION / "gate.nft"
 # By the first packet alone, so that no connection has to be tracked.
 RULES = f"""
 table {TABLE} {{
@@ -25,6 +28,11 @@ table {TABLE} {{
   }}
 }}
 """
+
+
+def ensure_file(port: int) -> bool:
+    """Have the rules where Patroni's unit finds them."""
+    return files.ensure_file(FILE, RULES.lstrip() % port)
 
 
 def shut(port: int) -> None:

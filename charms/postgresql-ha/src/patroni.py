@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 import cluster
+import gate
 import paths
 import pgdata
 import rest
@@ -104,7 +105,10 @@ def difference(wanted: dict[str, object], found: dict[str, object]) -> dict[str,
 
 def ensure_config(text: str, data: Path) -> bool:
     """Have configuration and unit file; returns whether the configuration changed."""
-    systemd.ensure_unit(SERVICE, config=CONFIG, data=data, aside=pgdata.ASIDE)
+    gate.ensure_file(PORT)
+    place = {"data": data, "aside": pgdata.ASIDE}
+    nft = {"nft": gate.NFT, "gate": gate.FILE, "table": gate.TABLE}
+    systemd.ensure_unit(SERVICE, config=CONFIG, **place, **nft)
     return files.ensure_file(CONFIG, text, mode=0o600, owner="postgres")
 
 

@@ -69,6 +69,7 @@ class LocalMachines:
     state_dir: Path
     boots: dict[str, int] = field(default_factory=dict)
     off: set[str] = field(default_factory=set)
+    ending: set[str] = field(default_factory=set)
 
     def create(self, number: str) -> None:
         self.boots.setdefault(number, 1)
@@ -87,6 +88,9 @@ class LocalMachines:
 
     def boot_id(self, number: str) -> str | None:
         return None if number in self.off or number not in self.boots else str(self.boots[number])
+
+    def is_ending(self, number: str) -> bool:
+        return number in self.ending
 
     def reboot(self, number: str) -> None:
         self.boots[number] += 1

@@ -147,6 +147,21 @@ def test_failed_hook_is_retried_and_leaves_nothing(lab: Lab) -> None:
     lab.wait(lambda: _unit(lab)["workload-status"]["current"] == "maintenance")
 
 
+def test_a_hook_that_fails_as_its_machine_shuts_down_is_run_again_and_no_error(lab: Lab) -> None:
+    lab.deploy()
+    lab.settle()
+    before = _unit(lab)["workload-status"]["current"]
+    lab.machines.ending.add("0")
+    lab.call("set_config", name="probe", values={"fail-on": "config-changed"}, reset=[])
+    lab.wait(lambda: lab.hooks()[-2:] == ["config-changed", "config-changed"])
+    assert _unit(lab)["workload-status"]["current"] != "error"
+    lab.call("set_config", name="probe", values={"fail-on": ""}, reset=[])
+    lab.machines.ending.clear()
+    lab.machines.reboot("0")
+    lab.settle()
+    assert _unit(lab)["workload-status"]["current"] == before
+
+
 def _unit(lab: Lab, name: str = "probe/0") -> dict[str, Any]:
     app = name.partition("/")[0]
     return lab.call("status")["status"]["applications"][app]["units"][name]

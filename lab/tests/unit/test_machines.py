@@ -90,6 +90,14 @@ def test_a_command_that_a_power_cut_ends_is_no_result(fake: FakeLXD, machines: M
         machines.exec("0", ["sleep"])
 
 
+def test_a_machine_that_shuts_down_says_so(fake: FakeLXD, machines: Machines):
+    machines.create("0")
+    fake.answer = lambda: (1, b"stopping\n")
+    assert machines.is_ending("0")
+    fake.answer = lambda: (0, b"running\n")
+    assert not machines.is_ending("0")
+
+
 def test_freeze_and_thaw(fake: FakeLXD, machines: Machines):
     machines.create("0")
     machines.freeze("0")

@@ -113,6 +113,17 @@ def test_who_has_not_answered_for_30_s_is_killed_once(
     assert machine.did == [KILL, KILL]
 
 
+def test_waiting_for_the_next_look_does_not_outlast_the_30_s(machine: Machine):
+    def answers() -> bool:
+        machine.now += 1.5
+        return False
+
+    machine.tick(watchdog.Service(NAME, answers))
+    assert machine.did == [KILL]
+    # The look that ended it began after exactly 30 s, and took 1.5 s.
+    assert machine.now == 10_000 + 31.5 + 10
+
+
 def test_an_answer_in_between_begins_anew(machine: Machine):
     machine.hangs = (10_000, 10_029)
     machine.tick(machine.service())

@@ -1,0 +1,263 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""Machines are rebooted, go dark and come back, and one never returns."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jubilant
+import pytest
+from maas import ETCD_MEMBERS, MAAS, eventually, wait_answered
+from prober import Prober
+from writers import Writers
+
+Watch = Callable[[], tuple[Prober, Writers]]
+Power = Callable[..., None]
+Figure = Callable[[str, float], None]
+ANSWERED_S = 300
+REBOOTED_S = 300
+# MAAS lets a controller go minutes after its processes ended.
+FORGOTTEN_S = 300
+APPS = ("postgresql-ha", "maas-region", "haproxy-vip", "maas-rack")
+# The second is for containers, whose kernel is not booted again.
+BOOT = 'cat /proc/sys/kernel/random/boot_id; cut -d" " -f22 /proc/1/stat'
+NAMED = "/etc/postgresql-ha /etc/haproxy /etc/keepalived /etc/maas-db-proxy"
+UNTOUCHED = (
+    "systemctl show -p ActiveEnterTimestampMonotonic,NRestarts"
+    " maas-regiond maas-http maas-apiserver maas-temporal maas-temporal-worker;"
+    " stat -c %Y.%i /etc/maas/regiond.conf"
+)
+
+
+@pytest.fixture
+def vip_holder(maas: MAAS) -> str:
+    """The VIP holder, on a machine that is not the primary's too: each loss is told apart."""
+    holder = maas.vip_holder()
+    if maas.machine(holder) == maas.machine(maas.primary()):
+        maas.juju.run(holder, "move-vip")
+        holder = maas.vip_holder()
+    return holder
+
+
+def _lose(maas: MAAS, power: Power, machine: str, prober: Prober) -> None:
+    power("poweroff", machine)
+    wait_answered(prober, timeout_s=ANSWERED_S)
+    maas.wait_others_settled(machine)
+    power("poweron", machine)
+    maas.wait_whole()
+
+
+def _machine_of_a_region(maas: MAAS) -> str:
+    """Return a region's machine that has neither the primary nor the VIP."""
+    avoid = {maas.machine(maas.primary()), maas.machine(maas.vip_holder())}
+    return next(
+        unit.machine for unit in maas.units("maas-region").values() if unit.machine not in avoid
+    )
+
+
+def _units_on(maas: MAAS, machine: str) -> list[str]:
+    return [
+        name
+        for app in maas.juju.status().apps.values()
+        for name, unit in app.units.items()
+        if unit.machine == machine
+    ]
+
+
+def _reboot(maas: MAAS, machine: str) -> None:
+    """Reboot a machine as an operator does, and wait until it has booted."""
+    unit = _units_on(maas, machine)[0]
+    before = maas.on_machine(unit, BOOT)
+    # The connection may end with the machine.
+    with contextlib.suppress(jubilant.CLIError):
+        maas.on_machine(unit, "systemctl reboot")
+    eventually(
+        lambda: maas.on_machine(unit, BOOT) != before,
+        timeout_s=REBOOTED_S,
+        what=f"machine {machine} has booted again",
+    )
+
+
+def _what_is_on(maas: MAAS, machine: str) -> str:
+    """Return which of the primary and the VIP a machine has, for what is printed."""
+    had = {"the primary": maas.primary(), "the VIP": maas.vip_holder()}
+    found = [what for what, unit in had.items() if maas.machine(unit) == machine]
+    return f"machine {machine} with {' and '.join(found) or 'neither'}"
+
+
+def _reboot_in_turn(maas: MAAS, figure: Figure, watch: Watch, machines: list[str]) -> None:
+    prober, _ = watch()
+    for machine in machines:
+        what, begun = _what_is_on(maas, machine), time.time()
+        _reboot(maas, machine)
+        wait_answered(prober, timeout_s=ANSWERED_S)
+        figure(f"reboot of {what}: longest gap of reads", prober.report.since(begun).longest_gap_s)
+        maas.wait_whole()
+        figure(f"reboot of {what}: whole again", time.time() - begun)
+    prober.report.assert_no_failed_read()
+
+
+def test_the_machine_of_the_primary_is_rebooted(maas: MAAS, figure: Figure, watch: Watch):
+    _reboot_in_turn(maas, figure, watch, [maas.machine(maas.primary())])
+
+
+@pytest.mark.long
+def test_every_machine_is_rebooted_one_after_another(maas: MAAS, figure: Figure, watch: Watch):
+    _reboot_in_turn(maas, figure, watch, list(maas.juju.status().machines))
+
+
+def test_the_machine_of_a_region(maas: MAAS, power: Power, watch: Watch):
+    prober, _ = watch()
+    _lose(maas, power, _machine_of_a_region(maas), prober)
+    prober.report.assert_no_failed_read()
+
+
+def test_the_machine_of_the_vip_holder(maas: MAAS, power: Power, vip_holder: str, watch: Watch):
+    prober, _ = watch()
+    _lose(maas, power, maas.machine(vip_holder), prober)
+    prober.report.assert_no_failed_read()
+    assert prober.report.moves, "the VIP did not move"
+    assert maas.vip_holder() != vip_holder
+
+
+def test_the_machine_of_the_primary(maas: MAAS, power: Power, watch: Watch):
+    prober, _ = watch()
+    primary = maas.primary()
+    machine = maas.machine(primary)
+    others = [name for name, unit in maas.units("maas-region").items() if unit.machine != machine]
+    before = {name: maas.on_machine(name, UNTOUCHED) for name in others}
+    _lose(maas, power, machine, prober)
+    assert maas.primary() != primary
+    assert {name: maas.on_machine(name, UNTOUCHED) for name in others} == before
+
+
+def test_the_machine_of_a_rack(maas: MAAS, power: Power, watch: Watch):
+    prober, _ = watch()
+    machine = maas.machine(next(iter(maas.units("maas-rack"))))
+    _lose(maas, power, machine, prober)
+    prober.report.assert_no_failed_read()
+    racks = len(maas.units("maas-rack"))
+    eventually(
+        lambda: list(maas.racks_connected().values()) == ["running"] * racks,
+        timeout_s=240,
+        what="both racks connected again",
+    )
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A machine that is gone for good, and what was on it."""
+
+    machine: str
+    hostname: str
+    address: str
+    units: list[str]
+
+    @property
+    def apps(self) -> list[str]:
+        """The applications that are to get another unit."""
+        return [unit.partition("/")[0] for unit in self.units]
+
+
+def _lose_for_good(maas: MAAS, power: Power, machine: str, prober: Prober) -> Lost:
+    found = maas.juju.status().machines[machine]
+    lost = Lost(machine, found.hostname, found.ip_addresses[0], _units_on(maas, machine))
+    power("poweroff", machine)
+    wait_answered(prober, timeout_s=ANSWERED_S)
+    maas.juju.wait(lambda status: status.machines[machine].juju_status.current == "down")
+    return lost
+
+
+def _remove(maas: MAAS, lost: Lost, what: str) -> None:
+    """Remove a machine that is gone: each of its units and then it, or all by its number."""
+    if what == "each unit":
+        maas.juju.remove_unit(*lost.units, force=True)
+    maas.juju.cli("remove-machine", "--force", "--no-prompt", lost.machine)
+    maas.juju.wait(lambda status: lost.machine not in status.machines, error=jubilant.any_error)
+
+
+def _replace(maas: MAAS, lost: Lost) -> None:
+    """Give each application a unit on one new machine."""
+    before = set(maas.juju.status().machines)
+    maas.juju.add_unit(lost.apps[0])
+    (machine,) = set(maas.juju.status().machines) - before
+    for app in lost.apps[1:]:
+        maas.juju.add_unit(app, to=machine)
+
+
+def _is_forgotten(maas: MAAS, lost: Lost) -> bool:
+    """Tell whether MAAS, etcd and the survivors' files name the machine no more."""
+    members = maas.on_machine(maas.primary(), ETCD_MEMBERS)
+    named = f"grep -rw {lost.address} {NAMED} | grep -v initial- || true"
+    return (
+        lost.hostname not in {**maas.controllers("region"), **maas.controllers("rack")}
+        and f"//{lost.address}:" not in members
+        and not any(maas.on_machine(unit, named).strip() for unit in maas.units("haproxy-vip"))
+    )
+
+
+def _never_returns(
+    maas: MAAS, power: Power, figure: Figure, prober: Prober, machine: str, removed: str
+) -> None:
+    units = {app: len(maas.units(app)) for app in APPS}
+    lost = _lose_for_good(maas, power, machine, prober)
+    begun = time.time()
+    _remove(maas, lost, removed)
+    _replace(maas, lost)
+    maas.wait_complete()
+    figure("another machine in its place", time.time() - begun)
+    eventually(
+        lambda: _is_forgotten(maas, lost),
+        timeout_s=FORGOTTEN_S,
+        what=f"{lost.hostname} is forgotten",
+    )
+    figure("forgotten by MAAS, etcd and HAProxy", time.time() - begun)
+    assert {app: len(maas.units(app)) for app in APPS} == units
+
+
+def test_the_machine_of_a_rack_never_returns(
+    maas: MAAS, power: Power, figure: Figure, watch: Watch
+):
+    prober, _ = watch()
+    machine = maas.machine(next(iter(maas.units("maas-rack"))))
+    _never_returns(maas, power, figure, prober, machine, "each unit")
+    prober.report.assert_no_failed_read()
+
+
+@pytest.mark.long
+def test_a_machine_whose_units_are_removed_by_force_never_returns(
+    maas: MAAS, power: Power, figure: Figure, watch: Watch
+):
+    prober, _ = watch()
+    _never_returns(maas, power, figure, prober, _machine_of_a_region(maas), "each unit")
+    prober.report.assert_no_failed_read()
+
+
+@pytest.mark.long
+def test_the_machine_of_the_primary_is_removed_by_force_and_never_returns(
+    maas: MAAS, power: Power, figure: Figure, watch: Watch
+):
+    prober, _ = watch()
+    machine = maas.machine(maas.primary())
+    _never_returns(maas, power, figure, prober, machine, "the machine")
+
+
+def test_every_machine_at_once_and_no_controller(
+    maas: MAAS, power: Power, figure: Figure, watch: Watch
+):
+    prober, _ = watch()
+    machines = list(maas.juju.status().machines)
+    power("controller-down")
+    try:
+        for machine in machines:
+            power("poweroff", machine)
+        for machine in machines:
+            power("poweron", machine)
+        took = wait_answered(prober, timeout_s=ANSWERED_S)
+        figure("MAAS answers after the power is back", took)
+    finally:
+        power("controller-up")
+    maas.wait_whole()
