@@ -129,6 +129,19 @@ class MAAS:
         regions = len(self.units("maas-region"))
         eventually(lambda: len(self.rpc()) == regions, timeout_s=240, what="every region in rpc")
 
+    def wait_racks_connected(self) -> None:
+        """Wait until every rack is connected to every region."""
+        racks = sum(
+            len(app.units)
+            for app in self.juju.status().apps.values()
+            if app.charm_name == "maas-rack"
+        )
+        eventually(
+            lambda: list(self.racks_connected().values()).count("running") == racks,
+            timeout_s=240,
+            what="every rack connected to every region",
+        )
+
     def rpc(self) -> set[str]:
         """The host names of the regions that MAAS lists in /MAAS/rpc/."""
         answer = requests.get(f"http://{self.vip}/MAAS/rpc/", timeout=10)
@@ -193,7 +206,7 @@ class MAAS:
         """The units whose etcd members vote, as the primary's machine lists them."""
         lines = self.on_machine(self.primary(), ETCD_MEMBERS).splitlines()
         voting = {line.split(", ")[2] for line in lines if line.endswith(", false")}
-        return {unit for unit in self.units("postgresql-ha") if unit.replace("/", "-") in voting}
+        return {"/".join(name.rsplit("-", 1)) for name in voting}
 
     def is_replicated(self) -> bool:
         """There are one leader, and one synchronous standby where there are replicas."""
