@@ -6,8 +6,9 @@
 Stories are in integration/, in faults/ and in scale/; every file of them is named in ORDER.
 
 Environment: JUJU names the juju binary, BUNDLE the bundle file, OVERLAY an overlay for it (the
-VIP, the apt source), MODEL a model to use instead of a new one, KEEP_MODEL=1 leaves it in place,
-FAULT a command `FAULT poweroff|poweron MACHINE` that cuts a machine's power, and
+VIP, after which the next address must be free as well, and the apt source), MODEL a model to use
+instead of a new one, KEEP_MODEL=1 leaves it in place, FAULT a command
+`FAULT poweroff|poweron MACHINE` that cuts a machine's power, and
 `FAULT controller-down|controller-up` that takes Juju's controller away. FIGURES names a JSON file
 to which the run's figures are added.
 """

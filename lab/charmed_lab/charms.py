@@ -71,7 +71,8 @@ def _endpoints(metadata: dict[str, Any]) -> dict[str, Endpoint]:
         for name, about in (metadata.get(kind) or {}).items():
             if about.get("scope") == "container":
                 raise JujuError(f'endpoint "{name}" has scope container, which the lab leaves out')
-            found[name] = Endpoint("", name, role, about["interface"])
+            limit = int(about.get("limit") or 0)
+            found[name] = Endpoint("", name, role, about["interface"], limit)
     return dict(sorted(found.items()))
 
 

@@ -48,6 +48,8 @@ class Endpoint:
     name: str
     role: str
     interface: str
+    # How many relations it may have; 0 for any number.
+    limit: int = 0
 
     def __str__(self) -> str:
         return f"{self.application}:{self.name}"

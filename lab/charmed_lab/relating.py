@@ -41,13 +41,23 @@ def integrate(model: Model, one: str, other: str) -> None:
     except JujuError as error:
         cannot = f'cannot relate endpoints "{one}" and "{other}"'
         raise JujuError(f"{where}: {cannot}: {error}") from error
-    ends = [str(end) for end in pair]
-    known = [{str(end) for end in relation.endpoints} for relation in model.relations.values()]
-    if set(ends) in known:
-        named = ", ".join(f'"{end}"' for end in ends)
-        exists = f"relation {' '.join(ends)}: already exists"
-        raise JujuError(f"{where}: cannot add relation {named}: {exists}")
+    if problem := _problem(model, pair):
+        named = ", ".join(f'"{end}"' for end in pair)
+        wrong = f"relation {pair[0]} {pair[1]}: {problem}"
+        raise JujuError(f"{where}: cannot add relation {named}: {wrong}")
     relate(model, *pair)
+
+
+def _problem(model: Model, pair: tuple[Endpoint, Endpoint]) -> str:
+    """Return why two endpoints cannot be related now; a dying relation counts as well."""
+    known = [{str(end) for end in relation.endpoints} for relation in model.relations.values()]
+    if {str(end) for end in pair} in known:
+        return "already exists"
+    for end in pair:
+        if 0 < end.limit <= sum(str(end) in ends for ends in known):
+            would = f"would exceed its maximum relation limit of {end.limit}"
+            return f"establishing a new relation for {end} {would}"
+    return ""
 
 
 def _compatible(model: Model, one: str, other: str) -> tuple[Endpoint, Endpoint]:

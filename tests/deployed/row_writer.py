@@ -17,19 +17,19 @@ sys.path[:0] = glob.glob(f"{AGENTS}/unit-maas-region-*/charm/venv/lib/python3*/s
 import psycopg2  # noqa: E402 - from the charm's own environment
 import yaml  # noqa: E402
 
-with open("/etc/maas/regiond.conf") as file:
-    CONFIG = yaml.safe_load(file)
 TABLE = "charmed_maas_test_rows"
 
 
 def connect():
-    """Connect as the region does, quicker to give up."""
+    """Connect as the region does now, quicker to give up."""
+    with open("/etc/maas/regiond.conf") as file:
+        config = yaml.safe_load(file)
     connection = psycopg2.connect(
-        host=CONFIG["database_host"],
-        port=CONFIG["database_port"],
-        dbname=CONFIG["database_name"],
-        user=CONFIG["database_user"],
-        password=CONFIG["database_pass"],
+        host=config["database_host"],
+        port=config["database_port"],
+        dbname=config["database_name"],
+        user=config["database_user"],
+        password=config["database_pass"],
         connect_timeout=3,
         application_name="charmed-maas-test-writer",
     )
@@ -51,7 +51,7 @@ def main(name: str, number: int) -> None:
             with connection.cursor() as cursor:
                 cursor.execute(f"INSERT INTO {TABLE} VALUES (%s, %s)", (name, number))
             print(number, flush=True)
-        except psycopg2.Error as error:
+        except (psycopg2.Error, OSError) as error:
             print(
                 "error", str(error).strip().replace("\n", " ")[:200], file=sys.stderr, flush=True
             )

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 
 import ops
 
+import charmed_maas.peers
 import config
 import haproxy
 import keepalived
@@ -150,12 +151,15 @@ class HAProxyVIPCharm(ops.CharmBase):
         watchdog_timer.ensure(watched.CHARM, watched.__file__)
         cfg = config.parse(self.config)
         own = self._own_address(cfg.vip)
-        others = peers.others(self.model, cfg.vip, own)
+        goals = charmed_maas.peers.goal_state()
+        others = peers.others(self.model, cfg.vip, own, goals)
         if not cfg.vip:
             self._idle(own)
             return [ops.BlockedStatus("set vip to a free address in the units' subnet")]
         here = network.interfaces()
-        backends = self.api.backends()
+        staying = charmed_maas.peers.living(goals, API) or ()
+        configured = haproxy.configured_servers()
+        backends = routes.with_kept(self.api.backends(), configured, staying)
         self._refuse_own(cfg.vip, others.peers, backends, here)
         place = network.place(here, cfg.vip, name=cfg.interface, preferred=own)
         ports = self._serve(cfg, backends, network.own_addresses(here))

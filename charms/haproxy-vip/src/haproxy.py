@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import routes
-from charmed_maas import apt_source, commands, files, systemd
+from charmed_maas import addresses, apt_source, commands, files, systemd
 
 SERVICE = "haproxy.service"
 HAPROXY = "/usr/sbin/haproxy"
@@ -170,6 +170,14 @@ def configured_port() -> int:
         return 0
     found = re.search(r"bind \S+:(\d+) transparent\n    option httplog", CONFIG.read_text())
     return int(found.group(1)) if found else 0
+
+
+def configured_servers() -> dict[str, str]:
+    """Return the regions' servers in the charm's configuration: address by name."""
+    if not is_managed():
+        return {}
+    found = re.findall(r"^    server (\S+) (\S+) id ", CONFIG.read_text(), re.MULTILINE)
+    return {name: addresses.split_host_port(endpoint)[0] for name, endpoint in found}
 
 
 def settle() -> None:

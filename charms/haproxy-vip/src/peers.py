@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import ops
+from ops import hookcmds
 
 import charmed_maas.peers
 from charmed_maas import databag
@@ -51,8 +52,8 @@ class Others:
         return [peer.address for peer in self.peers]
 
 
-def others(model: ops.Model, vip: str, own: str) -> Others:
-    """Return the other units, by unit number.
+def others(model: ops.Model, vip: str, own: str, goals: hookcmds.GoalState | None) -> Others:
+    """Return the other units, by unit number; goals is what the controller knows.
 
     One whose address is this unit's own, or not of the VIP's family, is one that cannot be read:
     keepalived refuses a peer of another family.
@@ -61,7 +62,6 @@ def others(model: ops.Model, vip: str, own: str) -> Others:
     problems: list[str] = []
     if not (relation := model.get_relation(PEERS)):
         return Others()
-    goals = charmed_maas.peers.goal_state()
     for unit, stays in charmed_maas.peers.present_units(relation, goals).items():
         data = relation.data[unit]
         try:

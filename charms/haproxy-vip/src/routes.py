@@ -72,6 +72,23 @@ def serving(backends: Sequence[Backend]) -> list[Backend]:
     return [one for one in backends if one.ready] or list(backends)
 
 
+def with_kept(
+    backends: Sequence[Backend], configured: Mapping[str, str], staying: Collection[str]
+) -> list[Backend]:
+    """Add the regions that stay, that HAProxy has and that the relation does not show.
+
+    Of a relation that goes Juju takes the units away one after the other, and those of a new one
+    come one by one: meanwhile every region serves on. configured are HAProxy's servers.
+    """
+    hidden = set(staying) - {one.unit for one in backends}
+    kept = [
+        Backend(unit, configured[_server_name(unit)], ready=True)
+        for unit in hidden
+        if _server_name(unit) in configured
+    ]
+    return sorted([*backends, *kept], key=lambda one: addresses.unit_number(one.unit))
+
+
 def bindable(
     found: Sequence[Route],
     held: Mapping[int, str],
@@ -100,9 +117,13 @@ def bindable(
 def _servers(backends: Sequence[Backend], port: int) -> tuple[Server, ...]:
     return tuple(
         Server(
-            name=one.unit.replace("/", "-"),
+            name=_server_name(one.unit),
             endpoint=addresses.join_host_port(one.address, port),
             id=addresses.unit_number(one.unit) + 1,
         )
         for one in backends
     )
+
+
+def _server_name(unit: str) -> str:
+    return unit.replace("/", "-")

@@ -171,8 +171,10 @@ class PostgreSQLHACharm(ops.CharmBase):
             return False
         self._trouble = member.take_over(self.unit.name)
         self.unit.set_workload_version(postgresql.version())
+        if self._trouble:
+            return False  # Juju refuses a port that another unit has on the machine.
         self.unit.set_ports(ops.Port("tcp", 5432))
-        return not self._trouble and bool(self.peers.relation)
+        return bool(self.peers.relation)
 
     def _nominate(self, app: peers.AppData) -> bool:
         """As the leader, make the secret and name the unit that may bootstrap.

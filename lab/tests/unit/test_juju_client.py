@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from local import Juju
+from local import Juju, pack
 
 from charmed_lab import client
 
@@ -147,6 +147,23 @@ def test_relations_are_refused_with_the_reason(juju: Juju) -> None:
         "ERROR relation with endpoints [red blue:x] or id 0 not found (not found)\n",
     )
     assert juju("remove-relation", "red:source", "blue:sink")[0] == 0
+
+
+def test_an_endpoint_takes_no_more_relations_than_its_limit(juju: Juju, tmp_path: Path) -> None:
+    # As Juju's source reads: checkEndpointCapacity in domain/relation/state of 4.0,
+    # enforceMaxRelationLimit in state/state.go of 3.6.
+    pack(tmp_path, "one", requires={"sink": {"interface": "probe", "limit": 1}})
+    for charm, app in (("one", "one"), ("probe", "red"), ("probe", "blue")):
+        juju("deploy", f"./{charm}.charm", app)
+    assert juju("integrate", "one:sink", "red:source") == (0, "", "")
+    where = 'ERROR adding relation between endpoints "{0}" and "{1}": '
+    cannot = 'cannot add relation "{0}", "{1}": relation {0} {1}: '
+    would = "establishing a new relation for one:sink would exceed its maximum relation limit of 1"
+    second = ("blue:source", "one:sink")
+    said = (where + cannot).format(*second) + would
+    assert juju("integrate", *second) == (1, "", f"{said}\n")
+    assert juju("remove-relation", "one:sink", "red:source")[0] == 0
+    assert juju("integrate", *second) == (0, "", "")
 
 
 def test_status_tables_look_as_recorded(juju: Juju) -> None:

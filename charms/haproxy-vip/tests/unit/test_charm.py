@@ -34,6 +34,7 @@ class Machine:
         self.haproxy.is_managed.return_value = False
         self.haproxy.ensure_config.return_value = True
         self.haproxy.configured_port.return_value = 80
+        self.haproxy.configured_servers.return_value = {}
         self.haproxy.servers.return_value = [
             haproxy.ServerState("maas-region-0", True),
             haproxy.ServerState("maas-region-1", False),
@@ -307,6 +308,31 @@ def test_a_missing_relation_leaves_the_last_routes(ctx: Any, machine: Machine):
     machine.haproxy.ensure_idle.assert_not_called()
     machine.keepalived.stop.assert_not_called()
     assert after.get_relations("peers")[0].local_unit_data["vip-holder"] == "true"
+
+
+@pytest.mark.parametrize("seen", [(), (1,)])
+def test_regions_that_the_relation_does_not_show_serve_on(
+    ctx: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch, seen: tuple[int, ...]
+):
+    # Juju takes a relation's units away one after the other, and brings them one by one.
+    machine.haproxy.is_managed.return_value = True
+    machine.haproxy.configured_servers.return_value = {
+        f"maas-region-{number}": f"10.0.0.2{number}" for number in range(3)
+    }
+    statuses = {"maas-region/0": "active", "maas-region/1": "active", "maas-region/2": "dying"}
+    regions = {
+        name: hookcmds.Goal(status=status, since=None)  # type: ignore[arg-type]
+        for name, status in statuses.items()
+    }
+    known = hookcmds.GoalState(units={}, relations={"api": regions})
+    monkeypatch.setattr(hookcmds, "goal_state", lambda: known)
+    run(ctx, state(api({number: region(address="10.0.0.31") for number in seen}), peer()))
+    lines = [line.split() for line in machine.text.splitlines()]
+    second = "10.0.0.31:5240" if seen else "10.0.0.21:5240"
+    assert {tuple(words[1:3]) for words in lines if words[:1] == ["server"]} == {
+        ("maas-region-0", "10.0.0.20:5240"),
+        ("maas-region-1", second),
+    }
 
 
 def test_services_not_published_yet_leave_haproxy_as_it_is(ctx: Any, machine: Machine):

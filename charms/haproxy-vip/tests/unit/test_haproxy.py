@@ -203,6 +203,15 @@ def test_the_port_is_read_from_what_is_served(daemon: Daemon):
     assert haproxy.configured_port() == 80
 
 
+def test_the_configured_servers_are_told(daemon: Daemon):
+    assert haproxy.configured_servers() == {}
+    haproxy.ensure_config(render(0, 12))
+    assert haproxy.configured_servers() == {
+        "maas-region-0": "10.0.0.10",
+        "maas-region-12": "10.0.0.22",
+    }
+
+
 @pytest.mark.parametrize(("was_there", "stopped"), [("", True), ("2.8.16-0ubuntu1", False)])
 def test_only_a_haproxy_that_we_installed_is_stopped(
     machine: Path,

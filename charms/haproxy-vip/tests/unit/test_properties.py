@@ -155,7 +155,7 @@ def test_a_peer_is_of_the_vips_family_or_named(
     vip, bag = given_
     context = testing.Context(charm.HAProxyVIPCharm)
     with context(context.on.update_status(), state(peer({1: bag}))) as manager:
-        found = peers.others(manager.charm.model, vip, "10.0.0.11")
+        found = peers.others(manager.charm.model, vip, "10.0.0.11", None)
     for one in found.peers:
         assert (":" in one.address) == (":" in vip)
         assert one.address != "10.0.0.11"

@@ -481,4 +481,5 @@ def test_a_machine_of_another_living_unit_is_left_alone(ctx: Context, machine: M
     machine.member.take_over.return_value = "other/0 runs PostgreSQL here: use another machine"
     state = ctx.run(ctx.on.config_changed(), Model(app={"cluster-id": ID}, peers=JOINED).state())
     assert state.unit_status == BLOCKED("other/0 runs PostgreSQL here: use another machine")
+    assert not state.opened_ports  # Juju refuses what the other one has open.
     assert machine.names() == []
