@@ -4,6 +4,7 @@
 """What the stories ask the deployed bundle."""
 
 import contextlib
+import ipaddress
 import json
 import os
 import ssl
@@ -88,6 +89,12 @@ class MAAS:
     def units(self, app: str) -> dict[str, jubilant.statustypes.UnitStatus]:
         """The units of an application by name."""
         return self.juju.status().apps[app].units
+
+    def free_address(self) -> str:
+        """An address of the machines' subnet that neither a machine nor the VIP has."""
+        machines = self.juju.status().machines.values()
+        taken = {self.vip, *(machine.ip_addresses[0] for machine in machines)}
+        return str(max(map(ipaddress.ip_address, taken)) + 20)
 
     def leader(self, app: str) -> str:
         """The name of the leader's unit."""
