@@ -136,10 +136,17 @@ def test_dispatches_are_killed_while_a_charm_is_refreshed(maas: MAAS, tmp_path: 
     with zipfile.ZipFile(charm, "a") as packed:
         packed.writestr("refreshed", f"{seed}\n")
     before = {unit: rendered.main_pids(maas, unit) for unit in maas.units(app)}
+    ran = {unit: _hooks_run(maas, unit) for unit in before}
     with Killers(maas.juju, seed) as killers:
         for unit in before:
             killers.strike(unit, REFRESH, kills=2, longest_s=3)
         maas.juju.refresh(app, path=charm)
+        for unit, hooks in ran.items():
+            eventually(
+                lambda unit=unit, hooks=hooks: "upgrade-charm" in _hooks_run(maas, unit) - hooks,
+                timeout_s=300,
+                what=f"upgrade-charm of {unit}",
+            )
         maas.wait_settled()
     assert killers.killed
     for unit, pids in before.items():
