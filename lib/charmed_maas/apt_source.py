@@ -7,6 +7,7 @@ A source is a PPA (`ppa:maas/3.7`), a one-line apt source (`deb …`), or a deb8
 may carry its key in `Signed-By`.
 """
 
+import contextlib
 import os
 import re
 import time
@@ -108,7 +109,9 @@ def install(packages: Sequence[str]) -> bool:
             _apt([*argv, *missing], INSTALL_TIMEOUT_S)
         except commands.CommandError:
             # The lists may be old or missing, or a killed hook left dpkg half way.
-            _apt(["/usr/bin/dpkg", "--configure", "-a"], INSTALL_TIMEOUT_S)
+            with contextlib.suppress(commands.CommandError):
+                # It refuses a half unpacked package, which apt-get unpacks again below.
+                _apt(["/usr/bin/dpkg", "--configure", "-a"], INSTALL_TIMEOUT_S)
             _apt([APT_GET, "update", *LOCK], UPDATE_TIMEOUT_S)
             _apt([*argv, *missing], INSTALL_TIMEOUT_S)
     except commands.CommandError as error:

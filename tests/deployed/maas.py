@@ -136,6 +136,19 @@ class MAAS:
         regions = len(self.units("maas-region"))
         eventually(lambda: len(self.rpc()) == regions, timeout_s=240, what="every region in rpc")
 
+    def wait_forgotten(self, app: str) -> None:
+        """Wait until MAAS knows exactly the controllers whose units Juju knows.
+
+        MAAS lets a controller go only minutes after its processes ended.
+        """
+        if kind := {"maas-region": "region", "maas-rack": "rack"}.get(app):
+            units = len(self.units(app))
+            eventually(
+                lambda: len(self.controllers(kind)) == units,
+                timeout_s=300,
+                what=f"MAAS knows exactly the {kind}s that Juju knows",
+            )
+
     def rpc(self) -> set[str]:
         """The host names of the regions that MAAS lists in /MAAS/rpc/."""
         answer = requests.get(f"http://{self.vip}/MAAS/rpc/", timeout=10)

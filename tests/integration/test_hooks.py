@@ -250,6 +250,8 @@ def test_update_status_alone_follows_who_comes_and_goes(
         _wait_alike(maas, *APPS)
         ran = _hooks_run(maas, unit) - seen
         assert set(ran) == {"update-status"}
+        for one in (app, related):
+            maas.wait_forgotten(one)
     finally:
         power("run-hooks", unit)
 

@@ -201,6 +201,13 @@ def test_a_failed_install_repairs_dpkg_and_lists_and_tries_once_more(apt: FakeAp
     ]
 
 
+def test_a_package_that_a_killed_dpkg_left_half_unpacked_is_unpacked_again(apt: FakeApt):
+    apt.failures["apt-get install"] = ["E: dpkg was interrupted"]
+    apt.failures["dpkg --configure"] = ["dpkg: package is in a very bad inconsistent state"]
+    assert apt_source.install(["bind9"])
+    assert apt.verbs()[-1] == "apt-get install"
+
+
 def test_who_holds_the_lists_is_waited_for(apt: FakeApt, monkeypatch: pytest.MonkeyPatch):
     waited: list[float] = []
     monkeypatch.setattr(apt_source.time, "sleep", waited.append)
