@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from conftest import Systemd
@@ -57,10 +58,6 @@ class Daemon:
             "show info": "Name: HAProxy\n" + "".join(found).replace(" ", ": "),
             "show servers state": self.state,
         }[command]
-
-
-def interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 @pytest.fixture
@@ -132,10 +129,11 @@ def test_the_distributions_haproxy_starts_anew_also_when_a_hook_was_killed_befor
     daemon: Daemon, systemd: Systemd
 ):
     systemd.running.add(haproxy.SERVICE)
-    systemd.restart = interrupt
-    with pytest.raises(KeyboardInterrupt):
+    with (
+        mock.patch.object(systemd, "restart", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
         haproxy.ensure_config(render(0))
-    del systemd.restart
     assert haproxy.ensure_config(render(0))
     assert systemd.did[-1] == "restart"
     assert haproxy.DOWN.read_text() == "0\n"
