@@ -189,7 +189,7 @@ def _config(maas: MAAS, charm: str) -> dict[str, jubilant.ConfigValue]:
     return {"source": maas.juju.config(charm)["source"]} if charm == "maas-region" else {}
 
 
-@pytest.mark.parametrize("seed", seeds(30, in_ci=(0,)))
+@pytest.mark.parametrize("seed", seeds(30, in_ci=(1,)))
 @pytest.mark.usefixtures("state")
 def test_hooks_come_in_any_order(maas: MAAS, power: Fault, seed: int):
     rng = random.Random(seed)
