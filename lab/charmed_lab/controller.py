@@ -42,6 +42,11 @@ class Controller:
         self._charm_store = charm_store
         self._rng = rng
 
+    def shuffle(self, seed: int) -> None:
+        """Shuffle by another number, from now on, what Juju leaves open."""
+        self._rng.seed(seed)
+        self._store.world.seed = seed
+
     # Models.
 
     def add_model(self, name: str, config: dict[str, Any]) -> None:

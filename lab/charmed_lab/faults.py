@@ -34,6 +34,7 @@ ACTIONS = {
     "hang": ("TARGET SERVICE", "SIGSTOP them: they neither answer nor end"),
     "skip-hooks": ("UNIT", "Juju takes its events but update-status for run: the charm is not"),
     "run-hooks": ("UNIT", "run them again"),
+    "shuffle": ("SEED", "what Juju leaves open, as the order of relations, goes by this number"),
     "heal": ("TARGET|all [B]", "undo what `list` shows of TARGET but poweroff; with B, their cut"),
     "controller-down": ("", "SIGKILL the lab's Juju; machines and workloads go on"),
     "controller-up": ("", "start it again, with all that it knew"),
@@ -64,6 +65,8 @@ def parse(argv: list[str]) -> tuple[str, list[str]]:
     if action not in ACTIONS or not least <= len(words) <= len(wanted):
         raise StepError(usage())
     if action == "slow" and words[1:] not in ([], ["network"], ["cpu"]):
+        raise StepError(usage())
+    if action == "shuffle" and not words[0].isdecimal():
         raise StepError(usage())
     return action, words
 
@@ -109,6 +112,7 @@ def act(stage: Stage, action: str, *words: str) -> None:
         "hang": lambda one, service: _signal(machines, one, service, "STOP"),
         "skip-hooks": lambda unit: _skip_hooks(stage, unit, skip=True),
         "run-hooks": lambda unit: _skip_hooks(stage, unit, skip=False),
+        "shuffle": lambda seed: Session(stage=stage).ask("shuffle", seed=int(seed)),
         "heal": lambda one, other=None: heal(stage, one, other),
         "controller-down": lambda: juju.stop_daemon(stage),
         "controller-up": lambda: juju.ensure_daemon(stage),

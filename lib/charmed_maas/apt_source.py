@@ -7,8 +7,10 @@ A source is a PPA (`ppa:maas/3.7`), a one-line apt source (`deb …`), or a deb8
 may carry its key in `Signed-By`.
 """
 
+import contextlib
 import os
 import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +28,12 @@ ONE_LINE = re.compile(r"deb(\s+\[[^\]]+\])?\s+[a-z0-9+]+:\S+\s+\S.*")
 STANZA_FIELDS = {"types", "uris", "suites"}
 BLANK_LINES = re.compile(r"\n(?:[ \t]*\n)+")
 COMMENT = re.compile(r"^#.*\n?", re.MULTILINE)
-LOCK = ("-o", "DPkg::Lock::Timeout=300")
+LOCK_TIMEOUT_S = 300
+LOCK = ("-o", f"DPkg::Lock::Timeout={LOCK_TIMEOUT_S}")
+# apt waits for dpkg's lock alone: the one of the lists, which apt-daily takes too, and an apt-get
+# that a killed hook left, it refuses to wait for.
+LOCKED = "Could not get lock"
+LOCK_RETRY_S = 2.0
 UPDATE_TIMEOUT_S = 300.0
 INSTALL_TIMEOUT_S = 1800.0
 
@@ -102,7 +109,9 @@ def install(packages: Sequence[str]) -> bool:
             _apt([*argv, *missing], INSTALL_TIMEOUT_S)
         except commands.CommandError:
             # The lists may be old or missing, or a killed hook left dpkg half way.
-            _apt(["/usr/bin/dpkg", "--configure", "-a"], INSTALL_TIMEOUT_S)
+            with contextlib.suppress(commands.CommandError):
+                # It refuses a half unpacked package, which apt-get unpacks again below.
+                _apt(["/usr/bin/dpkg", "--configure", "-a"], INSTALL_TIMEOUT_S)
             _apt([APT_GET, "update", *LOCK], UPDATE_TIMEOUT_S)
             _apt([*argv, *missing], INSTALL_TIMEOUT_S)
     except commands.CommandError as error:
@@ -198,7 +207,11 @@ def _apt(argv: Sequence[str], timeout_s: float) -> None:
     for name in ("http_proxy", "https_proxy", "no_proxy"):
         if value := os.environ.get(f"JUJU_CHARM_{name.upper()}"):
             env[name] = value
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
     done = commands.run(argv, timeout_s=timeout_s, env=env, check=False)
+    while done.returncode and LOCKED in done.stderr and time.monotonic() < deadline:
+        time.sleep(LOCK_RETRY_S)
+        done = commands.run(argv, timeout_s=timeout_s, env=env, check=False)
     if done.returncode:
         # apt's own first error says what happened; the ones after it are consequences.
         found = re.search(r"^E: (.+)$", done.stderr, re.MULTILINE)

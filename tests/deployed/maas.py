@@ -4,6 +4,7 @@
 """What the stories ask the deployed bundle."""
 
 import contextlib
+import ipaddress
 import json
 import os
 import ssl
@@ -91,6 +92,12 @@ class MAAS:
         """The units of an application by name."""
         return self.juju.status().apps[app].units
 
+    def free_address(self) -> str:
+        """An address of the machines' subnet that neither a machine nor the VIP has."""
+        machines = self.juju.status().machines.values()
+        taken = {self.vip, *(machine.ip_addresses[0] for machine in machines)}
+        return str(max(map(ipaddress.ip_address, taken)) + 20)
+
     def leader(self, app: str) -> str:
         """The name of the leader's unit."""
         return next(name for name, unit in self.units(app).items() if unit.leader)
@@ -149,6 +156,19 @@ class MAAS:
             timeout_s=240,
             what="every rack connected to every region",
         )
+
+    def wait_forgotten(self, app: str) -> None:
+        """Wait until MAAS knows exactly the controllers whose units Juju knows.
+
+        MAAS lets a controller go only minutes after its processes ended.
+        """
+        if kind := {"maas-region": "region", "maas-rack": "rack"}.get(app):
+            units = len(self.units(app))
+            eventually(
+                lambda: len(self.controllers(kind)) == units,
+                timeout_s=300,
+                what=f"MAAS knows exactly the {kind}s that Juju knows",
+            )
 
     def rpc(self) -> set[str]:
         """The host names of the regions that MAAS lists in /MAAS/rpc/."""

@@ -3,7 +3,6 @@
 
 """A machine comes back under another address, and everything that named the old one follows."""
 
-import ipaddress
 from collections.abc import Callable
 
 import pytest
@@ -18,14 +17,6 @@ NETWORK = "/etc/systemd/network/20-eth0.network"
 CONFIGURATION = "/etc/postgresql-ha /etc/haproxy /etc/keepalived /etc/maas /etc/maas-db-proxy"
 
 
-def _free_address(maas: MAAS) -> str:
-    """Return an address of the machines' subnet that neither a machine nor the VIP has."""
-    machines = maas.juju.status().machines.values()
-    taken = {maas.vip, *(machine.ip_addresses[0] for machine in machines)}
-    highest = max(map(ipaddress.ip_address, taken))
-    return str(highest + 20)
-
-
 @pytest.mark.long
 def test_a_machine_changes_its_address(maas: MAAS, power: Power, watch: Watch):
     avoid = {maas.machine(maas.primary()), maas.machine(maas.vip_holder())}
@@ -37,7 +28,7 @@ def test_a_machine_changes_its_address(maas: MAAS, power: Power, watch: Watch):
     if "Address=" not in maas.on_machine(region, f"cat {NETWORK} || true"):
         pytest.skip("the machine's address is not in a file that this test knows")
     prober, _ = watch()
-    new = _free_address(maas)
+    new = maas.free_address()
     machine = maas.machine(region)
     maas.on_machine(region, f"sed -i s/{old}/{new}/ {NETWORK} && sync")
     power("poweroff", machine)

@@ -79,7 +79,8 @@ def ensure_config(text: str) -> bool:
     What it ran with before stays in force when it refuses this one: HAProxyError.
     """
     changed = _ensure_drop_in()
-    files.ensure_file(SERVER_STATE, SERVER_STATE.read_text() if SERVER_STATE.exists() else "")
+    # It is for a reload alone, and a hook may have been killed in the midst of one.
+    files.ensure_file(SERVER_STATE, "")
     if _has(text) and running_digest() == _digest(text):
         return changed
     validate(text)
@@ -90,7 +91,7 @@ def ensure_config(text: str) -> bool:
         files.ensure_file(DISTRIBUTION_CONFIG, before)
     files.ensure_file(CONFIG, text)
     try:
-        if is_running() and MARK in before:
+        if is_running() and MARK in before and not _is_marked_down():
             _reload(text)
         else:
             _start(text)
@@ -218,6 +219,15 @@ def _ensure_drop_in() -> bool:
         return False
     systemd.daemon_reload()
     return True
+
+
+def _is_marked_down() -> bool:
+    """Tell whether HAProxy has not started with our drop-in; if it runs, it did before us.
+
+    A hook was then killed between writing our configuration and the start: a reload would leave
+    the mark, and keepalived without the VIP.
+    """
+    return DOWN.read_text().strip() == "1"
 
 
 def _start(text: str) -> None:

@@ -20,7 +20,8 @@ IP = "/usr/sbin/ip"
 TEMPLATES = Path(__file__).parent / "templates"
 CONFIG = Path("/etc/keepalived/keepalived.conf")
 DROP_IN = Path("/etc/systemd/system/keepalived.service.d/haproxy-vip.conf")
-# The digest of the configuration that keepalived was last started or reloaded with.
+# The digest of the configuration that keepalived was last started or reloaded with; none while
+# systemd does not know the drop-in.
 LOADED = haproxy.STATE / "keepalived.loaded"
 PAUSED = haproxy.STATE / "paused"
 MOVING = haproxy.STATE / "moving"
@@ -85,8 +86,8 @@ def render_config(group: Group) -> str:
 def ensure_config(group: Group) -> bool:
     """Write the configuration and the drop-in; returns whether either changed.
 
-    A running keepalived is not told yet: ensure_running does that. Raises KeepalivedError, also
-    when somebody else's configuration stands there.
+    Neither systemd nor a running keepalived is told yet: ensure_running does that. Raises
+    KeepalivedError, also when somebody else's configuration stands there.
     """
     if _is_anothers():
         raise KeepalivedError(f"{CONFIG} is not this charm's: move it away, or this unit")
@@ -102,10 +103,10 @@ def ensure_config(group: Group) -> bool:
     if not CONFIG.is_file() or CONFIG.read_text() != text:
         validate(text)
     changed = files.ensure_file(CONFIG, text)
-    if files.ensure_file(DROP_IN, drop_in):
-        systemd.daemon_reload()
-        changed = True
-    return changed
+    if not DROP_IN.is_file() or DROP_IN.read_text() != drop_in:
+        # Before it: a hook that is killed in between leaves systemd to be told by the next.
+        files.ensure_absent(LOADED)
+    return files.ensure_file(DROP_IN, drop_in) or changed
 
 
 def validate(text: str) -> None:
@@ -123,11 +124,14 @@ def validate(text: str) -> None:
 def ensure_running() -> bool:
     """Start keepalived, or reload it when its configuration changed; returns whether it did."""
     digest = hashlib.sha256(CONFIG.read_bytes()).hexdigest()
+    is_told = LOADED.is_file() and LOADED.read_text() == digest
     try:
+        if not LOADED.is_file():
+            systemd.daemon_reload()
         if not is_running():
             systemd.enable(SERVICE)
             systemd.start(SERVICE)
-        elif not LOADED.is_file() or LOADED.read_text() != digest:
+        elif not is_told:
             systemd.reload(SERVICE)
         else:
             return False

@@ -57,7 +57,8 @@ class MAASRegionCharm(ops.CharmBase):
         for name in (DB, API, RPC, PEERS):
             framework.observe(self.on[name].relation_departed, self._on_departed)
         framework.observe(self.on[RPC].relation_changed, self._on_rack_changed)
-        framework.observe(self.on.leader_elected, self._on_leader_elected)
+        for event in (self.on.leader_elected, self.on.update_status):
+            framework.observe(event, self._note_unknown_racks)
         self.peers = peers.Peers(self, PEERS)
         self.database = db.DatabaseRequirer(self, DB)
         self.api = maas_api.MAASAPIProvider(self, API)
@@ -84,8 +85,10 @@ class MAASRegionCharm(ops.CharmBase):
         if event.unit:
             self._note_racks(event.relation, [event.unit])
 
-    def _on_leader_elected(self, _: ops.LeaderElectedEvent) -> None:
-        """Note the IDs of the racks that no leader before wrote down."""
+    def _note_unknown_racks(self, _: ops.EventBase) -> None:
+        """As the leader, note the IDs of the racks that none has written down."""
+        if not self.unit.is_leader():
+            return
         known = {member.unit for member in self.peers.app().members}
         for relation in self.rpc.relations:
             self._note_racks(relation, [one for one in relation.units if one.name not in known])

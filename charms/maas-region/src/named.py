@@ -18,10 +18,13 @@ def ensure_options() -> bool:
     before = _read(OPTIONS)
     if before is None or _read(OPTIONS_SEEN) == region.digest(before):
         return False
+    # Empty where a hook was killed after the edit and before the restart.
+    was_cut_short = _read(OPTIONS_SEEN) == ""
+    files.ensure_file(OPTIONS_SEEN, "")
     argv = [region.MAAS_REGION, "edit_named_options", "--migrate-conflicting-options"]
     _run([*argv, "--config-path", str(OPTIONS)], env=region.ENV)
     after = _read(OPTIONS) or ""
-    if after != before:
+    if after != before or was_cut_short:
         _run([region.SYSTEMCTL, "restart", SERVICE])
     files.ensure_file(OPTIONS_SEEN, region.digest(after))
     return True

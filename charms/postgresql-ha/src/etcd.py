@@ -4,6 +4,7 @@
 """etcd, the store of Patroni's leader lock: its daemon on this unit, and its membership."""
 
 import contextlib
+import hashlib
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,8 @@ from charmed_maas import files
 
 SERVICE = "postgresql-ha-etcd.service"
 CONFIG = paths.CONFIGURATION / "etcd.yml"
+# The digest of the configuration that the daemon was last started with.
+LOADED = paths.CONFIGURATION / "etcd.loaded"
 DATA = paths.ETCD
 START_TIMEOUT_S = 30.0
 
@@ -133,18 +136,29 @@ def _ensure_running(me: cluster.Unit) -> None:
     if _ensure_files(me, *initial) and systemd.is_active(SERVICE):
         systemd.restart(SERVICE)
     systemd.ensure_running(SERVICE)
+    files.ensure_file(LOADED, _digest())
 
 
 def _start(me: cluster.Unit, initial_cluster: str, state: str) -> None:
     systemd.ensure_stopped(SERVICE)
     _ensure_files(me, initial_cluster, state)
     systemd.ensure_running(SERVICE)
+    files.ensure_file(LOADED, _digest())
 
 
 def _ensure_files(me: cluster.Unit, initial_cluster: str, state: str) -> bool:
+    """Have configuration and unit file; returns whether the daemon has not read them yet.
+
+    A hook may have been killed between writing them and the restart.
+    """
     pgdata.ensure_directory(DATA, mode=0o700, owner="etcd")
     changed = files.ensure_file(CONFIG, render_config(me, initial_cluster, state))
-    return systemd.ensure_unit(SERVICE, config=CONFIG, data=DATA) or changed
+    changed = systemd.ensure_unit(SERVICE, config=CONFIG, data=DATA) or changed
+    return changed or (LOADED.is_file() and LOADED.read_text() != _digest())
+
+
+def _digest() -> str:
+    return hashlib.sha256(CONFIG.read_bytes()).hexdigest()
 
 
 def _initial_cluster(listed: Sequence[cluster.EtcdMember], me: cluster.Unit) -> str:

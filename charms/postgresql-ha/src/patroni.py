@@ -3,6 +3,7 @@
 
 """Patroni, which runs PostgreSQL: its configuration and its daemon on this unit."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from charmed_maas import addresses, files
 
 SERVICE = "postgresql-ha-patroni.service"
 CONFIG = paths.CONFIGURATION / "patroni.yml"
+# The digest of what the daemon was last started or reloaded with.
+LOADED = paths.CONFIGURATION / "patroni.loaded"
 PGPASS = "/run/postgresql-ha/pgpass"
 PORT = 5432
 SUPERUSER = "postgres"
@@ -104,19 +107,25 @@ def difference(wanted: dict[str, object], found: dict[str, object]) -> dict[str,
 
 
 def ensure_config(text: str, data: Path) -> bool:
-    """Have configuration and unit file; returns whether the configuration changed."""
+    """Have configuration and unit file; returns whether the daemon was not given it yet.
+
+    A hook may have been killed between writing it and telling the daemon.
+    """
     gate.ensure_file(PORT)
     place = {"data": data, "aside": pgdata.ASIDE}
     nft = {"nft": gate.NFT, "gate": gate.FILE, "table": gate.TABLE}
     systemd.ensure_unit(SERVICE, config=CONFIG, **place, **nft)
-    return files.ensure_file(CONFIG, text, mode=0o600, owner="postgres")
+    files.ensure_file(CONFIG, text, mode=0o600, owner="postgres")
+    return not LOADED.is_file() or LOADED.read_text() != _digest()
 
 
 def ensure_running(*, changed: bool) -> bool:
     """Have the daemon running with its present configuration; returns whether it was started."""
+    digest = _digest()
     started = systemd.ensure_running(SERVICE)
     if changed and not started:
         systemd.reload(SERVICE)
+    files.ensure_file(LOADED, digest)
     return started
 
 
@@ -156,6 +165,11 @@ def forget_pause(data: Path) -> None:
         config = json.loads(copy.read_text())
         if config.pop("pause", None):
             files.ensure_file(copy, json.dumps(config), mode=0o600, owner="postgres")
+
+
+def _digest() -> str:
+    """Return by what configuration and certificate are known again."""
+    return hashlib.sha256(CONFIG.read_bytes() + paths.CERTIFICATE.read_bytes()).hexdigest()
 
 
 def _bootstrap(units: int, *, strict: bool) -> dict[str, object]:

@@ -65,6 +65,7 @@ def test_the_model_is_known_without_a_controller(tmp_path: Path, monkeypatch: py
     [
         *("cut 3", "cut 3 a/0", "kill a/0 nginx", "half-cut all 3", "slow 3", "slow 3 cpu"),
         *("heal all", "heal 1 2", "list", "controller-down", "disk-full 0 /srv"),
+        "shuffle 7",
     ],
 )
 def test_parse(line: str):
@@ -77,6 +78,7 @@ def test_parse(line: str):
     [
         *("", "cut", "explode 3", "kill 3", "cut 3 4 5", "half-cut 3", "kill kill kill kill"),
         *("slow 3 disk", "list 3", "controller-up 3", "disk-full 3"),
+        *("shuffle", "shuffle well"),
     ],
 )
 def test_a_wrong_command_line_gets_the_usage(line: str):
@@ -131,6 +133,7 @@ def test_each_lasting_action_can_be_undone():
         "disk-free",
         "kill",
         "run-hooks",
+        "shuffle",
         "heal",
         "controller-up",
         "list",

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -457,6 +458,14 @@ def first_life(folder: Path, deed: str) -> dict[str, Any]:
     process.send_signal(signal.SIGKILL)
     process.wait()
     return json.loads((folder / "state/juju/models.json").read_text())["models"]["m"]
+
+
+def test_a_running_stage_is_shuffled_by_another_seed_and_keeps_that(
+    lab: Lab, tmp_path: Path
+) -> None:
+    assert lab.daemon.ask({"method": "shuffle", "params": {"seed": 7}}) == {"result": None}
+    assert lab.daemon.runtime.rng.random() == random.Random(7).random()
+    assert Store(tmp_path / "state/juju", World(0, "")).world.seed == 7
 
 
 def test_a_stage_keeps_its_first_seed_and_tells_it(tmp_path: Path) -> None:

@@ -201,6 +201,30 @@ def test_a_failed_install_repairs_dpkg_and_lists_and_tries_once_more(apt: FakeAp
     ]
 
 
+def test_a_package_that_a_killed_dpkg_left_half_unpacked_is_unpacked_again(apt: FakeApt):
+    apt.failures["apt-get install"] = ["E: dpkg was interrupted"]
+    apt.failures["dpkg --configure"] = ["dpkg: package is in a very bad inconsistent state"]
+    assert apt_source.install(["bind9"])
+    assert apt.verbs()[-1] == "apt-get install"
+
+
+def test_who_holds_the_lists_is_waited_for(apt: FakeApt, monkeypatch: pytest.MonkeyPatch):
+    waited: list[float] = []
+    monkeypatch.setattr(apt_source.time, "sleep", waited.append)
+    held = "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt-get)\n"
+    apt.failures["apt-get update"] = [held, held]
+    assert apt_source.ensure(LINE, "maas-region")
+    assert apt.verbs() == ["apt-get update"] * 3
+    assert len(waited) == 2
+
+
+def test_a_lock_that_is_never_given_back_is_told(apt: FakeApt, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(apt_source, "LOCK_TIMEOUT_S", 0)
+    apt.failures["apt-get update"] = ["E: Could not get lock /var/lib/apt/lists/lock.\n"]
+    with pytest.raises(apt_source.SourceError, match="Could not get lock"):
+        apt_source.ensure(LINE, "maas-region")
+
+
 def test_an_install_that_fails_twice_says_why(apt: FakeApt):
     apt.failures["apt-get install"] = ["E: Unable to locate package bind9"] * 2
     with pytest.raises(apt_source.SourceError, match="Unable to locate package bind9"):

@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from conftest import Systemd
@@ -44,6 +45,8 @@ class Daemon:
     def load(self) -> None:
         text = haproxy.CONFIG.read_text()
         self.state_at_load = haproxy.SERVER_STATE.read_text()
+        if self.systemd.did[-1] != "reload":
+            haproxy.DOWN.write_text("0\n")
         if not (self.refuses and self.refuses in text):
             self.loaded = text
 
@@ -120,6 +123,27 @@ def test_a_hook_killed_before_the_reload_is_made_good(daemon: Daemon, systemd: S
     systemd.did.clear()
     assert haproxy.ensure_config(render(0, 1))
     assert daemon.loaded == render(0, 1)
+
+
+def test_the_distributions_haproxy_starts_anew_also_when_a_hook_was_killed_before(
+    daemon: Daemon, systemd: Systemd
+):
+    systemd.running.add(haproxy.SERVICE)
+    with (
+        mock.patch.object(systemd, "restart", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        haproxy.ensure_config(render(0))
+    assert haproxy.ensure_config(render(0))
+    assert systemd.did[-1] == "restart"
+    assert haproxy.DOWN.read_text() == "0\n"
+
+
+def test_what_a_killed_reload_left_for_it_is_for_no_later_start(daemon: Daemon):
+    haproxy.ensure_config(render(0))
+    haproxy.SERVER_STATE.write_text("1\nmaas-regions maas-region-0\n")
+    assert not haproxy.ensure_config(render(0))
+    assert haproxy.SERVER_STATE.read_text() == ""
 
 
 def test_a_haproxy_that_is_down_is_started(daemon: Daemon, systemd: Systemd):

@@ -98,6 +98,19 @@ def test_what_is_written_is_read_back(machine: Path, systemd: Systemd):
     assert keepalived.configured_peers() == ["10.0.0.10", "10.0.0.11"]
 
 
+def test_systemd_is_told_of_a_drop_in_that_a_killed_hook_only_wrote(
+    machine: Path, systemd: Systemd
+):
+    keepalived.ensure_config(GROUP)
+    keepalived.ensure_running()
+    systemd.did.clear()
+    other = dataclasses.replace(GROUP, vip="10.0.0.101")
+    assert keepalived.ensure_config(other), "here the hook is killed"
+    assert not keepalived.ensure_config(other)
+    assert keepalived.ensure_running()
+    assert systemd.did == ["daemon-reload", "reload"]
+
+
 def test_the_daemon_is_touched_only_for_a_change(machine: Path, systemd: Systemd):
     keepalived.ensure_config(GROUP)
     assert keepalived.ensure_running()

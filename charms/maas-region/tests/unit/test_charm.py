@@ -482,7 +482,10 @@ def test_departed_controllers_leave_the_list_when_maas_forgot_them(
     workload.controllers.ensure_departed.assert_called_once_with(())
 
 
-def test_a_racks_databag_is_read_in_its_own_event(context: Context):
+@pytest.mark.parametrize("later", ["leader_elected", "update_status"])
+def test_a_racks_databag_is_read_in_its_own_event_or_when_nobody_knows_it(
+    context: Context, later: str
+):
     rpc = testing.Relation(
         "rpc",
         remote_app_name="maas-rack",
@@ -495,7 +498,7 @@ def test_a_racks_databag_is_read_in_its_own_event(context: Context):
     written = json.loads(_local(out, "peers").local_app_data["controllers"])
     assert [one["system-id"] for one in written if one["kind"] == "rack"] == ["rack22"]
 
-    out = context.run(context.on.leader_elected(), _state(rpc=rpc))
+    out = context.run(getattr(context.on, later)(), _state(rpc=rpc))
     written = json.loads(_local(out, "peers").local_app_data["controllers"])
     assert [one["system-id"] for one in written if one["kind"] == "rack"] == ["rack11", "rack22"]
 

@@ -20,9 +20,12 @@ class Machine:
         self.calls: list[list[str]] = []
         self.edit = ""
         self.failure = ""
+        self.killed_by = ""
 
     def run(self, argv: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         self.calls.append(argv)
+        if self.killed_by in argv:
+            raise KeyboardInterrupt
         if self.failure:
             raise commands.CommandError(self.failure)
         if "edit_named_options" in argv:
@@ -64,3 +67,16 @@ def test_a_failing_edit_is_told(machine: Machine):
     machine.failure = "maas-region exited with 1: no"
     with pytest.raises(region.RegionError, match="exited with 1: no"):
         named.ensure_options()
+
+
+def test_named_restarts_in_the_next_hook_when_one_was_killed_after_the_edit(machine: Machine):
+    named.OPTIONS.write_text("options { };\n")
+    machine.edit = 'options { include "maas"; };\n'
+    machine.killed_by = "restart"
+    with pytest.raises(KeyboardInterrupt):
+        named.ensure_options()
+    machine.killed_by = ""
+    machine.calls.clear()
+    assert named.ensure_options()
+    assert [region.SYSTEMCTL, "restart", named.SERVICE] in machine.calls
+    assert not named.ensure_options()

@@ -33,6 +33,39 @@ class Etcd:
 
 
 @pytest.fixture
+def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MagicMock:
+    """A daemon that runs, with its files elsewhere."""
+    for name in ("CONFIG", "LOADED", "DATA"):
+        monkeypatch.setattr(etcd, name, tmp_path / name)
+    (tmp_path / "DATA/member").mkdir(parents=True)
+    monkeypatch.setattr(etcd, "pgdata", MagicMock())
+    monkeypatch.setattr("charmed_maas.files.pwd.getpwnam", MagicMock())
+    monkeypatch.setattr("charmed_maas.files.os.fchown", lambda *_: None)
+    monkeypatch.setattr("charmed_maas.files._ensure_access", lambda *_: False)
+    mock = create_autospec(systemd)
+    mock.ensure_unit.return_value = False
+    mock.is_active.return_value = True
+    monkeypatch.setattr(etcd, "systemd", mock)
+    monkeypatch.setattr(etcd.etcdctl, "is_healthy", lambda _: True)
+    return mock
+
+
+def test_an_address_that_a_killed_hook_only_wrote_down_is_taken_in_the_next(daemon: MagicMock):
+    etcd.bootstrap(A)
+    moved = cluster.Unit(A.name, "10.0.0.9")
+    daemon.restart.reset_mock()
+    daemon.restart.side_effect = KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        etcd.bootstrap(moved)
+    daemon.restart.side_effect = None
+    daemon.restart.reset_mock()
+    etcd.bootstrap(moved)
+    daemon.restart.assert_called_once_with(etcd.SERVICE)
+    etcd.bootstrap(moved)
+    daemon.restart.assert_called_once_with(etcd.SERVICE)
+
+
+@pytest.fixture
 def world(tmp_path: Path) -> Iterator[Etcd]:
     ctl = create_autospec(etcdctl)
     ctl.EtcdError = etcdctl.EtcdError
@@ -41,8 +74,11 @@ def world(tmp_path: Path) -> Iterator[Etcd]:
         patch.object(etcd, "systemd", create_autospec(systemd)),
         patch.object(etcd, "DATA", tmp_path / "etcd"),
         patch.object(etcd, "CONFIG", tmp_path / "etcd.yml"),
+        patch.object(etcd, "LOADED", tmp_path / "etcd.loaded"),
         patch.object(etcd, "_ensure_files", return_value=False) as files,
+        patch.object(etcd.files, "ensure_file"),
     ):
+        (tmp_path / "etcd.yml").touch()
         ctl.ensure_files = files
         yield Etcd(tmp_path / "etcd", ctl)
 

@@ -2,12 +2,14 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 from pathlib import Path
+from unittest.mock import MagicMock, create_autospec
 
 import pytest
 import yaml
 
 import cluster
 import patroni
+import systemd
 
 A = cluster.Unit("postgresql-ha/0", "10.0.0.1")
 B = cluster.Unit("postgresql-ha/1", "10.0.0.2")
@@ -65,3 +67,40 @@ def test_a_pause_is_not_taken_along(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     copy.write_text('{"pause": true, "ttl": 20}')
     patroni.forget_pause(tmp_path)
     assert copy.read_text() == '{"ttl": 20}'
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MagicMock:
+    """A daemon that runs, with its files elsewhere."""
+    for module, name in ((patroni, "CONFIG"), (patroni, "LOADED"), (patroni.paths, "CERTIFICATE")):
+        monkeypatch.setattr(module, name, tmp_path / name)
+    (tmp_path / "CERTIFICATE").write_text("certificate")
+    monkeypatch.setattr("charmed_maas.files.pwd.getpwnam", MagicMock())
+    monkeypatch.setattr("charmed_maas.files.os.fchown", lambda *_: None)
+    monkeypatch.setattr("charmed_maas.files._ensure_access", lambda *_: False)
+    mock = create_autospec(systemd)
+    mock.ensure_running.return_value = False
+    monkeypatch.setattr(patroni, "systemd", mock)
+    return mock
+
+
+def test_a_configuration_that_a_killed_hook_left_unread_is_read_in_the_next(daemon: MagicMock):
+    patroni.ensure_running(changed=patroni.ensure_config("a: 1", DATA))
+    daemon.reload.reset_mock()
+    assert patroni.ensure_config("a: 2", DATA), "here the hook is killed"
+    patroni.ensure_running(changed=patroni.ensure_config("a: 2", DATA))
+    daemon.reload.assert_called_once_with(patroni.SERVICE)
+    assert not patroni.ensure_config("a: 2", DATA)
+
+
+def test_a_new_certificate_is_read(daemon: MagicMock):
+    patroni.ensure_running(changed=patroni.ensure_config("a: 1", DATA))
+    patroni.paths.CERTIFICATE.write_text("another")
+    assert patroni.ensure_config("a: 1", DATA)
+
+
+def test_a_daemon_that_starts_reads_all_by_itself(daemon: MagicMock):
+    daemon.ensure_running.return_value = True
+    assert patroni.ensure_running(changed=patroni.ensure_config("a: 1", DATA))
+    daemon.reload.assert_not_called()
+    assert not patroni.ensure_config("a: 1", DATA)

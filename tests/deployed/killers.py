@@ -1,0 +1,78 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""Killers of dispatches on units' machines: SIGKILL at moments that a seed decides."""
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+import jubilant
+
+SCRIPT = Path(__file__).with_name("hook_killer.py")
+MARK = "charmed-maas-hook-killer"
+RETRY_S = 0.3
+
+
+class Killers:
+    """Killers that run while a phase lasts; use them as a context manager."""
+
+    def __init__(self, juju: jubilant.Juju, seed: int) -> None:
+        self._juju = juju
+        self._seed = seed
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._processes: list[subprocess.Popen[str]] = []
+        self._units: set[str] = set()
+        self.killed: list[str] = []
+
+    def __enter__(self) -> "Killers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        for process in self._processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+        for unit in self._units:
+            # Its machine may be gone, with all that ran there.
+            with contextlib.suppress(jubilant.CLIError):
+                self._juju.ssh(unit, f"sudo pkill -f [c]{MARK[1:]} || true")
+        for thread in self._threads:
+            thread.join(timeout=30)
+        print("\n  killed", "\n  killed ".join(self.killed) or "nothing", end="", flush=True)
+
+    def strike(self, unit: str, hooks: str, *, kills: int, longest_s: float) -> None:
+        """Kill so many of a unit's dispatches of the hooks that match, as soon as it is there."""
+        self._units.add(unit)
+        words = (MARK, unit, f"{self._seed} {unit}", hooks, kills, longest_s)
+        command = f"sudo python3 -u - {shlex.join(map(str, words))}"
+        thread = threading.Thread(target=self._keep_striking, args=(unit, command), daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _keep_striking(self, unit: str, command: str) -> None:
+        """Run the script until it has ended well; a new unit has no machine yet."""
+        model = ["--model", self._juju.model] if self._juju.model else []
+        while not self._stopping.is_set():
+            with (
+                SCRIPT.open() as script,
+                subprocess.Popen(
+                    [self._juju.cli_binary, "ssh", *model, unit, command],
+                    stdin=script,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    text=True,
+                    start_new_session=True,
+                ) as process,
+            ):
+                self._processes.append(process)
+                assert process.stdout
+                self.killed += [line for one in process.stdout if (line := one.strip())]
+            if process.returncode == 0:
+                return
+            self._stopping.wait(RETRY_S)

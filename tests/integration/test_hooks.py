@@ -1,0 +1,264 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""Hooks are killed, come in any order, or do not come but for update-status: all ends the same.
+
+A number decides what is hit and when; each story prints what it hit.
+"""
+
+import random
+import re
+import shutil
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jubilant
+import pytest
+import rendered
+from killers import Killers
+from maas import MAAS, charm_of, eventually
+
+Fault = Callable[..., None]
+APPS = ("maas-rack", "haproxy-vip", "maas-region", "postgresql-ha")
+# Machines of the bundle on which an application has no unit.
+FREE = {"maas-rack": "012", "haproxy-vip": "34", "maas-region": "34", "postgresql-ha": "34"}
+INSTALL = "install"
+CHANGES = "(?!install|update-status).*"
+REFRESH = "upgrade-charm|config-changed"
+# Applications that form beside the bundle, with their charms and numbers of units.
+FORMATIONS = (
+    {"second": ("postgresql-ha", 3)},
+    {"second": ("postgresql-ha", 1), "second-region": ("maas-region", 2)},
+    {
+        "second": ("postgresql-ha", 2),
+        "second-region": ("maas-region", 2),
+        "second-vip": ("haproxy-vip", 2),
+    },
+)
+RELATIONS = (("second", "second-region", "db"), ("second-region", "second-vip", "api"))
+
+
+def seeds(count: int, *, in_ci: tuple[int, ...] = ()) -> list[object]:
+    """Return the parameters for so many seeds; CI has time for some only."""
+    return [
+        pytest.param(seed, marks=() if seed in in_ci else pytest.mark.long)
+        for seed in range(count)
+    ]
+
+
+@pytest.fixture
+def state(maas: MAAS) -> Iterator[None]:
+    """Around a test: every unit has rendered the same afterwards as before."""
+    before = rendered.by_unit(maas)
+    yield
+    maas.wait_whole()
+
+    def is_same() -> bool:
+        return rendered.by_unit(maas) == before
+
+    eventually(is_same, timeout_s=180, what="the files of before")
+
+
+@pytest.fixture
+def often(maas: MAAS) -> Iterator[None]:
+    """Have update-status often around a test."""
+    interval = maas.juju.model_config()["update-status-hook-interval"]
+    maas.juju.model_config({"update-status-hook-interval": "20s"})
+    yield
+    maas.juju.model_config({"update-status-hook-interval": interval})
+
+
+def _add(maas: MAAS, app: str, machine: str | None) -> str:
+    before = set(maas.units(app))
+    maas.juju.add_unit(app, to=machine)
+    (added,) = set(maas.units(app)) - before
+    return added
+
+
+def _wait_gone(maas: MAAS, *units: str) -> None:
+    maas.juju.wait(
+        lambda status: (
+            not any(unit in status.apps[unit.partition("/")[0]].units for unit in units)
+            and jubilant.all_active(status)
+            and jubilant.all_agents_idle(status)
+        ),
+        error=jubilant.any_error,
+    )
+
+
+def _wait_alike(maas: MAAS, *apps: str) -> None:
+    """Wait until an application's units have rendered the same, and all of their daemons run."""
+    for app in apps:
+        try:
+            eventually(
+                lambda app=app: not rendered.differences(maas, app), timeout_s=180, what="the same"
+            )
+        except AssertionError:
+            assert rendered.differences(maas, app) == []
+
+
+def _victim(maas: MAAS, rng: random.Random, newcomer: str) -> str:
+    """Return the unit to hit: the one that comes or goes, the leader, or another."""
+    app = newcomer.partition("/")[0]
+    leader = maas.leader(app)
+    other = next(name for name in maas.units(app) if name not in (leader, newcomer))
+    return rng.choice((newcomer, newcomer, leader, other))
+
+
+@pytest.mark.parametrize("seed", seeds(16, in_ci=(0,)))
+@pytest.mark.usefixtures("state")
+def test_dispatches_are_killed_while_a_unit_comes_and_goes(maas: MAAS, seed: int):
+    rng, app = random.Random(seed), APPS[seed % 4]
+    machine = rng.choice(FREE[app]) if seed // 4 % 2 == 0 else None
+    print(f"\n  seed {seed}: {app} to {machine or 'a new machine'}", end="", flush=True)
+    with Killers(maas.juju, seed) as killers:
+        added = _add(maas, app, machine)
+        killers.strike(added, INSTALL, kills=3, longest_s=20)
+        killers.strike(_victim(maas, rng, added), CHANGES, kills=3, longest_s=10)
+        maas.wait_settled()
+    assert killers.killed
+    _wait_alike(maas, app)
+    with Killers(maas.juju, seed) as killers:
+        killers.strike(_victim(maas, rng, added), CHANGES, kills=3, longest_s=5)
+        maas.juju.remove_unit(added)
+        _wait_gone(maas, added)
+
+
+@pytest.mark.parametrize("seed", seeds(8))
+@pytest.mark.usefixtures("state")
+def test_dispatches_are_killed_while_a_charm_is_refreshed(maas: MAAS, tmp_path: Path, seed: int):
+    app = APPS[seed % 4]
+    print(f"\n  seed {seed}: {app}", end="", flush=True)
+    charm = tmp_path / f"{app}.charm"
+    shutil.copy(charm_of(app), charm)
+    with zipfile.ZipFile(charm, "a") as packed:
+        packed.writestr("refreshed", f"{seed}\n")
+    before = {unit: rendered.main_pids(maas, unit) for unit in maas.units(app)}
+    ran = {unit: _hooks_run(maas, unit) for unit in before}
+    with Killers(maas.juju, seed) as killers:
+        for unit in before:
+            killers.strike(unit, REFRESH, kills=2, longest_s=3)
+        maas.juju.refresh(app, path=charm)
+        for unit, hooks in ran.items():
+            eventually(
+                lambda unit=unit, hooks=hooks: "upgrade-charm" in _hooks_run(maas, unit) - hooks,
+                timeout_s=300,
+                what=f"upgrade-charm of {unit}",
+            )
+        maas.wait_settled()
+    assert killers.killed
+    for unit, pids in before.items():
+        number = unit.replace("/", "-")
+        seen = maas.on_machine(unit, f"cat /var/lib/juju/agents/unit-{number}/charm/refreshed")
+        assert seen.strip() == str(seed)
+        assert rendered.main_pids(maas, unit) == pids
+
+
+@pytest.mark.parametrize("seed", seeds(6))
+@pytest.mark.usefixtures("state")
+def test_dispatches_are_killed_while_applications_form(maas: MAAS, seed: int):
+    apps = FORMATIONS[seed % len(FORMATIONS)]
+    print(f"\n  seed {seed}: {', '.join(apps)}", end="", flush=True)
+    machines: list[str] = []
+    with Killers(maas.juju, seed) as killers:
+        for app, (charm, count) in apps.items():
+            config = _config(maas, charm)
+            maas.juju.deploy(
+                charm_of(charm), app, num_units=count, config=config, to=machines[:count] or None
+            )
+            units = maas.units(app)
+            machines = machines or [unit.machine for unit in units.values()]
+            for unit in units:
+                killers.strike(unit, "(?!update-status).*", kills=4, longest_s=20)
+        for one, other, endpoint in RELATIONS:
+            if other in apps:
+                maas.juju.integrate(f"{one}:{endpoint}", f"{other}:{endpoint}")
+        maas.wait_settled()
+    assert killers.killed
+    _wait_alike(maas, *apps)
+    maas.juju.remove_application(*apps, force=True)
+    maas.juju.wait(lambda status: not set(apps) & set(status.apps))
+
+
+def _config(maas: MAAS, charm: str) -> dict[str, jubilant.ConfigValue]:
+    """Return an application's options for a second one of its charm."""
+    if charm == "haproxy-vip":
+        return {"vip": maas.free_address()}
+    return {"source": maas.juju.config(charm)["source"]} if charm == "maas-region" else {}
+
+
+@pytest.mark.parametrize("seed", seeds(30, in_ci=(1,)))
+@pytest.mark.usefixtures("state")
+def test_hooks_come_in_any_order(maas: MAAS, power: Fault, seed: int):
+    rng = random.Random(seed)
+    apps = rng.sample(APPS, rng.choice((2, 4)))
+    print(f"\n  seed {seed}: {', '.join(apps)}", end="", flush=True)
+    power("shuffle", str(seed))
+    first = _add(maas, apps[0], None)
+    machine = maas.machine(first)
+    added = [first, *(_add(maas, app, machine) for app in apps[1:])]
+    maas.wait_settled()
+    _wait_alike(maas, *apps)
+    maas.juju.remove_unit(*added)
+    _wait_gone(maas, *added)
+
+
+@pytest.mark.parametrize(
+    "app", [APPS[0], *(pytest.param(app, marks=pytest.mark.long) for app in APPS[1:])]
+)
+@pytest.mark.usefixtures("state", "often")
+def test_update_status_alone_brings_a_new_unit_up(maas: MAAS, power: Fault, app: str):
+    added = _add(maas, app, None)
+    power("skip-hooks", added)
+    try:
+        maas.wait_settled()
+        _wait_alike(maas, app)
+        assert set(_hooks_run(maas, added)) == {"update-status"}
+    finally:
+        power("run-hooks", added)
+        maas.juju.remove_unit(added)
+    _wait_gone(maas, added)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("is_leader", [False, True], ids=["another", "the leader"])
+@pytest.mark.parametrize("app", APPS)
+@pytest.mark.usefixtures("state", "often")
+def test_update_status_alone_follows_who_comes_and_goes(
+    maas: MAAS, power: Fault, app: str, is_leader: bool
+):
+    """A unit of the application and one of another that it is related to, and the primary."""
+    leader = maas.leader(app)
+    unit = leader if is_leader else next(one for one in maas.units(app) if one != leader)
+    print(f"\n  {unit}", end="", flush=True)
+    seen = _hooks_run(maas, unit)
+    power("skip-hooks", unit)
+    try:
+        related = "maas-rack" if app == "maas-region" else "maas-region"
+        added = [_add(maas, one, None) for one in (app, related)]
+        maas.wait_settled()
+        _wait_alike(maas, *APPS)
+        primary = maas.primary()
+        other = next(one for one in maas.units("postgresql-ha") if one != primary)
+        maas.juju.run(primary, "switchover", {"to": other})
+        maas.wait_settled()
+        _wait_alike(maas, *APPS)
+        maas.juju.remove_unit(*added)
+        _wait_gone(maas, *added)
+        _wait_alike(maas, *APPS)
+        ran = _hooks_run(maas, unit) - seen
+        assert set(ran) == {"update-status"}
+        for one in (app, related):
+            maas.wait_forgotten(one)
+    finally:
+        power("run-hooks", unit)
+
+
+def _hooks_run(maas: MAAS, unit: str) -> Counter[str]:
+    """Return the hooks that a unit ran, and how often."""
+    log = maas.juju.cli(
+        "debug-log", "--replay", "--no-tail", "--include", f"unit-{unit.replace('/', '-')}"
+    )
+    return Counter(re.findall(r'ran "([a-z-]+)" hook', log))
