@@ -65,6 +65,10 @@ class Report:
         ends = sorted(read.ended for read in self.reads if not read.failed)
         return max((b - a for a, b in itertools.pairwise(ends)), default=float("inf"))
 
+    def since(self, began: float) -> "Report":
+        """Return the part of it that began then or later."""
+        return Report([read for read in self.reads if read.began >= began], self.moves)
+
     def assert_no_failed_read(self) -> None:
         """No failed read, besides at most two in flight for each move of the VIP."""
         in_flight = self.failures_in_flight
