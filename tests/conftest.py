@@ -23,7 +23,7 @@ import figures
 import jubilant
 import pytest
 from maas import BUNDLE, MAAS
-from prober import Prober
+from prober import Prober, Report
 from writers import Writers
 
 STORIES = ("integration", "faults", "scale")
@@ -105,20 +105,36 @@ def maas(juju: jubilant.Juju) -> MAAS:
 
 
 @pytest.fixture
-def watch(
-    maas: MAAS, tmp_path: Path, request: pytest.FixtureRequest
-) -> Iterator[Callable[[], tuple[Prober, Writers]]]:
-    """A prober and writers around the test; afterwards nothing acknowledged may be missing."""
-    with (
-        Prober(f"http://{maas.vip}/MAAS/api/2.0/version/", tmp_path / "reads.jsonl") as prober,
-        Writers(maas.juju, maas.units("maas-region")) as writers,
-    ):
-        yield lambda: (prober, writers)
+def write(maas: MAAS, request: pytest.FixtureRequest) -> Iterator[Writers]:
+    """Writers around the test; afterwards nothing acknowledged may be missing."""
+    with Writers(maas.juju, maas.units("maas-region")) as writers:
+        yield writers
         writers.wait_for_a_row_from_each(maas.units("maas-region"))
-    print(f"\n  {prober.report}\n  {writers}")
+    print(f"\n  {writers}")
     lost = writers.lost(maas.rows())
-    run.case(request.node.nodeid).watched(prober.report, writers, len(lost))
+    run.case(request.node.nodeid).wrote(writers, len(lost))
     assert not lost, f"{len(lost)} acknowledged rows are lost, as {sorted(lost)[:3]}"
+
+
+@pytest.fixture
+def keep(request: pytest.FixtureRequest) -> Callable[[Report], None]:
+    """Keep and print what a prober saw of the test."""
+
+    def read(report: Report) -> None:
+        print(f"\n  {report}", end="", flush=True)
+        run.case(request.node.nodeid).read(report)
+
+    return read
+
+
+@pytest.fixture
+def watch(
+    maas: MAAS, write: Writers, keep: Callable[[Report], None], tmp_path: Path
+) -> Iterator[Callable[[], tuple[Prober, Writers]]]:
+    """A prober and writers around the test."""
+    with Prober(f"{maas.url}/api/2.0/version/", tmp_path / "reads.jsonl") as prober:
+        yield lambda: (prober, write)
+    keep(prober.report)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@
 """IP addresses, URLs made from them, and the order in which units are listed."""
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,12 +40,13 @@ def parse_address(text: str) -> str:
     return str(address)
 
 
-def own_address(binding: "ops.Binding | None", *, never: str = "") -> str:
+def own_address(binding: "ops.Binding | None", *, never: Collection[str] = ()) -> str:
     """Return a unit's own address as others reach it, "" before it has one.
 
     A VIP that the machine holds may come first in network-get (canonical/operator#1556): an
     address held as /32 or /128 beside a wider one of its family is taken only when there is no
-    other. never is a VIP that is known, whatever its prefix.
+    other. never are VIPs that are known, whatever their prefix: one that was, too, for it may
+    still be on the machine.
     """
     if binding is None:
         return ""
@@ -57,7 +58,7 @@ def own_address(binding: "ops.Binding | None", *, never: str = "") -> str:
         if one and one.prefixlen == one.max_prefixlen and one.version in wide
     }
     ingress = (_parse(one) for one in binding.network.ingress_addresses)
-    found = [one for one in (*ingress, *held) if one and one != never]
+    found = [one for one in (*ingress, *held) if one and one not in never]
     return next((one for one in found if one not in narrow), next(iter(found), ""))
 
 

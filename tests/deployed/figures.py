@@ -34,14 +34,17 @@ class Case:
     reads: dict[str, float] = field(default_factory=dict[str, float])
     rows: dict[str, float] = field(default_factory=dict[str, float])
 
-    def watched(self, report: Report, writers: Writers, lost: int) -> None:
-        """Keep what the prober and the writers saw."""
+    def read(self, report: Report) -> None:
+        """Keep what a prober saw."""
         self.reads = {
             "all": len(report.reads),
             "failed": len(report.failures),
             "in-flight": len(report.failures_in_flight),
             "gap-s": round(report.longest_gap_s, 2),
         }
+
+    def wrote(self, writers: Writers, lost: int) -> None:
+        """Keep what the writers saw."""
         self.rows = {
             "acknowledged": len(writers.acknowledged),
             "lost": lost,

@@ -88,6 +88,12 @@ class MAAS:
         """The VIP that the operator set."""
         return str(self.juju.config("haproxy-vip")["vip"]).partition("/")[0]
 
+    @property
+    def url(self) -> str:
+        """The MAAS URL that leads through the VIP, as the options say."""
+        port = int(self.juju.config("haproxy-vip")["port"])
+        return f"http://{self.vip}/MAAS" if port == 80 else f"http://{self.vip}:{port}/MAAS"
+
     def units(self, app: str) -> dict[str, jubilant.statustypes.UnitStatus]:
         """The units of an application by name."""
         return self.juju.status().apps[app].units
@@ -172,14 +178,14 @@ class MAAS:
 
     def rpc(self) -> set[str]:
         """The host names of the regions that MAAS lists in /MAAS/rpc/."""
-        answer = requests.get(f"http://{self.vip}/MAAS/rpc/", timeout=10)
+        answer = requests.get(f"{self.url}/rpc/", timeout=10)
         answer.raise_for_status()
         return {name.partition(":")[0] for name in answer.json()["eventloops"]}
 
     def get(self, path: str) -> Any:
         """GET from the API as an administrator, through the VIP."""
         self._session = self._session or self._log_in()
-        answer = self._session.get(f"http://{self.vip}/MAAS/api/2.0/{path}", timeout=30)
+        answer = self._session.get(f"{self.url}/api/2.0/{path}", timeout=30)
         answer.raise_for_status()
         return answer.json()
 

@@ -282,8 +282,9 @@ class HAProxyVIPCharm(ops.CharmBase):
         return [ops.ActiveStatus(f"{role}, {up}/{len(servers)} regions up")]
 
     def _own_address(self, vip: str) -> str:
-        """Return this unit's address; never the VIP, which Juju may see on the machine too."""
-        return addresses.own_address(self.model.get_binding(peers.PEERS), never=vip)
+        """Return this unit's address; never a VIP, which Juju may see on the machine too."""
+        vips = (vip, keepalived.configured_vip())
+        return addresses.own_address(self.model.get_binding(peers.PEERS), never=vips)
 
 
 if __name__ == "__main__":

@@ -246,11 +246,12 @@ class MAASRegionCharm(ops.CharmBase):
             self.rpc.publish(maas_rpc.ProviderAppData(maas_url, tuple(urls), secret_id))
 
     def _address(self) -> str:
-        """Return this unit's own address, as its peers reach it; never the VIP."""
+        """Return this unit's own address, as its peers reach it; never a VIP."""
         through_vip = self.api.get()
-        # Without the relation haproxy-vip may still hold the VIP on this machine.
-        vip = through_vip.vip if through_vip else region.vip_of(self.peers.app().maas_url)
-        return addresses.own_address(self.model.get_binding(PEERS), never=vip)
+        # Those from before too: haproxy-vip on this machine may still have to let them go.
+        vips = {region.configured_vip(), region.vip_of(self.peers.app().maas_url)}
+        vips.add(through_vip.vip if through_vip else "")
+        return addresses.own_address(self.model.get_binding(PEERS), never=vips)
 
     def _on_pause(self, event: ops.ActionEvent) -> None:
         """Drain and stop this region, if another one serves."""

@@ -100,6 +100,11 @@ def vip_of(maas_url: str) -> str:
     return "" if parts.port == PORT else parts.hostname or ""
 
 
+def configured_vip() -> str:
+    """Return the VIP of the MAAS URL that regiond.conf has, "" when there is none."""
+    return vip_of(str(read_config().get("maas_url", "")))
+
+
 def render_config(settings: Settings, present: dict[str, object]) -> str:
     """Return regiond.conf; keys that are there and not the charm's stay."""
     ours: dict[str, object] = {

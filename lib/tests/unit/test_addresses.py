@@ -98,6 +98,8 @@ def test_a_vip_is_not_taken_for_the_machines_own_address(
 def test_a_vip_that_is_known_is_never_taken_whatever_its_prefix():
     held = [("10.20.0.80", "10.20.0.0/24"), REAL]
     binding = _binding(held, ["10.20.0.80", "10.20.0.90"])
-    assert addresses.own_address(binding, never="10.20.0.80") == "10.20.0.90"
-    assert addresses.own_address(_binding([VIP], ["10.20.0.80"]), never="10.20.0.80") == ""
+    assert addresses.own_address(binding, never=["10.20.0.80"]) == "10.20.0.90"
+    assert addresses.own_address(_binding([VIP], ["10.20.0.80"]), never=["10.20.0.80"]) == ""
+    before = ["10.20.0.81", "10.20.0.80"]
+    assert addresses.own_address(binding, never=before) == "10.20.0.90"
     assert addresses.own_address(None) == ""

@@ -464,12 +464,14 @@ def test_a_unit_with_another_address_joins_anew(ctx: Any, machine: Machine):
     machine.keepalived.ensure_running.assert_called_once_with()
 
 
-def test_the_vip_is_never_taken_for_an_own_address(ctx: Any, machine: Machine):
+@pytest.mark.parametrize("vip", [VIP, "10.0.0.200", ""])
+def test_a_vip_is_never_taken_for_an_own_address(ctx: Any, machine: Machine, vip: str):
     bind = testing.BindAddress(
         [testing.Address(VIP), testing.Address("10.0.0.11")], interface_name="eth0"
     )
     seen = {testing.Network("peers", bind_addresses=[bind], ingress_addresses=[VIP])}
-    after = run(ctx, state(networks=seen))
+    # Until keepalived is told of another one, the machine has the VIP from before.
+    after = run(ctx, state(networks=seen, config={"vip": vip}))
     assert after.get_relations("peers")[0].local_unit_data["address"] == "10.0.0.11"
 
 

@@ -17,6 +17,7 @@ from ops import hookcmds, testing
 
 import charm
 import controllers
+import region
 import serving
 import watched
 from charmed_maas import apt_source
@@ -151,6 +152,23 @@ def test_the_vip_is_never_taken_for_an_own_address(
     assert workload.serving.ensure.call_args.args[0].address == "10.0.0.8"
     for endpoint in ("peers", "api", "db"):
         assert _local(out, endpoint).local_unit_data["address"] == "10.0.0.8"
+
+
+def test_a_vip_from_before_is_never_taken_for_an_own_address(
+    context: Context, workload: Workload, monkeypatch: pytest.MonkeyPatch
+):
+    # haproxy-vip has told of another VIP, and on this machine not let the old one go.
+    monkeypatch.setattr(region, "configured_vip", lambda: "10.0.0.100")
+    found = [testing.Address("10.0.0.100", cidr=SUBNET), testing.Address("10.0.0.8", cidr=SUBNET)]
+    bind = testing.BindAddress(found, interface_name="eth0")
+    seen = testing.Network("peers", [bind], ingress_addresses=["10.0.0.100", "10.0.0.8"])
+    vip = {"vip": "10.0.0.200", "url": "http://10.0.0.200/MAAS"}
+    api = testing.Relation("api", remote_app_data=vip)
+    out = context.run(
+        context.on.update_status(), dataclasses.replace(_state(api=api), networks={seen})
+    )
+
+    assert _local(out, "peers").local_unit_data["address"] == "10.0.0.8"
 
 
 def test_without_a_vip_the_url_is_the_lowest_regions(context: Context, workload: Workload):

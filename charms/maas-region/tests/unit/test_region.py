@@ -40,6 +40,13 @@ def test_a_url_through_the_vip_is_known_from_a_regions_own(url: str, vip: str):
     assert region.vip_of(url) == vip
 
 
+def test_the_vip_of_regiond_conf_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(region, "CONFIG", tmp_path / "regiond.conf")
+    assert region.configured_vip() == ""
+    region.CONFIG.write_text("maas_url: http://10.0.0.100/MAAS\n")
+    assert region.configured_vip() == "10.0.0.100"
+
+
 class Machine:
     """A machine whose systemd and MAAS only note what they are told."""
 

@@ -1,0 +1,404 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""Every option is changed to each kind of legal value and back while requests are served."""
+
+import ipaddress
+import itertools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jubilant
+import pytest
+import yaml
+from maas import MAAS, eventually, wait_answered
+from prober import Prober, Report
+from writers import Writers
+
+Watch = Callable[[], tuple[Prober, Writers]]
+Figure = Callable[[str, float], None]
+Keep = Callable[[Report], None]
+Options = Mapping[str, Any]
+CHARMS = Path(__file__).parents[2] / "charms"
+VIP_APP = "haproxy-vip"
+IN_EFFECT_S = 600
+
+# What the daemons themselves say: a file may say what nobody has read.
+BALANCE = """
+import csv, socket
+asked = socket.socket(1)
+asked.connect("/run/haproxy/admin.sock")
+asked.send(b"show stat\\n")
+rows = [row for row in csv.DictReader(asked.makefile()) if "maas-regions" in row.values()]
+print(*[row["algo"] for row in rows if row["svname"] == "BACKEND"])
+"""
+KEEPALIVED = (
+    "rm -f /tmp/keepalived.data; systemctl kill -s USR1 --kill-whom=main keepalived;"
+    " for i in 1 2 3 4 5 6; do sleep 0.5; test -s /tmp/keepalived.data && break; done;"
+    ' sed -n "s/^ *{} = //p" /tmp/keepalived.data | head -1'
+)
+WORKERS = (
+    'ss -Hltn "( sport >= :5250 and sport <= :5270 )" | grep -o ":52[0-9][0-9] " | sort -u | wc -l'
+)
+STRICT = (
+    "patronictl -c /etc/postgresql-ha/patroni.yml show-config |"
+    ' sed -n "s/^synchronous_mode_strict: //p"'
+)
+SYNCHRONOUS = 'cd / && runuser -u postgres -- psql -Atc "SHOW synchronous_standby_names"'
+WALRECEIVER = "pkill -{} -f ^postgres:.*walreceiver"
+
+# The MAAS URL that a unit's daemon reads when it starts.
+URLS = {
+    "maas-region": 'sed -n "s/^maas_url: //p" /etc/maas/regiond.conf',
+    "maas-rack": 'grep -o "http[^ ]*" /etc/maas/rackd.conf | head -1',
+}
+DAEMONS = {"maas-region": "maas-regiond", "maas-rack": "maas-rackd"}
+RESTARTED = (
+    "systemctl show --timestamp=us+utc -p ActiveExitTimestamp,ActiveEnterTimestamp {} | sort"
+)
+
+REPOSITORY = "/srv/charmed-maas-test"
+NEWER = "99:0"
+OFFER = (
+    'printf "Package: {package}\\nVersion: {version}\\nArchitecture: all\\nMaintainer: nobody\\n'
+    'Filename: ./none.deb\\nSize: 1\\nSHA256: {digest}\\nDescription: none\\n"'
+)
+PACKAGES = {"maas-region": "maas-region-api", "maas-rack": "maas-rack-controller"}
+SOURCES = {
+    "line": f"deb [trusted=yes] file:{REPOSITORY} ./",
+    "stanza": f"Types: deb\nURIs: file:{REPOSITORY}\nSuites: ./\nTrusted: yes",
+}
+
+
+def _as_root(command: str) -> str:
+    return f"sudo sh -c '{command}'"
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option, values for it, and by which command a unit shows the one that is in effect."""
+
+    app: str
+    name: str
+    values: tuple[Any, ...]
+    command: str
+    shows: Callable[[Any], str] = str
+
+    def __str__(self) -> str:
+        return f"{self.app}-{self.name}"
+
+    def shown(self, maas: MAAS) -> dict[str, str]:
+        """What each unit shows."""
+        return {unit: maas.juju.ssh(unit, self.command).strip() for unit in maas.units(self.app)}
+
+
+OF_THE_VIP = (
+    Option(VIP_APP, "balance", ("source", "roundrobin"), f"sudo python3 -c '{BALANCE}'"),
+    Option(VIP_APP, "vrrp-id", (77,), _as_root(KEEPALIVED.format("Virtual Router ID"))),
+    Option(
+        VIP_APP,
+        "advert-interval",
+        (1.0, 0.1, 10.0),
+        _as_root(KEEPALIVED.format("Advert interval")),
+        lambda seconds: f"{seconds * 1000:g} milli-sec",
+    ),
+)
+OPTIONS = (
+    *OF_THE_VIP,
+    Option("maas-region", "num-workers", (1, 10), _as_root(WORKERS)),
+    Option(
+        "postgresql-ha",
+        "synchronous-mode-strict",
+        (True,),
+        _as_root(STRICT),
+        lambda strict: str(strict).lower(),
+    ),
+)
+# Those that have a story of their own.
+OTHERS = {
+    *((VIP_APP, name) for name in ("vip", "port", "interface")),
+    *((app, "source") for app in PACKAGES),
+}
+
+
+def test_every_option_is_changed_by_these_stories(maas: MAAS):
+    changed = {(option.app, option.name) for option in OPTIONS} | OTHERS
+    in_model = {(app, key) for app in maas.juju.status().apps for key in maas.juju.config(app)}
+    files = [yaml.safe_load(path.read_text()) for path in CHARMS.glob("*/charmcraft.yaml")]
+    in_files = {(one["name"], key) for one in files for key in one["config"]["options"]}
+    assert changed == in_model == in_files
+
+
+def _there_and_back(maas: MAAS, changes: Sequence[tuple[Option, Any]]) -> None:
+    """Change options of an application together, see each in effect, and again when set back."""
+    app = changes[0][0].app
+    config = maas.juju.config(app)
+    before = {option: option.shown(maas) for option, _ in changes}
+    values = {option.name: value for option, value in changes}
+    there = {
+        option: dict.fromkeys(before[option], option.shows(value)) for option, value in changes
+    }
+    for wanted, shown in ((values, there), ({key: config[key] for key in values}, before)):
+        maas.juju.config(app, wanted)
+        eventually(
+            lambda shown=shown: all(option.shown(maas) == shown[option] for option in shown),
+            timeout_s=IN_EFFECT_S,
+            what=f"{wanted} in effect",
+        )
+        maas.wait_settled()
+
+
+def _restarts(maas: MAAS, app: str) -> dict[str, list[str]]:
+    """When each unit's daemon was started and stopped last."""
+    command = _as_root(RESTARTED.format(DAEMONS[app]))
+    return {
+        unit: [line.partition("=")[2] for line in maas.juju.ssh(unit, command).splitlines()]
+        for unit in maas.units(app)
+    }
+
+
+def _assert_one_at_a_time(before: dict[str, list[str]], after: dict[str, list[str]]) -> None:
+    """Every daemon was restarted, none before the one before it was up."""
+    assert all(after[unit] != before[unit] for unit in before), (before, after)
+    periods = sorted((stopped, started) for started, stopped in after.values())
+    for (_, started), (stopped, _) in itertools.pairwise(periods):
+        assert stopped > started, periods
+
+
+def test_options_of_the_vip_are_changed_together_and_back(maas: MAAS, watch: Watch):
+    prober, _ = watch()
+    _there_and_back(maas, [(option, option.values[0]) for option in OF_THE_VIP])
+    assert len(_places(maas, maas.vip)) == 1
+    prober.report.assert_no_failed_read()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("option", OPTIONS, ids=str)
+def test_an_option_is_changed_to_each_kind_of_value_and_back(
+    maas: MAAS, watch: Watch, option: Option
+):
+    prober, _ = watch()
+    for value in option.values:
+        before = _restarts(maas, "maas-region")
+        _there_and_back(maas, [(option, value)])
+        after = _restarts(maas, "maas-region")
+        if option.name == "num-workers":
+            _assert_one_at_a_time(before, after)
+        else:
+            assert after == before
+    maas.wait_whole()
+    prober.report.assert_no_failed_read()
+
+
+def _places(maas: MAAS, address: str) -> dict[str, str]:
+    """On which units' machines an address is: its interface, and the address with its prefix."""
+    command = f"ip -o address show to {address}"
+    shown = {unit: maas.on_machine(unit, command).split() for unit in maas.units(VIP_APP)}
+    return {unit: f"{words[1]} {words[3]}" for unit, words in shown.items() if words}
+
+
+@pytest.mark.long
+def test_the_vip_has_another_prefix_and_its_interface_is_named(maas: MAAS, watch: Watch):
+    prober, _ = watch()
+    vip, good = maas.vip, maas.juju.config(VIP_APP)
+    (before,) = _places(maas, vip).values()
+    interface, cidr = before.split()
+    prefix = 32 if str(good["vip"]).count("/") else 24
+    steps: tuple[tuple[Options, str], ...] = (
+        ({"vip": f"{vip}/{prefix}"}, f"{interface} {vip}/{prefix}"),
+        ({"vip": good["vip"], "interface": interface}, f"{interface} {cidr}"),
+        ({"interface": good["interface"]}, f"{interface} {cidr}"),
+    )
+    named = KEEPALIVED.format("Interface")
+    for options, place in steps:
+        maas.juju.config(VIP_APP, options)
+        eventually(
+            lambda place=place: list(_places(maas, vip).values()) == [place],
+            timeout_s=IN_EFFECT_S,
+            what=f"the VIP once, as {place}",
+        )
+        maas.wait_settled()
+        shown = {maas.on_machine(unit, named).strip() for unit in maas.units(VIP_APP)}
+        assert shown == {interface}
+    prober.report.assert_no_failed_read()
+
+
+def _elsewhere(maas: MAAS) -> Options:
+    machines = maas.juju.status().machines.values()
+    taken = {maas.vip, *(machine.ip_addresses[0] for machine in machines)}
+    _, slash, prefix = str(maas.juju.config(VIP_APP)["vip"]).partition("/")
+    return {"vip": f"{max(map(ipaddress.ip_address, taken)) + 21}{slash}{prefix}"}
+
+
+# With each of these the MAAS URL changes, and with it what every region and rack runs with.
+MOVES: dict[str, Callable[[MAAS], Options]] = {
+    "address": _elsewhere,
+    "port": lambda _: {"port": 8080},
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("option", MOVES)
+def test_maas_moves_to_another_url_and_back(
+    maas: MAAS, write: Writers, keep: Keep, figure: Figure, tmp_path: Path, option: str
+):
+    """Regions and racks follow one at a time; at the new URL no read fails from the first on."""
+    config = maas.juju.config(VIP_APP)
+    there = MOVES[option](maas)
+    for name, wanted in (("there", there), ("back", {key: config[key] for key in there})):
+        before = {app: _restarts(maas, app) for app in DAEMONS}
+        keep(_move(maas, wanted, figure, tmp_path / name))
+        for app in DAEMONS:
+            _assert_one_at_a_time(before[app], _restarts(maas, app))
+        assert len(_places(maas, maas.vip)) == 1
+        maas.wait_whole()
+        racks = len(maas.units("maas-rack"))
+        eventually(
+            lambda racks=racks: list(maas.racks_connected().values()) == ["running"] * racks,
+            timeout_s=240,
+            what="every rack connected to every region",
+        )
+    assert not _places(maas, str(there.get("vip", "192.0.2.1")).partition("/")[0])
+
+
+def _move(maas: MAAS, wanted: Options, figure: Figure, log: Path) -> Report:
+    """Change MAAS's URL; returns what was read at the new one since it first answered."""
+    old = maas.url
+    changed = time.time()
+    with Prober(f"{old}/api/2.0/version/", log.with_suffix(".old")) as at_old:
+        wait_answered(at_old, timeout_s=60)
+        maas.juju.config(VIP_APP, wanted)
+        changed = time.time()
+        new = maas.url
+        with Prober(f"{new}/api/2.0/version/", log.with_suffix(".new")) as at_new:
+            eventually(
+                lambda: _all_follow(maas, new), timeout_s=IN_EFFECT_S, what=f"all follow {new}"
+            )
+            maas.wait_settled()
+            figure(f"settled at {new}", time.time() - changed)
+            wait_answered(at_new, timeout_s=60)
+    answers = [read for read in at_old.report.reads if not read.failed]
+    first = next(read for read in at_new.report.reads if not read.failed)
+    figure(f"first answer at {new}", first.ended - changed)
+    figure(f"last answer at {old}", answers[-1].began - changed)
+    since = at_new.report.since(first.began)
+    print(f"\n  {new}: {since}\n  {old}: {at_old.report}", end="")
+    since.assert_no_failed_read()
+    return since
+
+
+def _all_follow(maas: MAAS, url: str) -> bool:
+    """Tell whether every region's and every rack's file has the URL."""
+    return all(
+        maas.on_machine(unit, command).strip() == url
+        for app, command in URLS.items()
+        for unit in maas.units(app)
+    )
+
+
+@pytest.mark.long
+def test_the_vip_is_taken_away_and_given_back(maas: MAAS, write: Writers):
+    """Without it every region carries the URL of the first, and the operator is told."""
+    url, config = maas.url, maas.juju.config(VIP_APP)
+    before = {app: _restarts(maas, app) for app in DAEMONS}
+    first = min(maas.units("maas-region").items(), key=lambda item: int(item[0].split("/")[1]))
+    maas.juju.config(VIP_APP, {"vip": ""})
+    own = f"http://{first[1].public_address}:5240/MAAS"
+    eventually(lambda: _all_follow(maas, own), timeout_s=IN_EFFECT_S, what=f"all follow {own}")
+    status = maas.juju.wait(
+        lambda status: (
+            jubilant.all_blocked(status, VIP_APP)
+            and jubilant.all_active(status, "maas-region", "maas-rack", "postgresql-ha")
+            and jubilant.all_agents_idle(status)
+        ),
+        error=jubilant.any_error,
+    )
+    for unit in status.apps[VIP_APP].units.values():
+        assert "set vip" in unit.workload_status.message
+    assert not _places(maas, url.split("/")[2].partition(":")[0])
+    for app in DAEMONS:
+        _assert_one_at_a_time(before[app], _restarts(maas, app))
+    maas.juju.config(VIP_APP, {"vip": config["vip"]})
+    eventually(lambda: _all_follow(maas, url), timeout_s=IN_EFFECT_S, what=f"all follow {url}")
+    maas.wait_whole()
+
+
+def _candidate(maas: MAAS, unit: str, package: str) -> str:
+    policy = maas.on_machine(unit, f"apt-cache policy {package}")
+    return policy.partition("Candidate: ")[2].split()[0]
+
+
+def _installed(maas: MAAS, unit: str) -> str:
+    return maas.on_machine(unit, 'dpkg-query -W "*maas*" | sort')
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("app", PACKAGES)
+def test_a_source_changes_what_apt_offers_and_nothing_that_is_installed(
+    maas: MAAS, watch: Watch, app: str
+):
+    prober, _ = watch()
+    package, good = PACKAGES[app], maas.juju.config(app)["source"]
+    units = list(maas.units(app))
+    offer = OFFER.format(package=package, version=NEWER, digest="0" * 64)
+    for unit in units:
+        maas.on_machine(unit, f"mkdir -p {REPOSITORY} && {offer} >{REPOSITORY}/Packages")
+    before = _restarts(maas, app)
+    installed = {unit: _installed(maas, unit) for unit in units}
+    offered = {unit: _candidate(maas, unit, package) for unit in units}
+    newer = dict.fromkeys(units, NEWER)
+    for source, wanted in (*((one, newer) for one in SOURCES.values()), (good, offered)):
+        maas.juju.config(app, {"source": source})
+        eventually(
+            lambda wanted=wanted: {one: _candidate(maas, one, package) for one in units} == wanted,
+            timeout_s=IN_EFFECT_S,
+            what=f"apt offers {wanted}",
+        )
+        maas.wait_settled()
+        assert {unit: _installed(maas, unit) for unit in units} == installed
+    assert _restarts(maas, app) == before
+    for unit in units:
+        maas.on_machine(unit, f"rm -r {REPOSITORY}")
+    prober.report.assert_no_failed_read()
+
+
+@pytest.mark.long
+def test_writes_wait_for_a_synchronous_replica_only_where_they_must(
+    maas: MAAS, write: Writers, figure: Figure
+):
+    for strict, shown in ((True, "*"), (False, "")):
+        maas.juju.config("postgresql-ha", {"synchronous-mode-strict": strict})
+        units = list(maas.units("postgresql-ha"))
+        wanted = str(strict).lower()
+        eventually(
+            lambda wanted=wanted, units=units: (
+                {maas.on_machine(unit, STRICT).strip() for unit in units} == {wanted}
+            ),
+            timeout_s=IN_EFFECT_S,
+            what=f"synchronous_mode_strict {wanted}",
+        )
+        primary = maas.primary()
+        replicas = [unit for unit in units if unit != primary]
+        for unit in replicas:
+            maas.on_machine(unit, WALRECEIVER.format("STOP"))
+        try:
+            eventually(
+                lambda primary=primary, shown=shown: (
+                    maas.on_machine(primary, SYNCHRONOUS).strip() == shown
+                ),
+                timeout_s=120,
+                what=f"synchronous_standby_names {shown!r}",
+            )
+            count = len(write.acknowledged)
+            time.sleep(10)
+            assert (len(write.acknowledged) == count) == strict
+        finally:
+            for unit in replicas:
+                maas.on_machine(unit, WALRECEIVER.format("CONT"))
+        eventually(maas.is_replicated, timeout_s=180, what="one synchronous standby")
+        write.wait_for_a_row_from_each(maas.units("maas-region"))
+        assert maas.primary() == primary
+    maas.wait_whole()
