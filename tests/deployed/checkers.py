@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import traceback
+from typing import Any
 
 ETCD_PORT = 2379
 ANY_ADDRESS = (
@@ -28,13 +29,13 @@ ANY_ADDRESS = (
 HBA_ERRORS = "SELECT line_number, error FROM pg_hba_file_rules WHERE error IS NOT NULL"
 
 
-def run(*argv, **more):
+def run(*argv: str, **more: Any) -> str:
     """Run a command; returns what it said when it failed, "" otherwise."""
     done = subprocess.run(argv, capture_output=True, text=True, check=False, **more)
     return (done.stdout + done.stderr).strip() or "failed" if done.returncode else ""
 
 
-def haproxy(path):
+def haproxy(path: str) -> str:
     """Have HAProxy check a configuration, with the CA that belongs to it in its place."""
     with open(path) as file:
         text = file.read()
@@ -44,23 +45,22 @@ def haproxy(path):
     return run("haproxy", "-c", "-q", "-f", path)
 
 
-def keepalived(path):
+def keepalived(path: str) -> str:
     """Have keepalived check a configuration."""
     return run("keepalived", "--config-test", "-f", path)
 
 
-def drop_in(path):
+def drop_in(path: str) -> str:
     """Have systemd check keepalived's service with a drop-in."""
     units = f"{path}.units"
     os.makedirs(f"{units}/keepalived.service.d")
     shutil.copy("/usr/lib/systemd/system/keepalived.service", units)
     shutil.copy(path, f"{units}/keepalived.service.d/haproxy-vip.conf")
     env = {**os.environ, "SYSTEMD_UNIT_PATH": f"{units}:"}
-    said = run("systemd-analyze", "verify", "--man=no", f"{units}/keepalived.service", env=env)
-    return said
+    return run("systemd-analyze", "verify", "--man=no", f"{units}/keepalived.service", env=env)
 
 
-def regiond(path):
+def regiond(path: str) -> str:
     """Read regiond.conf as MAAS does, and compare it with what it was to say."""
     yaml = importlib.import_module("yaml")
     with open(path) as file, open(path.replace("/regiond/", "/wanted/")) as wanted:
@@ -71,7 +71,7 @@ def regiond(path):
     return "" if found == settings else f"{found} instead of {settings}"
 
 
-def patroni(path):
+def patroni(path: str) -> str:
     """Have Patroni check a configuration, with this machine's data."""
     yaml, validator = map(importlib.import_module, ("yaml", "patroni.validator"))
     with open(path) as file:
@@ -82,7 +82,7 @@ def patroni(path):
     return "; ".join(str(one) for one in validator.schema(config) or ())
 
 
-def etcd(path):
+def etcd(path: str) -> str:
     """Have etcd check a configuration: with it accepted it fails at the keys that it lacks."""
     with open(path) as file:
         text = file.read().replace("/etc/postgresql-ha/tls", "/nonexistent")
@@ -92,7 +92,7 @@ def etcd(path):
     return "" if "/nonexistent/" in said else said or "ran without its keys"
 
 
-def hba(paths):
+def hba(paths: list[str]) -> dict[str, str]:
     """Have a PostgreSQL of its own read every file of rules; returns what it refused of each."""
     home = "/run/rendered-postgresql"
     shutil.rmtree(home, ignore_errors=True)
@@ -107,7 +107,7 @@ def hba(paths):
     failed = failed or run(*ctl, "-w", "-o", options, "start", stdin=subprocess.DEVNULL)
     if failed:
         return {"initdb": failed}
-    refused = {}
+    refused: dict[str, str] = {}
     for path in paths:
         shutil.copyfile(path, rules)
         psql = (*as_postgres, "psql", "-h", home, "-XAt", "-c", HBA_ERRORS)
@@ -118,13 +118,13 @@ def hba(paths):
     return refused
 
 
-def answer(server):
+def answer(server: socket.socket) -> None:
     """Take every connection, and drop it."""
     while True:
         server.accept()[0].close()
 
 
-def main(directory):
+def main(directory: str) -> None:
     """Check everything, in a network in which every address answers."""
     for command in ANY_ADDRESS:
         subprocess.run(command.split(), check=True)
@@ -139,7 +139,8 @@ def main(directory):
         "regiond": regiond,
         "patroni": patroni,
     }
-    checked, refused = {}, {}
+    checked: dict[str, int] = {}
+    refused: dict[str, str] = {}
     for kind, check in kinds.items():
         paths = sorted(glob.glob(f"{directory}/{kind}/*"))
         checked[kind] = len(paths)

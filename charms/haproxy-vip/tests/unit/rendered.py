@@ -67,7 +67,9 @@ def group(given: dict[str, Any], hosts: list[str], number: int) -> keepalived.Gr
         cfg = config.parse(given)
     except config.ConfigError:
         return None
-    return cfg.vip and keepalived.Group(
+    if not cfg.vip:
+        return None
+    return keepalived.Group(
         unit=f"haproxy-vip/{number}",
         vip=cfg.vip,
         prefix=cfg.prefix,
