@@ -31,7 +31,8 @@ DEPLOY = "tests/integration/test_deploy.py"
 LAB_FAULTS = "tests/faults/test_fault.py"
 FAULTS = "tests/faults"
 # In one go, for they share the bundle; tests/conftest.py has their order.
-REST = ("tests/integration", FAULTS, f"--ignore={DEPLOY}", f"--ignore={LAB_FAULTS}")
+STORIES = ("tests/integration", FAULTS, "tests/scale")
+REST = (*STORIES, f"--ignore={DEPLOY}", f"--ignore={LAB_FAULTS}")
 # What a long run adds its figures to, and what makes the page about them.
 FIGURES, PAGE = REPOSITORY / "docs/life.json", REPOSITORY / "tests/deployed/life.py"
 # Stories marked `long` are told by the part lab-long only.

@@ -130,12 +130,12 @@ def strings(data: Mapping[str, str], key: str) -> tuple[str, ...]:
     return tuple(cast("list[str]", found))
 
 
-def objects(data: Mapping[str, str], key: str) -> list[object]:
+def objects(data: Mapping[str, str], key: str, *, max_length: int = MAX_LENGTH) -> list[object]:
     """Return a field that holds a JSON list, [] when absent."""
     value = data.get(key, "")
     if not value:
         return []
-    if len(value) > MAX_LENGTH:
+    if len(value) > max_length:
         raise DatabagError(f"{key}: {len(value)} characters are too many")
     try:
         found: object = json.loads(value)

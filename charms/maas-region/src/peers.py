@@ -24,6 +24,8 @@ from charmed_maas.interfaces import endpoint
 
 # Of seconds since 1970: more are no time that Python's clock knows.
 MAX_DIGITS = 12
+# One controller's entry takes some sixty characters, and a thousand racks are not the most.
+MAX_CONTROLLERS_LENGTH = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,8 @@ class AppData:
         return cls(
             cluster=databag.word(data, "cluster"),
             maas_url=databag.url(data, "maas-url"),
-            members=tuple(_member(one) for one in databag.objects(data, "controllers")),
-            departed=tuple(_departed(one) for one in databag.objects(data, "departed")),
+            members=tuple(map(_member, _controllers(data, "controllers"))),
+            departed=tuple(map(_departed, _controllers(data, "departed"))),
         )
 
     def to_databag(self) -> dict[str, str]:
@@ -187,6 +189,10 @@ class Peers(endpoint.Endpoint):
 
 def _dashed(fields: dict[str, object]) -> dict[str, str]:
     return {key.replace("_", "-"): str(value) for key, value in fields.items()}
+
+
+def _controllers(data: Mapping[str, str], key: str) -> list[object]:
+    return databag.objects(data, key, max_length=MAX_CONTROLLERS_LENGTH)
 
 
 def _fields(key: str, item: object, *names: str) -> dict[str, str]:

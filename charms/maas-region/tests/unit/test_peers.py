@@ -23,6 +23,15 @@ def test_what_is_written_is_read_back():
     assert AppData.from_databag(APP.to_databag()) == APP
 
 
+def test_what_is_written_of_thousands_of_racks_is_read_back():
+    racks = [(f"maas-rack-of-a-site/{n}", f"s{n:05}") for n in range(5000)]
+    app = AppData(
+        members=tuple(Member(unit, "rack", system_id) for unit, system_id in racks),
+        departed=tuple(Departed("rack", f"d{system_id}", 1795361569) for _, system_id in racks),
+    )
+    assert AppData.from_databag(app.to_databag()) == app
+
+
 def test_an_empty_databag_is_the_default():
     assert UnitData.from_databag({}) == UnitData()
     assert AppData.from_databag({}) == AppData()
