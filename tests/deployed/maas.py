@@ -189,6 +189,20 @@ class MAAS:
         answer.raise_for_status()
         return answer.json()
 
+    def setting(self, name: str) -> Any:
+        """A setting of MAAS's own, by its name with dashes."""
+        return self.get(f"maas/?op=get_config&name={name.replace('-', '_')}")
+
+    def set_setting(self, name: str, value: str) -> None:
+        """Set it as an operator does in MAAS."""
+        self._session = self._session or self._log_in()
+        answer = self._session.post(
+            f"{self.url}/api/2.0/maas/?op=set_config",
+            data={"name": name.replace("-", "_"), "value": value},
+            timeout=30,
+        )
+        answer.raise_for_status()
+
     def _log_in(self) -> requests.Session:
         region = self.leader("maas-region")
         who = {"username": "tester"}

@@ -117,8 +117,15 @@ OPTIONS = (
         lambda strict: str(strict).lower(),
     ),
 )
+# What MAAS itself keeps: a value of the option's, and one that an operator sets by hand.
+OF_MAAS = {
+    "upstream-dns": ("192.0.2.53 192.0.2.54", "192.0.2.55"),
+    "ntp-servers": ("ntp.example.com", "192.0.2.123"),
+    "http-proxy": ("http://proxy.example.com:3128", "http://192.0.2.80:8000"),
+}
 # Those that have a story of their own.
 OTHERS = {
+    *(("maas-region", name) for name in OF_MAAS),
     *((VIP_APP, name) for name in ("vip", "port", "interface")),
     *((app, "source") for app in PACKAGES),
 }
@@ -189,6 +196,56 @@ def test_an_option_is_changed_to_each_kind_of_value_and_back(
             _assert_one_at_a_time(before, after)
         else:
             assert after == before
+    maas.wait_whole()
+    prober.report.assert_no_failed_read()
+
+
+def _has_settings(maas: MAAS, wanted: Options) -> bool:
+    return {name: maas.setting(name) for name in wanted} == wanted
+
+
+@pytest.mark.long
+def test_settings_that_an_option_names_are_kept_in_maas_and_others_are_the_operators(maas: MAAS):
+    before = {name: maas.setting(name) for name in OF_MAAS}
+    given = {name: value for name, (value, _) in OF_MAAS.items()}
+    by_hand = {name: value for name, (_, value) in OF_MAAS.items()}
+    maas.juju.config("maas-region", given)
+    eventually(lambda: _has_settings(maas, given), timeout_s=IN_EFFECT_S, what=f"{given} in MAAS")
+    for name, value in by_hand.items():
+        maas.set_setting(name, value)
+    eventually(lambda: _has_settings(maas, given), timeout_s=IN_EFFECT_S, what="them back in MAAS")
+    maas.juju.config("maas-region", {"upstream-dns": "nonsense"})
+    refused = "upstream-dns: Invalid IP address: nonsense"
+    maas.juju.wait(
+        lambda status: any(
+            unit.is_blocked and refused in unit.workload_status.message
+            for unit in status.apps["maas-region"].units.values()
+        )
+    )
+    maas.juju.config("maas-region", reset=list(OF_MAAS))
+    maas.wait_settled()
+    assert _has_settings(maas, given)
+    for name, value in by_hand.items():
+        maas.set_setting(name, value)
+    maas.juju.exec(
+        "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch", unit=maas.leader("maas-region")
+    )
+    assert _has_settings(maas, by_hand)
+    for name, value in before.items():
+        maas.set_setting(name, value or "")
+
+
+@pytest.mark.long
+def test_a_region_is_paused_and_resumes(maas: MAAS, watch: Watch):
+    prober, _ = watch()
+    unit = next(name for name, one in maas.units("maas-region").items() if not one.leader)
+    maas.juju.run(unit, "pause")
+    assert maas.units("maas-region")[unit].workload_status.message.startswith("paused")
+    is_active = "systemctl is-active maas-regiond maas-http || true"
+    assert set(maas.on_machine(unit, is_active).split()) == {"inactive"}
+    others = len(maas.units("maas-region")) - 1
+    eventually(lambda: len(maas.rpc()) == others, timeout_s=240, what="MAAS without it")
+    maas.juju.run(unit, "resume")
     maas.wait_whole()
     prober.report.assert_no_failed_read()
 
