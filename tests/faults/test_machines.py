@@ -175,7 +175,9 @@ def _remove(maas: MAAS, lost: Lost, what: str) -> None:
     """Remove a machine that is gone: each of its units and then it, or all by its number."""
     if what == "each unit":
         maas.juju.remove_unit(*lost.units, force=True)
-    maas.juju.cli("remove-machine", "--force", "--no-prompt", lost.machine)
+    # Juju may have removed it with its last unit; that it is gone is waited for in any case.
+    with contextlib.suppress(jubilant.CLIError):
+        maas.juju.cli("remove-machine", "--force", "--no-prompt", lost.machine)
     maas.juju.wait(lambda status: lost.machine not in status.machines, error=jubilant.any_error)
 
 
