@@ -111,7 +111,8 @@ def _vrrp_id(vrrp_id: int, vip: str) -> int:
 def _advert_interval(seconds: float) -> float:
     if not (math.isfinite(seconds) and 0.1 <= seconds <= 10):
         raise ConfigError(f"advert-interval {seconds:g} is not in range: set 0.1 to 10")
-    return seconds
+    # VRRP counts hundredths; keepalived refuses what it would have to round.
+    return round(seconds, 2)
 
 
 def _balance(balance: str) -> str:

@@ -21,6 +21,10 @@ def parse(**changed: object) -> config.Config:
     )
 
 
+def test_keepalived_gets_hundredths_of_a_second():
+    assert parse(advert_interval=5.02429).advert_interval_s == 5.02
+
+
 def test_the_vrrp_id_is_the_last_octet_unless_set():
     assert parse().vrrp_id == 100
     assert parse(vrrp_id=7).vrrp_id == 7

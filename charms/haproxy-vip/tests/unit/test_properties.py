@@ -70,7 +70,7 @@ def test_an_option_is_valid_or_named(given_: dict[str, Any]):
     assert len(found.interface.encode()) <= 15
     assert re.fullmatch(r"[^\s\"'{}#!/:]*", found.interface)
     assert 0 <= found.vrrp_id <= 255
-    assert f"{found.advert_interval_s:g}".replace(".", "").isdigit()
+    assert re.fullmatch(r"\d+(\.\d{1,2})?", f"{found.advert_interval_s:g}")
 
 
 def services() -> st.SearchStrategy[tuple[maas_api.Service, ...]]:
