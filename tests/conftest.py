@@ -28,6 +28,7 @@ from writers import Writers
 ORDER = (
     "test_deploy.py",
     "test_bad_input.py",
+    "test_rendered.py",
     "test_scaling.py",
     "test_relations.py",
     "test_configuration.py",

@@ -5,9 +5,10 @@
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
-from hypothesis import settings
+from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from charmed_maas import addresses, databag
@@ -17,6 +18,8 @@ from charmed_maas import addresses, databag
 FAST = settings(deadline=None, derandomize=True, database=None, max_examples=100)
 # An event is a hundred times what a parser costs.
 EVENT = settings(FAST, max_examples=25)
+
+Drawn = TypeVar("Drawn")
 
 MAX_MESSAGE = 800
 CA = """\
@@ -153,3 +156,25 @@ def assert_fit(message: str) -> None:
     """Assert that a message is fit for a status: one printable line that a screen holds."""
     assert message.isprintable()
     assert 0 < len(message) <= MAX_MESSAGE
+
+
+def draw(strategy: st.SearchStrategy[Drawn], number: int, *, seeded: int) -> list[Drawn]:
+    """Return what a strategy yields, always the same by a seed."""
+    found: list[Drawn] = []
+
+    @seed(seeded)
+    @settings(FAST, derandomize=False, max_examples=number)
+    @given(strategy)
+    def keep(value: Drawn) -> None:
+        found.append(value)
+
+    keep()
+    return found
+
+
+def write(directory: Path, texts: Mapping[str, str]) -> None:
+    """Write texts, by their files' names."""
+    for name, text in texts.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
