@@ -29,6 +29,7 @@ ORDER = (
     "test_deploy.py",
     "test_bad_input.py",
     "test_rendered.py",
+    "test_cost.py",
     "test_scaling.py",
     "test_relations.py",
     "test_configuration.py",

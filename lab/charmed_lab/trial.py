@@ -26,7 +26,8 @@ DEPLOY = "tests/integration/test_deploy.py"
 LAB_FAULTS = "tests/faults/test_fault.py"
 FAULTS = "tests/faults"
 # In one go, for they share the bundle; tests/conftest.py has their order.
-REST = ("tests/integration", FAULTS, f"--ignore={DEPLOY}", f"--ignore={LAB_FAULTS}")
+STORIES = ("tests/integration", FAULTS, "tests/scale")
+REST = (*STORIES, f"--ignore={DEPLOY}", f"--ignore={LAB_FAULTS}")
 # Stories marked `long` are told by the part lab-long only.
 SHORT = ("-m", "not long")
 CONFORMANCE = "tests/conformance"
