@@ -158,6 +158,8 @@ def events(maas: MAAS) -> list[tuple[str, str, dict[str, str]]]:
     ]
 
 
+# Two minutes and more, in which the controller starts anew for each size.
+@pytest.mark.long
 def test_an_events_calls_do_not_depend_on_the_number_of_racks(
     maas: MAAS, power: Callable[..., None]
 ):
