@@ -16,7 +16,7 @@ CHECKERS = ROOT / "tests/deployed/checkers.py"
 CHARMS = ("haproxy-vip", "maas-region", "postgresql-ha")
 SEED = int(os.environ.get("SEED", "1"))
 KINDS = {"haproxy", "keepalived", "drop-in", "regiond", "patroni", "etcd", "hba"}
-LEAST = 20
+LEAST = 10
 
 
 def _render(charm: str, directory: Path) -> None:
@@ -33,14 +33,14 @@ def test_what_the_charms_render_of_drawn_input_the_daemons_accept(maas: MAAS, tm
     for charm in CHARMS:
         _render(charm, rendered)
     unit = maas.leader("maas-region")
-    at = maas.on_machine(unit, "mktemp -d /tmp/rendered-XXXX; chmod 755 /tmp/rendered-*").strip()
+    at = maas.on_machine(unit, "mktemp -d /tmp/rendered-XXXX; chmod 777 /tmp/rendered-*").strip()
     try:
         for path in (rendered, CHECKERS):
-            maas.juju.scp(path, f"{unit}:{at}/{path.name}")
+            maas.juju.scp(path, f"{unit}:{at}/{path.name}", scp_options=["-r"])
         command = f"unshare --net python3 {at}/checkers.py {at}/rendered"
         found = json.loads(maas.on_machine(unit, command))
     finally:
-        maas.on_machine(unit, f"rm -r {at} /run/rendered-postgresql")
+        maas.on_machine(unit, f"rm -rf {at} /run/rendered-postgresql /run/rendered-units")
     print(f"\n  seed {SEED}: {found['checked']}")
     assert found["refused"] == {}
     assert set(found["checked"]) == KINDS

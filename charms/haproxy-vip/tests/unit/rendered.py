@@ -19,7 +19,7 @@ import routes
 from charmed_maas import files
 from charmed_maas.interfaces import maas_api
 
-NUMBER = 200
+NUMBER = 100
 INTERFACE = "eth0"
 PORTS = st.integers(1, 65535)
 # Mostly what is taken, for garbled values mostly are not.

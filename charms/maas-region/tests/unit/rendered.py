@@ -18,7 +18,7 @@ import region
 from charmed_maas import addresses
 from charmed_maas.interfaces import db
 
-NUMBER = 200
+NUMBER = 100
 
 
 def main(seed: int, directory: Path) -> None:
