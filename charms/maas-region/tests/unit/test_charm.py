@@ -516,7 +516,7 @@ def test_a_racks_databag_is_read_in_its_own_event_or_when_nobody_knows_it(
     written = json.loads(_local(out, "peers").local_app_data["controllers"])
     assert [one["system-id"] for one in written if one["kind"] == "rack"] == ["rack22"]
 
-    out = context.run(getattr(context.on, later)(), _state(rpc=rpc))
+    out = context.run(getattr(context.on, later)(), out)
     written = json.loads(_local(out, "peers").local_app_data["controllers"])
     assert [one["system-id"] for one in written if one["kind"] == "rack"] == ["rack11", "rack22"]
 
