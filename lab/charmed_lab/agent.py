@@ -218,7 +218,9 @@ class UnitAgent(threading.Thread):
         with self._store.look() as world:
             model = world.models[self._model_name]
             charm = model.charm_of(self._unit_name.partition("/")[0])
-            if model.units[self._unit_name].charm == charm.url:
+            unit = model.units[self._unit_name]
+            # A failed upgrade-charm is tried again as it is: a unit in error is not upgraded.
+            if unit.charm == charm.url or unit.retries:
                 return
         home, name = self._runtime.home, tag(self._unit_name)
         archive = f"{home}/lab/charms/{charm.archive}"

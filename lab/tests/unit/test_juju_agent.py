@@ -395,6 +395,22 @@ def test_refresh_keeps_the_state_of_the_charm_and_drops_old_files(lab: Lab) -> N
     assert _unit(lab)["juju-status"]["version"] == "4.0.15"
 
 
+def test_a_unit_whose_upgrade_failed_stays_at_its_revision_until_it_is_resolved(lab: Lab) -> None:
+    lab.deploy(config={"fail-on": "upgrade-charm"})
+    lab.settle()
+    charm = Path(lab.daemon.runtime.home, "agents/unit-probe-0/charm/metadata.yaml")
+    for summary in ("bad", "good"):
+        url = lab.call("upload", path=str(pack(lab.folder, summary=summary)))["url"]
+        lab.call("refresh", name="probe", url=url)
+        lab.wait(lambda: _unit(lab)["workload-status"]["current"] == "error")
+    lab.call("resolved", units=["probe/0"], every=False, retry=True)
+    lab.wait(lambda: lab.hooks().count("upgrade-charm") > 1)
+    assert "bad" in charm.read_text()
+    lab.call("set_config", name="probe", values={"fail-on": ""}, reset=[])
+    lab.call("resolved", units=["probe/0"], every=False, retry=False)
+    lab.wait(lambda: "good" in charm.read_text())
+
+
 def test_secret_revisions_are_tracked_told_and_removed(lab: Lab) -> None:
     lab.deploy()
     lab.deploy("other")
