@@ -34,6 +34,8 @@ k = d.cursor(); k.execute("SELECT writer, number FROM {TABLE}"); print(json.dump
 
 # By the number of members: docs/scale.md.
 VOTERS = {1: 1, 2: 1, 3: 3, 4: 3, 5: 5}
+# A second synchronous standby from five members on, where two may be lost.
+SYNCHRONOUS = {0: 0, 1: 0, 2: 1, 3: 1, 4: 1, 5: 2}
 TLS = "/etc/postgresql-ha/tls"
 ETCD_MEMBERS = (
     f"ETCDCTL_API=3 etcdctl --endpoints=https://127.0.0.1:2379 --cacert={TLS}/ca.crt"
@@ -264,10 +266,13 @@ class MAAS:
         return voters <= members and len(voters) == VOTERS[len(members)]
 
     def is_replicated(self) -> bool:
-        """There are one leader, and one synchronous standby where there are replicas."""
+        """There are one leader, and as many synchronous standbys as it has to have."""
         roles = sorted(self.members().values())
-        expected = ["leader", "sync_standby"][: len(roles)]
-        return [role for role in roles if role != "replica"] == expected
+        standbys = SYNCHRONOUS[len(roles)]
+        return [role for role in roles if role != "replica"] == [
+            "leader",
+            *["sync_standby"] * standbys,
+        ]
 
     def vip_holder(self) -> str:
         """The name of the haproxy-vip unit that has the VIP."""
