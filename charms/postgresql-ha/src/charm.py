@@ -89,7 +89,7 @@ class PostgreSQLHACharm(ops.CharmBase):
         After a restart of its agent a dying unit has no peers relation any more.
         """
         app = self.peers.app_data()
-        spec = (self.spec(app) if app else None) or remembered.spec()
+        spec = (self.spec(app) if app else None) or remembered.spec(self.unit.name)
         if spec:
             member.leave(peers.as_known_last(spec, remembered.peers(), self.goals))
 

@@ -35,10 +35,13 @@ def read() -> dict[str, Any]:
         return {}
 
 
-def spec() -> cluster.Spec | None:
-    """Return what the daemons were configured from, enough to leave with, None for nothing."""
+def spec(unit: str) -> cluster.Spec | None:
+    """Return what a unit's daemons were configured from, enough to leave with, None for nothing.
+
+    Another unit's member on this machine is none of its business.
+    """
     found = read()
-    if not found:
+    if not found or is_anothers(unit):
         return None
     keys = cluster.Keys("", "", "", "", "", rest=found["rest"])
     me = cluster.Unit(found["unit"], found["address"])
