@@ -5,11 +5,9 @@
 import argparse
 import os
 import signal
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,10 +20,7 @@ STAGE = "test"
 LONG_BASE = "debian@12"
 VENV = host.VENV.with_name("venv-test")
 OPERATOR_VENV = host.VENV.with_name("venv-operator")
-# What is told of the lab itself has a stage of its own, beside the bundle's: the machine waits
-# for most of either.
-REPLAY, REPLAY_STAGE = "replay", "spare"
-EVERY_RUN = (*checks.CHECKS, "pack", REPLAY, "lab")
+EVERY_RUN = (*checks.CHECKS, "pack", "lab")
 PARTS = (*EVERY_RUN, "lab-long", "lab-speed", "operator")
 DEPLOY = "tests/integration/test_deploy.py"
 LAB_FAULTS = "tests/faults/test_fault.py"
@@ -153,10 +148,9 @@ def run_part(part: str) -> Count:
                 up.prepare(stage)
             return Count(len(pack.charm_names()), 0)
         if part == "lab":
-            return run_lab(stage, [(DEPLOY,), (*REST, *SHORT)])
-        if part == REPLAY:
-            own = Stage(REPLAY_STAGE, juju=stage.juju)
-            return run_lab(own, [(CONFORMANCE, *SHORT), (LAB_FAULTS,)])
+            told = [(CONFORMANCE, *SHORT), (LAB_FAULTS,), (DEPLOY,), (*REST, *SHORT)]
+            there = [story for story in told if (REPOSITORY / story[0]).exists()]
+            return run_lab(stage, there)
         if part == "operator":
             return run_operator(Stage(STAGE, juju=OPERATOR_JUJU))
         if part == "lab-long":
@@ -169,39 +163,6 @@ def run_part(part: str) -> Count:
     return checks.CHECKS[part]()
 
 
-def run_parts(parts: Sequence[str]) -> Iterator[tuple[str, Count]]:
-    """Run parts one after the other, but the replay beside the bundle's stories."""
-    beside_lab = REPLAY if {REPLAY, "lab"} <= set(parts) else ""
-    for part in parts:
-        if part == "lab" and beside_lab:
-            with beside(beside_lab) as finish:
-                yield part, run_part(part)
-                yield f"{beside_lab}, beside it", finish()
-        elif part != beside_lab:
-            yield part, run_part(part)
-
-
-@contextmanager
-def beside(part: str) -> Iterator[Callable[[], Count]]:
-    """Run a part meanwhile; yield what waits for its end, shows what it said and counts it."""
-    with tempfile.TemporaryFile("w+") as output:
-        argv = [sys.executable, "-m", "charmed_lab.trial", part]
-        process = subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT)
-
-        def finish() -> Count:
-            code = process.wait()
-            output.seek(0)
-            said = output.read()
-            print(f"=== what {part} said meanwhile\n{said}", end="", flush=True)
-            return checks.counted(said, code)
-
-        try:
-            yield finish
-        finally:
-            process.terminate()
-            process.wait()
-
-
 def command() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser("lab/test", description=__doc__)
@@ -211,10 +172,12 @@ def command() -> int:
         parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     enter_environment()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    total, lines, begun = Count(), list[str](), time.monotonic()
-    for part, result in run_parts(parts):
-        took, begun = time.monotonic() - begun, time.monotonic()
-        lines.append(f"{part:17} {result.passed:4} passed {result.failed} failed {took:5.0f} s")
+    total, lines = Count(), list[str]()
+    for part in parts:
+        begun = time.monotonic()
+        result = run_part(part)
+        took = time.monotonic() - begun
+        lines.append(f"{part:10} {result.passed:4} passed {result.failed} failed {took:5.0f} s")
         total += result
     print(*lines, sep="\n")
     console.say("done")

@@ -66,19 +66,3 @@ def test_an_unknown_check_fails():
         cwd=Path(checks.__file__).parents[1],
     )
     assert done.returncode != 0
-
-
-@pytest.mark.parametrize(
-    ("said", "code", "counted"),
-    [
-        ("lab 3\n7 passed, 0 failed\n", 0, Count(7, 0)),
-        ("7 passed, 2 failed", 1, Count(7, 2)),
-        ("7 passed, 0 failed", 143, Count(7, 1)),
-        ("7 passed, 0 failed\nERROR: no machine", 1, Count(0, 1)),
-        ("", 0, Count(0, 1)),
-    ],
-)
-def test_what_a_run_said_last_counts_and_nothing_said_is_a_failure(
-    said: str, code: int, counted: Count
-):
-    assert checks.counted(said, code) == counted

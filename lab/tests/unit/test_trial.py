@@ -81,41 +81,6 @@ def test_stories_are_told_on_the_juju_that_is_asked_for(monkeypatch: pytest.Monk
     assert trial.run_part("pack") == Count(0, 1)
 
 
-def test_the_replay_is_told_beside_the_bundles_stories_and_counted(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-):
-    child = tmp_path / "charmed_lab/trial.py"
-    child.parent.mkdir()
-    child.write_text("import sys; print('told', sys.argv[1]); print('3 passed, 1 failed')")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", "")
-    told: list[str] = []
-    monkeypatch.setattr(trial, "run_part", lambda part: told.append(part) or Count(1, 0))
-    counts = dict(trial.run_parts(["pack", "replay", "lab"]))
-    assert told == ["pack", "lab"]
-    assert counts["replay, beside it"] == Count(3, 1)
-    assert "told replay" in capsys.readouterr().out
-    assert dict(trial.run_parts(["replay"])) == {"replay": Count(1, 0)}
-
-
-def test_what_runs_beside_ends_with_the_run(monkeypatch: pytest.MonkeyPatch):
-    ended: list[str] = []
-
-    class Child(Process):
-        def terminate(self) -> None:
-            super().terminate()
-            ended.append("terminated")
-
-    def refuse(_: str) -> Count:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(trial.subprocess, "Popen", lambda *_, **__: Child())
-    monkeypatch.setattr(trial, "run_part", refuse)
-    with pytest.raises(KeyboardInterrupt):
-        list(trial.run_parts(["replay", "lab"]))
-    assert ended
-
-
 class Process:
     """An API that has ended already, or that lives until it is told to end."""
 
