@@ -272,6 +272,7 @@ def test_stop_leaves_though_the_peers_relation_has_broken_before(ctx: Context, m
     with patch.object(peers.Peers, "goals", return_value=goals):
         ctx.run(ctx.on.stop(), testing.State())
     assert machine.member.leave.call_args.args == (spec,)
+    machine.remembered.spec.assert_called_once_with("postgresql-ha/0")
 
 
 def test_garbled_databags_are_told_and_not_obeyed(ctx: Context, machine: Machine):
