@@ -110,6 +110,7 @@ def test_every_machine_is_rebooted_one_after_another(maas: MAAS, figure: Figure,
     _reboot_in_turn(maas, figure, watch, list(maas.juju.status().machines))
 
 
+@pytest.mark.long
 def test_the_machine_of_a_region(maas: MAAS, power: Power, watch: Watch):
     prober, _ = watch()
     _lose(maas, power, _machine_of_a_region(maas), prober)
@@ -135,6 +136,7 @@ def test_the_machine_of_the_primary(maas: MAAS, power: Power, watch: Watch):
     assert {name: maas.on_machine(name, UNTOUCHED) for name in others} == before
 
 
+@pytest.mark.long
 def test_the_machine_of_a_rack(maas: MAAS, power: Power, watch: Watch):
     prober, _ = watch()
     machine = maas.machine(next(iter(maas.units("maas-rack"))))

@@ -10,12 +10,13 @@ import pytest
 import requests
 from maas import MAAS, eventually_some
 
+LONG = pytest.mark.long
 CASES = [
     ("haproxy-vip", {"vip": "not-an-address"}, "vip"),
-    ("haproxy-vip", {"vip": "192.0.2.10"}, "192.0.2.10"),
-    ("haproxy-vip", {"port": 5240}, "5240"),
+    pytest.param("haproxy-vip", {"vip": "192.0.2.10"}, "192.0.2.10", marks=LONG),
+    pytest.param("haproxy-vip", {"port": 5240}, "5240", marks=LONG),
     ("maas-region", {"source": "deb http://127.0.0.1:1/ nowhere main"}, "source"),
-    ("maas-rack", {"source": "nonsense"}, "source"),
+    pytest.param("maas-rack", {"source": "nonsense"}, "source", marks=LONG),
 ]
 ACTIONS = [
     ("postgresql-ha", "switchover", {"to": "nobody/7"}, "'nobody/7' is not a unit"),
@@ -120,7 +121,7 @@ def test_a_garbled_databag_is_named_and_services_go_on(maas: MAAS):
     ("one", "other", "lacking"),
     [
         # A minute and more, in which it mostly waits.
-        pytest.param("maas-region:api", "haproxy-vip:api", "haproxy-vip", marks=pytest.mark.long),
+        pytest.param("maas-region:api", "haproxy-vip:api", "haproxy-vip", marks=LONG),
         ("maas-region:rpc", "maas-rack:rpc", "maas-rack"),
     ],
 )
