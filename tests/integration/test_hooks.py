@@ -20,6 +20,8 @@ import rendered
 from killers import Killers
 from maas import MAAS, charm_of, eventually
 
+# None of them has been told on a machine yet: three seeds belong in every run once they were.
+pytestmark = pytest.mark.long
 Fault = Callable[..., None]
 APPS = ("maas-rack", "haproxy-vip", "maas-region", "postgresql-ha")
 # Machines of the bundle on which an application has no unit.
@@ -38,14 +40,6 @@ FORMATIONS = (
     },
 )
 RELATIONS = (("second", "second-region", "db"), ("second-region", "second-vip", "api"))
-
-
-def seeds(count: int, *, in_ci: tuple[int, ...] = ()) -> list[object]:
-    """Return the parameters for so many seeds; CI has time for some only."""
-    return [
-        pytest.param(seed, marks=() if seed in in_ci else pytest.mark.long)
-        for seed in range(count)
-    ]
 
 
 @pytest.fixture
@@ -107,7 +101,7 @@ def _victim(maas: MAAS, rng: random.Random, newcomer: str) -> str:
     return rng.choice((newcomer, newcomer, leader, other))
 
 
-@pytest.mark.parametrize("seed", seeds(16, in_ci=(0,)))
+@pytest.mark.parametrize("seed", range(16))
 @pytest.mark.usefixtures("state")
 def test_dispatches_are_killed_while_a_unit_comes_and_goes(maas: MAAS, seed: int):
     rng, app = random.Random(seed), APPS[seed % 4]
@@ -126,7 +120,7 @@ def test_dispatches_are_killed_while_a_unit_comes_and_goes(maas: MAAS, seed: int
         _wait_gone(maas, added)
 
 
-@pytest.mark.parametrize("seed", seeds(8))
+@pytest.mark.parametrize("seed", range(8))
 @pytest.mark.usefixtures("state")
 def test_dispatches_are_killed_while_a_charm_is_refreshed(maas: MAAS, tmp_path: Path, seed: int):
     app = APPS[seed % 4]
@@ -156,7 +150,7 @@ def test_dispatches_are_killed_while_a_charm_is_refreshed(maas: MAAS, tmp_path: 
         assert rendered.main_pids(maas, unit) == pids
 
 
-@pytest.mark.parametrize("seed", seeds(6))
+@pytest.mark.parametrize("seed", range(6))
 @pytest.mark.usefixtures("state")
 def test_dispatches_are_killed_while_applications_form(maas: MAAS, seed: int):
     apps = FORMATIONS[seed % len(FORMATIONS)]
@@ -189,7 +183,7 @@ def _config(maas: MAAS, charm: str) -> dict[str, jubilant.ConfigValue]:
     return {"source": maas.juju.config(charm)["source"]} if charm == "maas-region" else {}
 
 
-@pytest.mark.parametrize("seed", seeds(30, in_ci=(1,)))
+@pytest.mark.parametrize("seed", range(30))
 @pytest.mark.usefixtures("state")
 def test_hooks_come_in_any_order(maas: MAAS, power: Fault, seed: int):
     rng = random.Random(seed)
@@ -205,9 +199,7 @@ def test_hooks_come_in_any_order(maas: MAAS, power: Fault, seed: int):
     _wait_gone(maas, *added)
 
 
-@pytest.mark.parametrize(
-    "app", [APPS[0], *(pytest.param(app, marks=pytest.mark.long) for app in APPS[1:])]
-)
+@pytest.mark.parametrize("app", APPS)
 @pytest.mark.usefixtures("state", "often")
 def test_update_status_alone_brings_a_new_unit_up(maas: MAAS, power: Fault, app: str):
     added = _add(maas, app, None)
@@ -222,7 +214,6 @@ def test_update_status_alone_brings_a_new_unit_up(maas: MAAS, power: Fault, app:
     _wait_gone(maas, added)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("is_leader", [False, True], ids=["another", "the leader"])
 @pytest.mark.parametrize("app", APPS)
 @pytest.mark.usefixtures("state", "often")

@@ -82,7 +82,8 @@ def _move_vip_to_leader(maas: MAAS) -> None:
     assert maas.vip_holder() == leader
 
 
-@pytest.mark.parametrize("app", _long_but_for("maas-rack"))
+@pytest.mark.long
+@pytest.mark.parametrize("app", APPS)
 def test_the_leader_leaves_while_one_joins_and_two_join_and_leave_at_once(
     maas: MAAS, watch: Watch, app: str
 ):
