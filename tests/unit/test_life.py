@@ -47,6 +47,7 @@ def collected() -> set[str]:
 
 def test_every_case_that_has_figures_is_still_told():
     named = {name for run in RUNS for name in run["cases"]}
+    assert named, "no figures"
     assert not named - collected()
 
 
