@@ -131,6 +131,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.long
 def test_every_option_is_changed_by_these_stories(maas: MAAS):
     changed = {(option.app, option.name) for option in OPTIONS} | OTHERS
     in_model = {(app, key) for app in maas.juju.status().apps for key in maas.juju.config(app)}
