@@ -122,7 +122,6 @@ def other(tmp_path: Path) -> Revision:
     return find
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("app", APPS)
 def test_revisions_differ_while_a_unit_is_in_error(
     maas: MAAS, watch: Watch, other: Revision, tmp_path: Path, app: str
