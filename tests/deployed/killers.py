@@ -4,14 +4,11 @@
 """Killers of dispatches on units' machines: SIGKILL at moments that a seed decides."""
 
 import contextlib
-import os
-import shlex
-import signal
-import subprocess
 import threading
 from pathlib import Path
 
 import jubilant
+import remote
 
 SCRIPT = Path(__file__).with_name("hook_killer.py")
 MARK = "charmed-maas-hook-killer"
@@ -26,7 +23,7 @@ class Killers:
         self._seed = seed
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._processes: list[subprocess.Popen[str]] = []
+        self._processes: list[remote.Process] = []
         self._units: set[str] = set()
         self.killed: list[str] = []
 
@@ -36,8 +33,7 @@ class Killers:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         for process in self._processes:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
+            remote.end(process)
         for unit in self._units:
             # Its machine may be gone, with all that ran there.
             with contextlib.suppress(jubilant.CLIError):
@@ -50,26 +46,14 @@ class Killers:
         """Kill so many of a unit's dispatches of the hooks that match, as soon as it is there."""
         self._units.add(unit)
         words = (MARK, unit, f"{self._seed} {unit}", hooks, kills, longest_s)
-        command = f"sudo python3 -u - {shlex.join(map(str, words))}"
-        thread = threading.Thread(target=self._keep_striking, args=(unit, command), daemon=True)
+        thread = threading.Thread(target=self._keep_striking, args=(unit, *words), daemon=True)
         thread.start()
         self._threads.append(thread)
 
-    def _keep_striking(self, unit: str, command: str) -> None:
+    def _keep_striking(self, unit: str, *words: object) -> None:
         """Run the script until it has ended well; a new unit has no machine yet."""
-        model = ["--model", self._juju.model] if self._juju.model else []
         while not self._stopping.is_set():
-            with (
-                SCRIPT.open() as script,
-                subprocess.Popen(
-                    [self._juju.cli_binary, "ssh", *model, unit, command],
-                    stdin=script,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    text=True,
-                    start_new_session=True,
-                ) as process,
-            ):
+            with remote.python(self._juju, unit, SCRIPT, *words) as process:
                 self._processes.append(process)
                 assert process.stdout
                 self.killed += [line for one in process.stdout if (line := one.strip())]

@@ -4,6 +4,7 @@
 """What the stories ask the deployed bundle."""
 
 import contextlib
+import functools
 import ipaddress
 import json
 import os
@@ -83,7 +84,6 @@ class MAAS:
 
     def __init__(self, juju: jubilant.Juju) -> None:
         self.juju = juju
-        self._session: requests.Session | None = None
 
     @property
     def vip(self) -> str:
@@ -142,7 +142,7 @@ class MAAS:
     def wait_whole(self) -> None:
         """Wait until all is settled, replicated, and every region in rpc."""
         self.wait_settled()
-        eventually(self.is_replicated, timeout_s=180, what="one synchronous standby")
+        eventually(self.is_replicated, timeout_s=180, what="every synchronous standby")
         regions = len(self.units("maas-region"))
         eventually(lambda: len(self.rpc()) == regions, timeout_s=240, what="every region in rpc")
 
@@ -152,17 +152,31 @@ class MAAS:
         eventually(self.is_voted, timeout_s=120, what="voters in etcd by the plan")
         self.wait_racks_connected()
 
-    def wait_racks_connected(self) -> None:
-        """Wait until every rack is connected to every region."""
+    def wait_racks_connected(self, *, no_others: bool = False) -> None:
+        """Wait until every rack is connected to every region, and MAAS may list no others."""
         racks = sum(
             len(app.units)
             for app in self.juju.status().apps.values()
             if app.charm_name == "maas-rack"
         )
         eventually(
-            lambda: list(self.racks_connected().values()).count("running") == racks,
+            lambda: (
+                (found := list(self.racks_connected().values())).count("running") == racks
+                and not (no_others and len(found) > racks)
+            ),
             timeout_s=240,
             what="every rack connected to every region",
+        )
+
+    def wait_gone(self, *units: str) -> None:
+        """Wait until units are gone and all others are active and idle."""
+        self.juju.wait(
+            lambda status: (
+                not any(unit in status.apps[unit.partition("/")[0]].units for unit in units)
+                and jubilant.all_active(status)
+                and jubilant.all_agents_idle(status)
+            ),
+            error=jubilant.any_error,
         )
 
     def wait_forgotten(self, app: str) -> None:
@@ -186,7 +200,6 @@ class MAAS:
 
     def get(self, path: str) -> Any:
         """GET from the API as an administrator, through the VIP."""
-        self._session = self._session or self._log_in()
         answer = self._session.get(f"{self.url}/api/2.0/{path}", timeout=30)
         answer.raise_for_status()
         return answer.json()
@@ -197,7 +210,6 @@ class MAAS:
 
     def set_setting(self, name: str, value: str) -> None:
         """Set it as an operator does in MAAS."""
-        self._session = self._session or self._log_in()
         answer = self._session.post(
             f"{self.url}/api/2.0/maas/?op=set_config",
             data={"name": name.replace("-", "_"), "value": value},
@@ -205,7 +217,9 @@ class MAAS:
         )
         answer.raise_for_status()
 
-    def _log_in(self) -> requests.Session:
+    @functools.cached_property
+    def _session(self) -> requests.Session:
+        """A session of an administrator's, who is made when missing."""
         region = self.leader("maas-region")
         who = {"username": "tester"}
         try:
@@ -214,13 +228,12 @@ class MAAS:
             self.juju.run(region, "create-admin", {**who, "email": "tester@example.com"})
             key = self.juju.run(region, "get-api-key", who).results["api-key"]
         consumer, token, secret = key.split(":")
-        session = requests_oauthlib.OAuth1Session(
+        return requests_oauthlib.OAuth1Session(
             consumer,
             resource_owner_key=token,
             resource_owner_secret=secret,
             signature_method="PLAINTEXT",
         )
-        return session
 
     def controllers(self, kind: str) -> dict[str, dict[str, Any]]:
         """MAAS's region or rack controllers by host name; kind is region or rack."""

@@ -3,11 +3,7 @@
 
 """Writers on every region's machine, whose acknowledged rows are logged outside the machines."""
 
-import contextlib
 import itertools
-import os
-import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterable
@@ -15,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import jubilant
+import remote
 
 SCRIPT = Path(__file__).with_name("row_writer.py")
 TABLE = "charmed_maas_test_rows"
@@ -38,7 +35,7 @@ class Writers:
         self._run = f"{time.time():.0f}"
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._processes: dict[str, subprocess.Popen[str]] = {}
+        self._processes: dict[str, remote.Process] = {}
 
     def __enter__(self) -> "Writers":
         for writer in self._writers:
@@ -51,9 +48,7 @@ class Writers:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         for process in self._processes.values():
-            # With its children: one that lives on would keep the pipe open.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
+            remote.end(process)
         for thread in self._threads:
             thread.join(timeout=30)
 
@@ -76,19 +71,7 @@ class Writers:
 
     def _write(self, writer: Writer, first: int) -> None:
         name = f"{self._run}-{writer.unit}"
-        command = f"sudo python3 -u - {name} {first}"
-        model = ["--model", self._juju.model] if self._juju.model else []
-        with (
-            SCRIPT.open() as script,
-            subprocess.Popen(
-                [self._juju.cli_binary, "ssh", *model, writer.unit, command],
-                stdin=script,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                start_new_session=True,
-            ) as process,
-        ):
+        with remote.python(self._juju, writer.unit, SCRIPT, name, first) as process:
             self._processes[writer.unit] = process
             assert process.stdout
             for line in process.stdout:

@@ -142,12 +142,7 @@ def test_the_machine_of_a_rack(maas: MAAS, power: Power, watch: Watch):
     machine = maas.machine(next(iter(maas.units("maas-rack"))))
     _lose(maas, power, machine, prober)
     prober.report.assert_no_failed_read()
-    racks = len(maas.units("maas-rack"))
-    eventually(
-        lambda: list(maas.racks_connected().values()) == ["running"] * racks,
-        timeout_s=240,
-        what="both racks connected again",
-    )
+    maas.wait_racks_connected(no_others=True)
 
 
 @dataclass(frozen=True)

@@ -44,12 +44,7 @@ def test_a_machine_changes_its_address(maas: MAAS, power: Power, watch: Watch):
     assert old not in maas.members()
     regions = len(maas.units("maas-region"))
     eventually(lambda: len(maas.rpc()) == regions, timeout_s=240, what="every region in rpc")
-    racks = len(maas.units("maas-rack"))
-    eventually(
-        lambda: list(maas.racks_connected().values()) == ["running"] * racks,
-        timeout_s=240,
-        what="every rack connected to every region",
-    )
+    maas.wait_racks_connected(no_others=True)
     test_deploy.test_postgresql_admits_members_and_each_region_to_its_own_database_alone(maas)
     # etcd reads its initial-… values at its very first start only.
     named = f"grep -rw {old} {CONFIGURATION} | grep -v initial- || true"

@@ -313,12 +313,7 @@ def test_maas_moves_to_another_url_and_back(
             _assert_one_at_a_time(before[app], _restarts(maas, app))
         assert len(_places(maas, maas.vip)) == 1
         maas.wait_whole()
-        racks = len(maas.units("maas-rack"))
-        eventually(
-            lambda racks=racks: list(maas.racks_connected().values()) == ["running"] * racks,
-            timeout_s=240,
-            what="every rack connected to every region",
-        )
+        maas.wait_racks_connected(no_others=True)
     assert not _places(maas, str(there.get("vip", "192.0.2.1")).partition("/")[0])
 
 

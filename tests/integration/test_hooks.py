@@ -71,17 +71,6 @@ def _add(maas: MAAS, app: str, machine: str | None) -> str:
     return added
 
 
-def _wait_gone(maas: MAAS, *units: str) -> None:
-    maas.juju.wait(
-        lambda status: (
-            not any(unit in status.apps[unit.partition("/")[0]].units for unit in units)
-            and jubilant.all_active(status)
-            and jubilant.all_agents_idle(status)
-        ),
-        error=jubilant.any_error,
-    )
-
-
 def _wait_alike(maas: MAAS, *apps: str) -> None:
     """Wait until an application's units have rendered the same, and all of their daemons run."""
     for app in apps:
@@ -117,7 +106,7 @@ def test_dispatches_are_killed_while_a_unit_comes_and_goes(maas: MAAS, seed: int
     with Killers(maas.juju, seed) as killers:
         killers.strike(_victim(maas, rng, added), CHANGES, kills=3, longest_s=5)
         maas.juju.remove_unit(added)
-        _wait_gone(maas, added)
+        maas.wait_gone(added)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -196,7 +185,7 @@ def test_hooks_come_in_any_order(maas: MAAS, power: Fault, seed: int):
     maas.wait_settled()
     _wait_alike(maas, *apps)
     maas.juju.remove_unit(*added)
-    _wait_gone(maas, *added)
+    maas.wait_gone(*added)
 
 
 @pytest.mark.parametrize("app", APPS)
@@ -211,7 +200,7 @@ def test_update_status_alone_brings_a_new_unit_up(maas: MAAS, power: Fault, app:
     finally:
         power("run-hooks", added)
         maas.juju.remove_unit(added)
-    _wait_gone(maas, added)
+    maas.wait_gone(added)
 
 
 @pytest.mark.parametrize("is_leader", [False, True], ids=["another", "the leader"])
@@ -237,7 +226,7 @@ def test_update_status_alone_follows_who_comes_and_goes(
         maas.wait_settled()
         _wait_alike(maas, *APPS)
         maas.juju.remove_unit(*added)
-        _wait_gone(maas, *added)
+        maas.wait_gone(*added)
         _wait_alike(maas, *APPS)
         ran = _hooks_run(maas, unit) - seen
         assert set(ran) == {"update-status"}

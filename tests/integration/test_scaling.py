@@ -27,11 +27,6 @@ FEW = {
 }
 
 
-def _long_but_for(*short: str, apps: Sequence[str] = APPS) -> list[object]:
-    """Return applications as parameters, for all of which but a few the story is a long one."""
-    return [app if app in short else pytest.param(app, marks=pytest.mark.long) for app in apps]
-
-
 def _machines(maas: MAAS, app: str) -> list[str]:
     """Return the machines of an application, by number."""
     return sorted((unit.machine for unit in maas.units(app).values()), key=int)
@@ -61,14 +56,7 @@ def _change(
         maas.juju.add_unit(app, num_units=join, to=to or None)
     if leaving:
         maas.juju.remove_unit(*sorted(leaving))
-    maas.juju.wait(
-        lambda status: (
-            not leaving & set(status.apps[app].units)
-            and jubilant.all_active(status)
-            and jubilant.all_agents_idle(status)
-        ),
-        error=jubilant.any_error,
-    )
+    maas.wait_gone(*leaving)
     maas.wait_complete()
     return sorted(set(maas.units(app)) - before)
 
@@ -106,7 +94,12 @@ def test_the_leader_leaves_while_one_joins_and_two_join_and_leave_at_once(
 
 # For postgresql-ha see test_never_lost.py: it waits for adopt-data.
 @pytest.mark.parametrize(
-    "app", _long_but_for("maas-rack", apps=("maas-region", "haproxy-vip", "maas-rack"))
+    "app",
+    [
+        pytest.param("maas-region", marks=pytest.mark.long),
+        pytest.param("haproxy-vip", marks=pytest.mark.long),
+        "maas-rack",
+    ],
 )
 def test_all_units_leave_and_as_many_join_again(maas: MAAS, watch: Watch, app: str):
     prober, _ = watch()

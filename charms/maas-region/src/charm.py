@@ -123,7 +123,6 @@ class MAASRegionCharm(ops.CharmBase):
         ports.ensure_open()
         connection = self.database.get()
         outcome = self._ensure_serving(connection)
-        is_serving = outcome is not None and outcome.stage is serving.Stage.SERVING
         if self.peers.is_readable():
             if self.unit.is_leader():
                 self._publish_app(outcome)
@@ -139,7 +138,7 @@ class MAASRegionCharm(ops.CharmBase):
             has_url=bool(maas_url),
             kept_url=maas_url if region.vip_of(maas_url) and not self.api.get() else "",
             outcome=outcome,
-            refusals=self._ensure_settings() if is_serving else (),
+            refusals=self._ensure_settings() if outcome and outcome.is_serving else (),
             regions=sum(one.ready for one in self.peers.units().values()),
         )
 
@@ -166,18 +165,19 @@ class MAASRegionCharm(ops.CharmBase):
             return None
         if self.unit.is_leader():
             self.database.request(database.NAME)
-        was_ready = self.peers.own().ready
-        self._publish_unit(ready=was_ready and not self.peers.own().paused)
+        own = self.peers.own()
+        self._publish_unit(ready=own.ready and not own.paused)
         maas_url = self._maas_url()
-        if self.peers.own().paused:
+        if own.paused:
             serving.pause()
             return None
         if not connection or not maas_url or not self.peers.is_readable():
             return None
         outcome = serving.ensure(self._wish(connection, maas_url))
-        if outcome.stage in (serving.Stage.SERVING, *NOT_STARTED):
-            is_serving = outcome.stage is serving.Stage.SERVING
-            self._publish_unit(ready=is_serving, cluster=outcome.cluster if is_serving else "")
+        if outcome.is_serving:
+            self._publish_unit(ready=True, cluster=outcome.cluster)
+        elif outcome.stage in NOT_STARTED:
+            self._publish_unit(ready=False)
         return outcome
 
     def _ensure_settings(self) -> tuple[str, ...]:
@@ -243,8 +243,7 @@ class MAASRegionCharm(ops.CharmBase):
             {"region": self.peers.living(), "rack": racks},
             int(time.time()),
         )
-        serves = outcome is not None and outcome.stage is serving.Stage.SERVING
-        if departed and serves:
+        if departed and outcome and outcome.is_serving:
             departed = controllers.still_known(departed)
         maas_url = self._maas_url()
         self.peers.publish_app(peers.AppData(self.peers.cluster(), maas_url, members, departed))

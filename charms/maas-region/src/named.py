@@ -15,11 +15,11 @@ OPTIONS_SEEN = region.OURS / "named-options-seen"
 
 def ensure_options() -> bool:
     """Let MAAS put its include into bind's options, and what conflicts into its database."""
-    before = _read(OPTIONS)
-    if before is None or _read(OPTIONS_SEEN) == region.digest(before):
+    before, seen = _read(OPTIONS), _read(OPTIONS_SEEN)
+    if before is None or seen == region.digest(before):
         return False
     # Empty where a hook was killed after the edit and before the restart.
-    was_cut_short = _read(OPTIONS_SEEN) == ""
+    was_cut_short = seen == ""
     files.ensure_file(OPTIONS_SEEN, "")
     argv = [region.MAAS_REGION, "edit_named_options", "--migrate-conflicting-options"]
     _run([*argv, "--config-path", str(OPTIONS)], env=region.ENV)

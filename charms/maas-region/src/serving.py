@@ -53,6 +53,11 @@ class Outcome:
     detail: str = ""
     cluster: str = ""
 
+    @property
+    def is_serving(self) -> bool:
+        """MAAS serves on this unit."""
+        return self.stage is Stage.SERVING
+
 
 def ensure(wish: Wish) -> Outcome:
     """Do what is missing until the region serves, and tell how far it came."""
@@ -82,18 +87,25 @@ def stop() -> None:
 
 def pause() -> None:
     """Drain and stop, also at the next boot, until it is asked to serve again."""
-    if region.version() and region.is_any_running():
-        # haproxy-vip sees it by its own checks, or was told before; this is for what is under way.
-        time.sleep(DRAIN_S)
+    if _drain():
         region.stop()
 
 
 def leave() -> None:
     """Drain, stop for good and forget which MAAS this was; packages and images stay."""
-    pause()
+    _drain()
     region.stop()
     db_proxy.remove()
     region.forget()
+
+
+def _drain() -> bool:
+    """Let what is under way come to its end; returns whether MAAS runs at all."""
+    if not region.version() or not region.is_any_running():
+        return False
+    # haproxy-vip sees it by its own checks, or was told in the hooks before.
+    time.sleep(DRAIN_S)
+    return True
 
 
 def _settings(wish: Wish) -> region.Settings:

@@ -135,19 +135,21 @@ def test_the_url_is_the_vips(context: Context, workload: Workload):
     assert _local(out, "rpc").local_app_data["maas-url"] == "http://v/MAAS"
 
 
+def _holding(held: str, cidr: str, vip: str) -> testing.State:
+    """As network-get says it where an address beside the own one sorts first."""
+    found = [testing.Address(held, cidr=cidr), testing.Address("10.0.0.8", cidr=SUBNET)]
+    bind = testing.BindAddress(found, interface_name="eth0")
+    seen = testing.Network("peers", [bind], ingress_addresses=[held, "10.0.0.8"])
+    told = {"vip": vip, "url": f"http://{vip}/MAAS"}
+    api = testing.Relation("api", remote_app_data=told)
+    return dataclasses.replace(_state(api=api), networks={seen})
+
+
 @pytest.mark.parametrize("cidr", ["10.0.0.100/32", "10.0.0.0/24"])
 def test_the_vip_is_never_taken_for_an_own_address(
     context: Context, workload: Workload, cidr: str
 ):
-    # As network-get says it where the VIP sorts first.
-    found = [testing.Address("10.0.0.100", cidr=cidr), testing.Address("10.0.0.8", cidr=SUBNET)]
-    bind = testing.BindAddress(found, interface_name="eth0")
-    seen = testing.Network("peers", [bind], ingress_addresses=["10.0.0.100", "10.0.0.8"])
-    vip = {"vip": "10.0.0.100", "url": "http://10.0.0.100/MAAS"}
-    api = testing.Relation("api", remote_app_data=vip)
-    out = context.run(
-        context.on.update_status(), dataclasses.replace(_state(api=api), networks={seen})
-    )
+    out = context.run(context.on.update_status(), _holding("10.0.0.100", cidr, "10.0.0.100"))
 
     assert workload.serving.ensure.call_args.args[0].address == "10.0.0.8"
     for endpoint in ("peers", "api", "db"):
@@ -159,14 +161,7 @@ def test_a_vip_from_before_is_never_taken_for_an_own_address(
 ):
     # haproxy-vip has told of another VIP, and on this machine not let the old one go.
     monkeypatch.setattr(region, "configured_vip", lambda: "10.0.0.100")
-    found = [testing.Address("10.0.0.100", cidr=SUBNET), testing.Address("10.0.0.8", cidr=SUBNET)]
-    bind = testing.BindAddress(found, interface_name="eth0")
-    seen = testing.Network("peers", [bind], ingress_addresses=["10.0.0.100", "10.0.0.8"])
-    vip = {"vip": "10.0.0.200", "url": "http://10.0.0.200/MAAS"}
-    api = testing.Relation("api", remote_app_data=vip)
-    out = context.run(
-        context.on.update_status(), dataclasses.replace(_state(api=api), networks={seen})
-    )
+    out = context.run(context.on.update_status(), _holding("10.0.0.100", SUBNET, "10.0.0.200"))
 
     assert _local(out, "peers").local_unit_data["address"] == "10.0.0.8"
 
