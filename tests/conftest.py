@@ -139,9 +139,12 @@ def watch(
     keep(prober.report)
 
 
-@pytest.fixture(scope="session")
-def power() -> Callable[..., None]:
-    """Cut or restore the power of a machine, given what to do and its number."""
+@pytest.fixture
+def power() -> Iterator[Callable[..., None]]:
+    """Cut or restore the power of a machine, given what to do and its number.
+
+    Everything is given back after a story that failed: the next ones shall not fail for it.
+    """
     command = os.environ.get("FAULT")
     if not command:
         pytest.skip("FAULT names no command that cuts a machine's power")
@@ -149,4 +152,5 @@ def power() -> Callable[..., None]:
     def run(what: str, *machine: str) -> None:
         subprocess.run([command, what, *machine], check=True, timeout=60)
 
-    return run
+    yield run
+    run("heal", "all")

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +49,7 @@ only then, no process may have it open. What a machine does to itself, reboots i
 `freeze` and `hang` only."""
 CPU = "limits.cpu.allowance"
 SHARE = "20ms/200ms"
+STOPPED_S = 20
 Fault = tuple[str, ...]
 
 
@@ -109,7 +111,7 @@ def act(stage: Stage, action: str, *words: str) -> None:
         "disk-full": lambda one, directory: disks.fill(stage, one, directory),
         "disk-free": lambda one: disks.free(stage, one),
         "kill": lambda one, service: _signal(machines, one, service, "KILL"),
-        "hang": lambda one, service: _signal(machines, one, service, "STOP"),
+        "hang": lambda one, service: _hang(stage, one, service),
         "skip-hooks": lambda unit: _skip_hooks(stage, unit, skip=True),
         "run-hooks": lambda unit: _skip_hooks(stage, unit, skip=False),
         "shuffle": lambda seed: Session(stage=stage).ask("shuffle", seed=int(seed)),
@@ -250,6 +252,16 @@ def _signal(machines: Machines, number: str, service: str, name: str) -> None:
     if done.stdout.strip() != b"active":
         raise StepError(f"{service} is {done.stdout.decode().strip()} on machine {number}")
     machines.exec(number, ["systemctl", "kill", "-s", name, service])
+
+
+def _hang(stage: Stage, number: str, service: str) -> None:
+    """Stop the processes of a service that runs; a busy kernel stops them a moment later."""
+    _signal(Machines(stage), number, service, "STOP")
+    deadline = time.monotonic() + STOPPED_S
+    while service not in _hung(stage, number):
+        if time.monotonic() > deadline:
+            raise StepError(f"{service} on machine {number} did not stop in {STOPPED_S} s")
+        time.sleep(0.05)
 
 
 def _skip_hooks(stage: Stage, unit: str, *, skip: bool) -> None:

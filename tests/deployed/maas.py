@@ -33,6 +33,7 @@ d = psycopg2.connect(host=c["database_host"], port=c["database_port"], dbname=c[
 k = d.cursor(); k.execute("SELECT writer, number FROM {TABLE}"); print(json.dumps(k.fetchall()))
 """
 
+GONE_S = 900
 # By the number of members: docs/scale.md.
 VOTERS = {1: 1, 2: 1, 3: 3, 4: 3, 5: 5}
 # A second synchronous standby from five members on, where two may be lost.
@@ -116,28 +117,11 @@ class MAAS:
 
     def wait_settled(self, *, timeout_s: float = 900) -> None:
         """Wait until every unit is active and idle; a hook error fails at once."""
-        self.juju.wait(
-            lambda status: jubilant.all_active(status) and jubilant.all_agents_idle(status),
-            error=jubilant.any_error,
-            timeout=timeout_s,
-        )
+        self._wait(lambda status: not _unsettled(status), timeout_s=timeout_s)
 
     def wait_others_settled(self, machine: str, *, timeout_s: float = 600) -> None:
         """Wait until every unit that is not on the machine is active and idle."""
-
-        def ready(status: jubilant.Status) -> bool:
-            others = [
-                unit
-                for app in status.apps.values()
-                for unit in app.units.values()
-                if unit.machine != machine
-            ]
-            return all(
-                unit.workload_status.current == "active" and unit.juju_status.current == "idle"
-                for unit in others
-            )
-
-        self.juju.wait(ready, error=jubilant.any_error, timeout=timeout_s)
+        self._wait(lambda status: not _unsettled(status, but_on=machine), timeout_s=timeout_s)
 
     def wait_whole(self) -> None:
         """Wait until all is settled, replicated, and every region in rpc."""
@@ -170,14 +154,21 @@ class MAAS:
 
     def wait_gone(self, *units: str) -> None:
         """Wait until units are gone and all others are active and idle."""
-        self.juju.wait(
+        self._wait(
             lambda status: (
                 not any(unit in status.apps[unit.partition("/")[0]].units for unit in units)
-                and jubilant.all_active(status)
-                and jubilant.all_agents_idle(status)
+                and not _unsettled(status)
             ),
-            error=jubilant.any_error,
+            timeout_s=GONE_S,
         )
+
+    def _wait(self, ready: Callable[[jubilant.Status], bool], *, timeout_s: float) -> None:
+        """Wait until Juju's status is so; a hook error fails at once, as the time does."""
+        try:
+            self.juju.wait(ready, error=jubilant.any_error, timeout=timeout_s)
+        except TimeoutError:
+            unsettled = "; ".join(_unsettled(self.juju.status())) or "none at its end"
+            raise AssertionError(f"within {timeout_s:g} s not settled: {unsettled}") from None
 
     def wait_forgotten(self, app: str) -> None:
         """Wait until MAAS knows exactly the controllers whose units Juju knows.
@@ -308,6 +299,23 @@ class MAAS:
     def on_machine(self, unit: str, command: str) -> str:
         """Run a shell command on a unit's machine as root."""
         return self.juju.ssh(unit, f"sudo sh -c '{command}'")
+
+
+def _unsettled(status: jubilant.Status, *, but_on: str = "") -> list[str]:
+    """Return what is not active or not idle, and what it says; but a machine's units."""
+    apps = [
+        f"{name} {app.app_status.current}"
+        for name, app in status.apps.items()
+        if app.app_status.current != "active" and not but_on
+    ]
+    return apps + [
+        f"{name} {unit.workload_status.current} {unit.workload_status.message!r},"
+        f" agent {unit.juju_status.current} {unit.juju_status.message!r}"
+        for app in status.apps.values()
+        for name, unit in app.units.items()
+        if not (but_on and unit.machine == but_on)
+        and (unit.workload_status.current, unit.juju_status.current) != ("active", "idle")
+    ]
 
 
 def charm_of(app: str) -> Path:
