@@ -125,7 +125,8 @@ def ask(question: Callable[[Client], Answer]) -> Answer:
 
 
 def _controller(kind: str, item: dict[str, object]) -> Controller:
-    services = cast("list[dict[str, str]]", item.get("service_set", []))
+    # Of a machine that is a rack as well, the region's entry has its rackd, too.
+    services = cast("list[dict[str, str]]", item.get("service_set", []) if kind == "rack" else [])
     rackd = [one.get("status", "") for one in services if one.get("name") == "rackd"]
     return Controller(
         kind, str(item["system_id"]), str(item.get("hostname", "")), rackd[0] if rackd else ""

@@ -64,24 +64,30 @@ def settle(
     alive are the units that live, by kind; None where that is not known.
     """
     current: dict[str, Member] = {}
-    gone = {one.system_id: one for one in departed}
+    gone = {(one.kind, one.system_id): one for one in departed}
     for member in known:
         before = current.get(member.unit)
         if before and before.system_id != member.system_id:
-            gone.setdefault(before.system_id, Departed(before.kind, before.system_id, now))
+            _depart(gone, before, now)
         current[member.unit] = member
     for member in list(current.values()):
         units = alive.get(member.kind)
         if units is not None and member.unit not in units:
-            gone.setdefault(member.system_id, Departed(member.kind, member.system_id, now))
+            _depart(gone, member, now)
             del current[member.unit]
-    # MAAS knows a machine again by its host name: the ID of one that came back is in use.
-    in_use = {member.system_id for member in current.values()}
-    left = [one for one in gone.values() if one.system_id not in in_use]
+    # MAAS knows a machine again by its host name: the ID of one that came back is in use. A
+    # machine's region and rack have one ID between them: deleting one kind leaves the other.
+    in_use = {(member.kind, member.system_id) for member in current.values()}
+    left = [one for key, one in gone.items() if key not in in_use]
     return (
         tuple(sorted(current.values(), key=lambda one: (one.kind, one.unit))),
-        tuple(sorted(left, key=lambda one: (one.since, one.system_id))),
+        tuple(sorted(left, key=lambda one: (one.since, one.system_id, one.kind))),
     )
+
+
+def _depart(gone: dict[tuple[str, str], Departed], member: Member, now: int) -> None:
+    key = member.kind, member.system_id
+    gone.setdefault(key, Departed(*key, now))
 
 
 def ensure_departed(departed: Iterable[Departed]) -> bool:
@@ -127,20 +133,20 @@ def delete(name: str, *, force: bool) -> api.Controller:
 def still_known(departed: tuple[Departed, ...]) -> tuple[Departed, ...]:
     """Return those that MAAS still has; all of them when it cannot be asked."""
     try:
-        known = {one.system_id for one in listed()}
+        known = {(one.kind, one.system_id) for one in listed()}
     except (api.APIError, accounts.AccountError) as error:
         logger.info("controllers cannot be listed: %s", error)
         return departed
-    return tuple(one for one in departed if one.system_id in known)
+    return tuple(one for one in departed if (one.kind, one.system_id) in known)
 
 
 def delete_departed(departed: Iterable[Departed], now: float) -> list[str]:
     """Delete those that MAAS lets go; returns a line about each that it does not."""
-    known = {one.system_id: one for one in listed()}
+    known = {(one.kind, one.system_id): one for one in listed()}
     client = api.Client(accounts.internal_api_key())
     kept: list[str] = []
     for one in departed:
-        found = known.get(one.system_id)
+        found = known.get((one.kind, one.system_id))
         if not found or not _is_over(found.status, now - one.since):
             continue
         try:

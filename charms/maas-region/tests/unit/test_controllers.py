@@ -42,6 +42,23 @@ def test_an_id_that_is_in_use_again_is_not_departed():
     assert departed == ()
 
 
+def test_the_rack_of_a_machine_departs_while_its_region_stays():
+    """They have one ID: MAAS makes a region alone of it when the rack is deleted."""
+    rack = Member("maas-rack/9", "rack", R0.system_id)
+    alive = {"region": {R0.unit}, "rack": {K3.unit}}
+    members, departed = controllers.settle((R0, K3, rack), (), alive, 100)
+    assert members == (K3, R0)
+    assert departed == (Departed("rack", R0.system_id, 100),)
+    assert controllers.settle(members, departed, alive, 200)[1] == departed
+
+
+def test_the_other_half_of_a_machine_is_not_taken_for_what_departed(client: mock.MagicMock):
+    departed = (Departed("rack", "aaa111", 100),)
+    assert controllers.still_known(departed) == ()
+    assert controllers.delete_departed(departed, now=300.0) == []
+    assert not client.delete.called
+
+
 def test_a_unit_with_a_new_id_leaves_the_old_one_departed():
     new = Member("maas-region/0", "region", "ccc000")
     alive = {"region": {"maas-region/0"}, "rack": None}
@@ -156,3 +173,15 @@ def test_the_timer_runs_while_there_is_a_list(tmp_path: Path, monkeypatch: pytes
     run.assert_any_call(["/usr/bin/systemctl", "disable", "--now", controllers.TIMER.name])
     assert list(tmp_path.iterdir()) == []
     assert not controllers.ensure_departed([])
+
+
+def test_of_a_machine_with_both_only_the_rack_has_rackds_status(monkeypatch: pytest.MonkeyPatch):
+    both = {
+        "system_id": "aaa000",
+        "hostname": "m0",
+        "service_set": [{"name": "rackd", "status": "running"}],
+    }
+    get = mock.MagicMock(return_value=mock.MagicMock(ok=True, json=lambda: [both]))
+    monkeypatch.setattr("requests.Session.request", get)
+    found = api.Client("a:b:c").controllers()
+    assert [(one.kind, one.status) for one in found] == [("region", ""), ("rack", "running")]
