@@ -17,9 +17,9 @@ def test_every_member_is_a_server_in_a_stable_order():
     text = db_proxy.render_config(db_proxy.Members(THREE, 8008, CA))
     servers = [line.split()[1:] for line in text.splitlines() if line.startswith("    server ")]
     assert servers == [
-        ["member-1", "10.0.0.1:5432"],
-        ["member-2", "10.0.0.2:5432"],
-        ["member-3", "10.0.0.3:5432"],
+        ["member-1", "10.0.0.1:5432", "tcp-ut", "10s"],
+        ["member-2", "10.0.0.2:5432", "tcp-ut", "10s"],
+        ["member-3", "10.0.0.3:5432", "tcp-ut", "10s"],
     ]
     assert text == db_proxy.render_config(db_proxy.Members(tuple(reversed(THREE)), 8008, CA))
     assert "meth OPTIONS uri /primary" in text
@@ -57,6 +57,13 @@ def test_haproxy_takes_the_configuration(
     )
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr
+
+
+def test_a_connection_to_a_machine_that_is_gone_ends_without_a_health_check():
+    """An old process checks no health; HAProxy takes no tcp-ut from default-server."""
+    text = db_proxy.render_config(db_proxy.Members(THREE, 8008, CA))
+    servers = [line for line in text.splitlines() if line.startswith("    server ")]
+    assert all(line.endswith(" tcp-ut 10s") for line in servers)
 
 
 def test_the_primary_is_the_one_server_that_is_up():
