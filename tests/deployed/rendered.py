@@ -34,6 +34,11 @@ print(json.dumps(found))
 """
 # What differs between two units of an application: their own names, addresses and numbers.
 NAME = re.compile(r"\b([a-z]+(?:-[a-z]+)*)[-/]\d+\b")
+# Of haproxy.cfg: what is served only where no region shares the machine, and the text's digest.
+ELSEWHERE = re.compile(
+    r"^(?:(?:frontend|backend) (?:internal-api|temporal)-\w+\n(?: +.*\n?)+| +description \w+\n)",
+    re.MULTILINE,
+)
 PRIORITY = re.compile(r"\bpriority \d+$")
 
 
@@ -79,7 +84,8 @@ def _alike(texts: dict[str, str], addresses: list[str]) -> Counter[str]:
     anybody = re.compile(rf"\b({'|'.join(map(re.escape, addresses))})\b")
     found: Counter[str] = Counter()
     for path, text in texts.items():
-        for line in text.splitlines():
+        for line in ELSEWHERE.sub("", text).splitlines():
             line = NAME.sub(r"\1-N", anybody.sub("ADDRESS", line))
-            found[f"{path}: {PRIORITY.sub(r'priority N', line)}"] += 1
+            if line:
+                found[f"{path}: {PRIORITY.sub(r'priority N', line)}"] += 1
     return found
