@@ -6,10 +6,14 @@
 charmlibs-systemd logs each command to Juju, which costs two more processes for each.
 """
 
-from charmed_maas import commands
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from charmed_maas import commands, files, given
 
 SYSTEMCTL = "/usr/bin/systemctl"
 TIMEOUT_S = 90.0
+UP = ("active", "activating", "reloading")
 
 
 class SystemdError(Exception):
@@ -18,7 +22,7 @@ class SystemdError(Exception):
 
 def is_running(service: str) -> bool:
     """Tell whether a service is active or about to be."""
-    return _ask("is-active", service) in ("active", "activating", "reloading")
+    return _ask("is-active", service) in UP
 
 
 def is_enabled(service: str) -> bool:
@@ -39,6 +43,19 @@ def disable(service: str) -> bool:
     if not is_enabled(service):
         return False
     _do("disable", "--quiet", service)
+    return True
+
+
+def ensure_running(service: str) -> bool:
+    """Have a service running, now and after a boot; returns whether it had to be started."""
+    wanted = "--property=ActiveState,UnitFileState"
+    lines = _ask("show", wanted, service).splitlines()
+    found = dict(line.split("=", 1) for line in lines)
+    if found.get("UnitFileState") != "enabled":
+        _do("enable", "--quiet", service)
+    if found.get("ActiveState") in UP:
+        return False
+    start(service)
     return True
 
 
@@ -65,13 +82,43 @@ def stop(service: str) -> bool:
     return True
 
 
-def daemon_reload() -> None:
-    """Have systemd read unit files again."""
+def ensure_files(texts: Mapping[Path, str], then: Callable[[], None] = lambda: None) -> bool:
+    """Have unit files and drop-ins that systemd has read; returns whether it had not.
+
+    What they are new for is done by then: a hook that is killed before its end does it again.
+    """
+    for path, text in texts.items():
+        files.ensure_file(path, text)
+    note = _note(*texts)
+    if given.is_current(note, *texts):
+        return False
+    with given.noted(note, *texts):
+        _do("daemon-reload")
+        then()
+    return True
+
+
+def remove_files(*paths: Path) -> bool:
+    """Remove unit files and drop-ins, which systemd forgets; returns whether there were any."""
+    note = _note(*paths)
+    if not any(path.exists() for path in (note, *paths)):
+        return False
+    # Of nothing, until systemd was told: a hook that is killed before goes on here.
+    files.ensure_file(note, "")
+    for path in paths:
+        files.ensure_absent(path)
     _do("daemon-reload")
+    files.ensure_absent(note)
+    return True
 
 
-def _ask(verb: str, service: str) -> str:
-    return commands.run([SYSTEMCTL, verb, service], check=False).stdout.strip()
+def _note(first: Path, *_: Path) -> Path:
+    """Return where it is noted what systemd has read; it reads no file of such a name."""
+    return first.with_name(f"{first.name}.given")
+
+
+def _ask(*arguments: str) -> str:
+    return commands.run([SYSTEMCTL, *arguments], check=False).stdout.strip()
 
 
 def _do(*arguments: str) -> None:

@@ -138,8 +138,7 @@ def ensure_idle() -> bool:
     if not is_managed() and not DROP_IN.exists():
         return False
     stop()
-    files.ensure_absent(DROP_IN)
-    systemd.daemon_reload()
+    systemd.remove_files(DROP_IN)
     if DISTRIBUTION_CONFIG.is_file():
         DISTRIBUTION_CONFIG.replace(CONFIG)
     for path in (SERVER_STATE, DOWN):
@@ -215,10 +214,7 @@ def _ensure_drop_in() -> bool:
     text = files.render(TEMPLATES / "haproxy.service.conf.j2", down=DOWN)
     if not DOWN.exists():
         files.ensure_file(DOWN, "1\n")
-    if not files.ensure_file(DROP_IN, text):
-        return False
-    systemd.daemon_reload()
-    return True
+    return systemd.ensure_files({DROP_IN: text})
 
 
 def _is_marked_down() -> bool:

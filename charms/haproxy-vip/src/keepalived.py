@@ -3,7 +3,6 @@
 
 """keepalived: the VIP's VRRP instance, and the files by which it is told to let go."""
 
-import hashlib
 import re
 import tempfile
 import time
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import haproxy
-from charmed_maas import addresses, apt_source, commands, files, systemd
+from charmed_maas import addresses, apt_source, commands, files, given, systemd
 
 SERVICE = "keepalived.service"
 KEEPALIVED = "/usr/sbin/keepalived"
@@ -20,8 +19,7 @@ IP = "/usr/sbin/ip"
 TEMPLATES = Path(__file__).parent / "templates"
 CONFIG = Path("/etc/keepalived/keepalived.conf")
 DROP_IN = Path("/etc/systemd/system/keepalived.service.d/haproxy-vip.conf")
-# The digest of the configuration that keepalived was last started or reloaded with; none while
-# systemd does not know the drop-in.
+# What keepalived was last started or reloaded with.
 LOADED = haproxy.STATE / "keepalived.loaded"
 PAUSED = haproxy.STATE / "paused"
 MOVING = haproxy.STATE / "moving"
@@ -86,8 +84,8 @@ def render_config(group: Group) -> str:
 def ensure_config(group: Group) -> bool:
     """Write the configuration and the drop-in; returns whether either changed.
 
-    Neither systemd nor a running keepalived is told yet: ensure_running does that. Raises
-    KeepalivedError, also when somebody else's configuration stands there.
+    A running keepalived is not told yet: ensure_running does that. Raises KeepalivedError, also
+    when somebody else's configuration stands there.
     """
     if _is_anothers():
         raise KeepalivedError(f"{CONFIG} is not this charm's: move it away, or this unit")
@@ -103,10 +101,7 @@ def ensure_config(group: Group) -> bool:
     if not CONFIG.is_file() or CONFIG.read_text() != text:
         validate(text)
     changed = files.ensure_file(CONFIG, text)
-    if not DROP_IN.is_file() or DROP_IN.read_text() != drop_in:
-        # Before it: a hook that is killed in between leaves systemd to be told by the next.
-        files.ensure_absent(LOADED)
-    return files.ensure_file(DROP_IN, drop_in) or changed
+    return systemd.ensure_files({DROP_IN: drop_in}) or changed
 
 
 def validate(text: str) -> None:
@@ -123,21 +118,14 @@ def validate(text: str) -> None:
 
 def ensure_running() -> bool:
     """Start keepalived, or reload it when its configuration changed; returns whether it did."""
-    digest = hashlib.sha256(CONFIG.read_bytes()).hexdigest()
-    is_told = LOADED.is_file() and LOADED.read_text() == digest
     try:
-        if not LOADED.is_file():
-            systemd.daemon_reload()
-        if not is_running():
-            systemd.enable(SERVICE)
-            systemd.start(SERVICE)
-        elif not is_told:
-            systemd.reload(SERVICE)
-        else:
-            return False
+        if given.is_current(LOADED, CONFIG):
+            return systemd.ensure_running(SERVICE)
+        with given.noted(LOADED, CONFIG):
+            if not systemd.ensure_running(SERVICE):
+                systemd.reload(SERVICE)
     except systemd.SystemdError as error:
         raise KeepalivedError(f"keepalived does not run: {error}") from error
-    files.ensure_file(LOADED, digest)
     return True
 
 
@@ -163,9 +151,9 @@ def ensure_idle() -> bool:
     if _is_anothers() or (not CONFIG.is_file() and not DROP_IN.exists()):
         return False
     stop()
-    for path in (CONFIG, DROP_IN, LOADED):
+    systemd.remove_files(DROP_IN)
+    for path in (LOADED, CONFIG):
         files.ensure_absent(path)
-    systemd.daemon_reload()
     return True
 
 

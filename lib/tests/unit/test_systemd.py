@@ -1,8 +1,10 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
+import contextlib
 import subprocess
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -17,10 +19,19 @@ class FakeSystemctl:
     def __init__(self) -> None:
         self.says = {"is-active": "inactive", "is-enabled": "disabled"}
         self.did: list[Sequence[str]] = []
+        self.asked = 0
         self.fails = False
+        self.killed_at = ""
 
     def run(self, argv: Sequence[str], *, check: bool = True, **_: object):
         verb = argv[1]
+        if verb == "show":
+            self.asked += 1
+            active, enabled = self.says["is-active"], self.says["is-enabled"]
+            text = f"ActiveState={active}\nUnitFileState={enabled}\n"
+            return subprocess.CompletedProcess(argv, 0, text, "")
+        if verb == self.killed_at:
+            raise KeyboardInterrupt
         if verb in self.says:
             assert not check, "systemctl exits with more than 0 for no"
             return subprocess.CompletedProcess(argv, 3, f"{self.says[verb]}\n", "")
@@ -72,6 +83,100 @@ def test_a_service_that_fails_says_what_systemctl_said(
         verb(UNIT)
 
 
-def test_unit_files_are_read_again(systemctl: FakeSystemctl):
-    systemd.daemon_reload()
+@pytest.mark.parametrize(
+    ("active", "enabled", "told"),
+    [
+        ("active", "enabled", []),
+        ("active", "disabled", ["enable"]),
+        ("failed", "enabled", ["start"]),
+        ("inactive", "", ["enable", "start"]),
+    ],
+)
+def test_what_runs_and_is_enabled_costs_one_question(
+    systemctl: FakeSystemctl, active: str, enabled: str, told: list[str]
+):
+    systemctl.says.update({"is-active": active, "is-enabled": enabled})
+    assert systemd.ensure_running(UNIT) == ("start" in told)
+    assert [verb for verb, *_ in systemctl.did] == told
+    assert systemctl.asked == 1
+
+
+@pytest.fixture
+def units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[Path, str]:
+    """Unit files that are to be there."""
+    monkeypatch.setattr("charmed_maas.files.os.fchown", lambda *_: None)
+    monkeypatch.setattr("charmed_maas.files.os.chown", lambda *_: None)
+    return {tmp_path / f"x.{kind}": f"[{kind}]\n" for kind in ("service", "timer")}
+
+
+def ensure(units: dict[Path, str]) -> bool:
+    return systemd.ensure_files(units, then=lambda: systemd.restart(UNIT))
+
+
+def test_systemd_reads_unit_files_once_and_then_comes_what_they_are_for(
+    systemctl: FakeSystemctl, units: dict[Path, str]
+):
+    assert ensure(units)
+    assert systemctl.did == [["daemon-reload"], ["restart", UNIT]]
+    assert {path: path.read_text() for path in units} == units
+    (directory,) = {path.parent for path in units}
+    before = {path: path.stat() for path in directory.iterdir()}
+    assert not ensure(units)
+    assert len(systemctl.did) == 2
+    assert {path: path.stat() for path in directory.iterdir()} == before
+    assert ensure(dict.fromkeys(units, "other\n"))
+    assert systemctl.did[2:] == [["daemon-reload"], ["restart", UNIT]]
+
+
+@pytest.mark.parametrize("moment", ["daemon-reload", "restart"])
+def test_unit_files_that_a_killed_hook_only_wrote_are_in_force_after_the_next(
+    systemctl: FakeSystemctl, units: dict[Path, str], moment: str
+):
+    ensure(units)
+    systemctl.killed_at = moment
+    changed = dict.fromkeys(units, "other\n")
+    with pytest.raises(KeyboardInterrupt):
+        ensure(changed)
+    systemctl.killed_at = ""
+    systemctl.did.clear()
+    assert ensure(changed)
+    assert systemctl.did == [["daemon-reload"], ["restart", UNIT]]
+    assert not ensure(changed)
+
+
+def test_systemd_forgets_unit_files_once(systemctl: FakeSystemctl, units: dict[Path, str]):
+    assert not systemd.remove_files(*units)
+    assert not systemctl.did
+    ensure(units)
+    systemctl.did.clear()
+    assert systemd.remove_files(*units)
+    assert systemctl.did == [["daemon-reload"]]
+    (directory,) = {path.parent for path in units}
+    assert not list(directory.iterdir())
+    assert not systemd.remove_files(*units)
+
+
+def test_a_removal_that_was_killed_is_finished_and_its_files_can_come_again(
+    systemctl: FakeSystemctl, units: dict[Path, str]
+):
+    ensure(units)
+    for _ in range(2):
+        systemctl.killed_at = "daemon-reload"
+        with contextlib.suppress(KeyboardInterrupt):
+            systemd.remove_files(*units)
+        systemctl.killed_at = ""
+        assert ensure(units), "systemd may have forgotten them since"
+    systemctl.killed_at = "daemon-reload"
+    with contextlib.suppress(KeyboardInterrupt):
+        systemd.remove_files(*units)
+    systemctl.killed_at = ""
+    assert systemd.remove_files(*units), "systemd has not forgotten them yet"
+
+
+def test_unit_files_of_which_systemd_was_told_by_no_note_are_removed(
+    systemctl: FakeSystemctl, units: dict[Path, str]
+):
+    for path, text in units.items():
+        path.write_text(text)
+    assert systemd.remove_files(*units)
     assert systemctl.did == [["daemon-reload"]]

@@ -15,6 +15,8 @@ class Systemd:
     """The lib's systemd module, with services that do what they are told."""
 
     SystemdError = haproxy.systemd.SystemdError
+    ensure_files = staticmethod(haproxy.systemd.ensure_files)
+    remove_files = staticmethod(haproxy.systemd.remove_files)
 
     def __init__(self) -> None:
         self.running: set[str] = set()
@@ -34,6 +36,12 @@ class Systemd:
     def start(self, name: str) -> None:
         self._load("start", name)
 
+    def ensure_running(self, name: str) -> bool:
+        self.enable(name)
+        if started := not self.is_running(name):
+            self.start(name)
+        return started
+
     def restart(self, name: str) -> None:
         self._load("restart", name)
 
@@ -47,8 +55,9 @@ class Systemd:
         self.running.discard(name)
         return True
 
-    def daemon_reload(self) -> None:
-        self.did.append("daemon-reload")
+    def do(self, verb: str) -> None:
+        """Take what ensure_files and remove_files have to say."""
+        self.did.append(verb)
 
     def _load(self, verb: str, name: str) -> None:
         self.did.append(verb)
@@ -59,6 +68,7 @@ class Systemd:
 @pytest.fixture
 def systemd(monkeypatch: pytest.MonkeyPatch) -> Systemd:
     fake = Systemd()
+    monkeypatch.setattr(haproxy.systemd, "_do", fake.do)
     monkeypatch.setattr(haproxy, "systemd", fake)
     monkeypatch.setattr(keepalived, "systemd", fake)
     return fake

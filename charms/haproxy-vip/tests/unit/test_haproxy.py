@@ -139,6 +139,19 @@ def test_the_distributions_haproxy_starts_anew_also_when_a_hook_was_killed_befor
     assert haproxy.DOWN.read_text() == "0\n"
 
 
+def test_systemd_is_told_of_a_drop_in_that_a_killed_hook_only_wrote(
+    daemon: Daemon, systemd: Systemd
+):
+    with (
+        mock.patch("charmed_maas.systemd._do", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        haproxy.ensure_config(render(0))
+    assert haproxy.DROP_IN.exists()
+    haproxy.ensure_config(render(0))
+    assert systemd.did == ["daemon-reload", "restart"]
+
+
 def test_what_a_killed_reload_left_for_it_is_for_no_later_start(daemon: Daemon):
     haproxy.ensure_config(render(0))
     haproxy.SERVER_STATE.write_text("1\nmaas-regions maas-region-0\n")
@@ -188,7 +201,7 @@ def test_idle_gives_the_distribution_its_file_back(daemon: Daemon, systemd: Syst
     haproxy.ensure_config(render(0))
     assert haproxy.ensure_idle()
     assert haproxy.CONFIG.read_text() == "distribution\n"
-    assert not haproxy.DROP_IN.exists()
+    assert not list(haproxy.DROP_IN.parent.iterdir())
     assert not systemd.running
     assert not systemd.enabled
     systemd.did.clear()

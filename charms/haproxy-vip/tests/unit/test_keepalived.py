@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from conftest import Systemd
@@ -105,10 +106,33 @@ def test_systemd_is_told_of_a_drop_in_that_a_killed_hook_only_wrote(
     keepalived.ensure_running()
     systemd.did.clear()
     other = dataclasses.replace(GROUP, vip="10.0.0.101")
-    assert keepalived.ensure_config(other), "here the hook is killed"
-    assert not keepalived.ensure_config(other)
+    with (
+        mock.patch("charmed_maas.systemd._do", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        keepalived.ensure_config(other)
+    assert keepalived.ensure_config(other)
     assert keepalived.ensure_running()
     assert systemd.did == ["daemon-reload", "reload"]
+    assert not keepalived.ensure_config(other)
+    assert not keepalived.ensure_running()
+
+
+def test_a_configuration_that_goes_back_after_a_killed_hook_is_loaded(
+    machine: Path, systemd: Systemd
+):
+    keepalived.ensure_config(GROUP)
+    keepalived.ensure_running()
+    keepalived.ensure_config(dataclasses.replace(GROUP, advert_interval_s=1))
+    with (
+        mock.patch.object(keepalived.files, "ensure_file", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        keepalived.ensure_running()
+    keepalived.ensure_config(GROUP)
+    systemd.did.clear()
+    assert keepalived.ensure_running()
+    assert systemd.did == ["reload"]
 
 
 def test_the_daemon_is_touched_only_for_a_change(machine: Path, systemd: Systemd):
