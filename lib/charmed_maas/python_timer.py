@@ -8,7 +8,6 @@ from pathlib import Path
 
 from charmed_maas import files, systemd
 
-UNITS = Path("/etc/systemd/system")
 KINDS = ("service", "timer")
 
 
@@ -29,12 +28,9 @@ def ensure(name: str, template: Path, module: str, **values: object) -> bool:
 
 def remove(name: str) -> bool:
     """Take the timer away; returns whether there was one."""
-    timer = _unit(name, "timer")
-    if timer.exists():
-        systemd.stop(timer.name)
-        systemd.disable(timer.name)
+    systemd.ensure_stopped(_unit(name, "timer"))
     return systemd.remove_files(*(_unit(name, kind) for kind in KINDS))
 
 
 def _unit(name: str, kind: str) -> Path:
-    return UNITS / f"{name}.{kind}"
+    return systemd.UNITS / f"{name}.{kind}"

@@ -12,7 +12,9 @@ from pathlib import Path
 from charmed_maas import commands, files, given
 
 SYSTEMCTL = "/usr/bin/systemctl"
-TIMEOUT_S = 90.0
+UNITS = Path("/etc/systemd/system")
+# Stopping PostgreSQL writes a checkpoint first.
+TIMEOUT_S = 120.0
 UP = ("active", "activating", "reloading")
 
 
@@ -48,12 +50,10 @@ def disable(service: str) -> bool:
 
 def ensure_running(service: str) -> bool:
     """Have a service running, now and after a boot; returns whether it had to be started."""
-    wanted = "--property=ActiveState,UnitFileState"
-    lines = _ask("show", wanted, service).splitlines()
-    found = dict(line.split("=", 1) for line in lines)
-    if found.get("UnitFileState") != "enabled":
+    found = show(service, "ActiveState", "UnitFileState")
+    if found["UnitFileState"] != "enabled":
         _do("enable", "--quiet", service)
-    if found.get("ActiveState") in UP:
+    if found["ActiveState"] in UP:
         return False
     start(service)
     return True
@@ -80,6 +80,25 @@ def stop(service: str) -> bool:
         return False
     _do("stop", service)
     return True
+
+
+def ensure_stopped(path: Path) -> None:
+    """Have the unit with this file, if there is one, neither running nor started at boot."""
+    if path.is_file():
+        _do("disable", "--quiet", "--now", path.name)
+
+
+def mask(*services: str) -> None:
+    """Keep services of the distribution from starting; they need not exist yet."""
+    link = [name for name in services if not (UNITS / name).is_symlink()]
+    if link:
+        _do("mask", "--quiet", *link)
+
+
+def show(service: str, *keys: str) -> dict[str, str]:
+    """Return what systemd says of a service, "" for what it does not know."""
+    lines = _ask("show", f"--property={','.join(keys)}", service).splitlines()
+    return dict.fromkeys(keys, "") | dict(line.split("=", 1) for line in lines)
 
 
 def ensure_files(texts: Mapping[Path, str], then: Callable[[], None] = lambda: None) -> bool:

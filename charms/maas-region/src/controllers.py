@@ -21,12 +21,11 @@ import api
 import database
 import migration
 import region
-from charmed_maas import commands, files
+from charmed_maas import files, python_timer
 
 DEPARTED = region.OURS / "departed.json"
-SERVICE = Path("/etc/systemd/system/maas-region-controllers.service")
-TIMER = Path("/etc/systemd/system/maas-region-controllers.timer")
-TEMPLATES = Path(__file__).parent / "templates"
+TIMER = "maas-region-controllers"
+TEMPLATE = Path(__file__).parent / "templates" / TIMER
 # One that left is deleted once MAAS sees it dead, or after this time unless MAAS sees it whole: a
 # rack whose relation alone was removed goes on.
 GRACE_S = 120
@@ -96,17 +95,14 @@ def ensure_departed(departed: Iterable[Departed]) -> bool:
     if not entries:
         return remove() if DEPARTED.exists() else False
     changed = files.ensure_file(DEPARTED, json.dumps(entries, indent=1) + "\n", mode=0o600)
-    return _ensure_timer() or changed
+    return python_timer.ensure(TIMER, TEMPLATE, __file__) or changed
 
 
 def remove() -> bool:
     """Take the timer away with its list; returns whether there was any."""
-    if TIMER.exists():
-        commands.run([region.SYSTEMCTL, "disable", "--now", TIMER.name])
-    removed = [files.ensure_absent(path) for path in (SERVICE, TIMER, DEPARTED)]
-    if any(removed):
-        commands.run([region.SYSTEMCTL, "daemon-reload"])
-    return any(removed)
+    removed = python_timer.remove(TIMER)
+    # Last: a hook that is killed before this goes on in the next.
+    return files.ensure_absent(DEPARTED) or removed
 
 
 def listed() -> list[api.Controller]:
@@ -159,21 +155,6 @@ def delete_departed(departed: Iterable[Departed], now: float) -> list[str]:
 
 def _is_over(status: str, gone_s: float) -> bool:
     return status in ("", "dead") or (status != "running" and gone_s >= GRACE_S)
-
-
-def _ensure_timer() -> bool:
-    values = {"python": sys.executable, "source": Path(__file__).parent}
-    changed = False
-    for path in (SERVICE, TIMER):
-        text = files.render(TEMPLATES / f"{path.name}.j2", **values)
-        changed |= files.ensure_file(path, text)
-    if changed:
-        commands.run([region.SYSTEMCTL, "daemon-reload"])
-    argv = [region.SYSTEMCTL, "is-active", "--quiet", TIMER.name]
-    if changed or commands.run(argv, check=False).returncode != 0:
-        commands.run([region.SYSTEMCTL, "enable", "--now", TIMER.name])
-        changed = True
-    return changed
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import local_http
-from charmed_maas import apt_source, commands, files
+from charmed_maas import apt_source, commands, files, systemd
 
 ADDRESS = "127.0.0.1"
 PORT = 15432
@@ -23,10 +23,9 @@ SERVICE = "maas-db-proxy.service"
 CONFIG = Path("/etc/maas-db-proxy/haproxy.cfg")
 HEALTH_CA = Path("/etc/maas-db-proxy/health-ca.pem")
 LOADED = Path("/run/maas-db-proxy/loaded.cfg")
-UNIT = Path("/etc/systemd/system") / SERVICE
+UNIT = systemd.UNITS / SERVICE
 TEMPLATES = Path(__file__).parent / "templates"
 HAPROXY = "/usr/sbin/haproxy"
-SYSTEMCTL = "/usr/bin/systemctl"
 
 
 class ProxyError(Exception):
@@ -79,17 +78,12 @@ def render_config(members: Members) -> str:
 
 def ensure(members: Members) -> bool:
     """Make the proxy run with this configuration; returns whether anything changed."""
-    changed = _ensure_unit()
-    if members.health_ca:
-        changed |= files.ensure_file(HEALTH_CA, members.health_ca)
+    changed = bool(members.health_ca) and files.ensure_file(HEALTH_CA, members.health_ca)
     changed |= ensure_config(members)
-    if not is_running():
-        _systemctl("start", SERVICE)
-        return True
-    if _loaded() != CONFIG.read_text():
-        _systemctl("reload", SERVICE)
-        return True
-    return changed
+    try:
+        return _ensure_loaded() or changed
+    except systemd.SystemdError as error:
+        raise ProxyError(f"{SERVICE}: {error}") from error
 
 
 def ensure_config(members: Members) -> bool:
@@ -116,21 +110,20 @@ def validate(path: Path) -> None:
 
 def stop() -> None:
     """Stop the proxy, also at the next boot."""
-    if UNIT.exists():
-        _systemctl("disable", "--now", SERVICE)
+    systemd.ensure_stopped(UNIT)
 
 
 def remove() -> None:
     """Stop the proxy and take away what was written for it."""
     stop()
-    for path in (CONFIG, HEALTH_CA, UNIT):
+    for path in (CONFIG, HEALTH_CA):
         files.ensure_absent(path)
-    _systemctl("daemon-reload")
+    systemd.remove_files(UNIT)
 
 
 def is_running() -> bool:
     """Tell whether systemd has the proxy up."""
-    done = commands.run([SYSTEMCTL, "is-active", "--quiet", SERVICE], check=False)
+    done = commands.run([systemd.SYSTEMCTL, "is-active", "--quiet", SERVICE], check=False)
     return done.returncode == 0
 
 
@@ -149,17 +142,19 @@ def parse_primary(text: str) -> str:
     return up[0]["addr"] if len(up) == 1 else ""
 
 
-def _ensure_unit() -> bool:
+def _ensure_loaded() -> bool:
+    """Have the proxy running with what is written; returns whether it did not."""
     text = files.render(
         TEMPLATES / "maas-db-proxy.service.j2", haproxy=HAPROXY, config=CONFIG, loaded=LOADED
     )
-    changed = files.ensure_file(UNIT, text)
-    if changed:
-        _systemctl("daemon-reload")
-    enabled = commands.run([SYSTEMCTL, "is-enabled", "--quiet", SERVICE], check=False)
-    if enabled.returncode != 0:
-        _systemctl("enable", SERVICE)
-        changed = True
+    changed = systemd.ensure_files({UNIT: text})
+    changed |= systemd.enable(SERVICE)
+    if not is_running():
+        systemd.start(SERVICE)
+        return True
+    if _loaded() != CONFIG.read_text():
+        systemd.reload(SERVICE)
+        return True
     return changed
 
 
@@ -168,10 +163,3 @@ def _loaded() -> str:
         return LOADED.read_text()
     except FileNotFoundError:
         return ""
-
-
-def _systemctl(*arguments: str) -> None:
-    try:
-        commands.run([SYSTEMCTL, *arguments])
-    except commands.CommandError as error:
-        raise ProxyError(f"{SERVICE}: {error}") from error

@@ -20,7 +20,7 @@ def did(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ...]
     (tmp_path / "units").mkdir()
     (tmp_path / "job.service.j2").write_text("{{ python }} {{ path }} {{ module }} {{ of }}\n")
     (tmp_path / "job.timer.j2").write_text("every minute\n")
-    monkeypatch.setattr(python_timer, "UNITS", tmp_path / "units")
+    monkeypatch.setattr(systemd, "UNITS", tmp_path / "units")
     monkeypatch.setattr(systemd, "_do", lambda *words: did.append(words))
     monkeypatch.setattr(systemd, "ensure_running", mock.create_autospec(systemd.ensure_running))
     monkeypatch.setattr("charmed_maas.files.os.fchown", lambda *_: None)
@@ -64,15 +64,11 @@ def test_a_timer_that_was_stopped_is_started(did: list[tuple[str, ...]], tmp_pat
         assert python_timer.ensure("x-job", tmp_path / "job", MODULE, of="x")
 
 
-def test_removal_leaves_nothing(
-    did: list[tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(systemd, "stop", lambda name: did.append(("stop", name)))
-    monkeypatch.setattr(systemd, "disable", lambda name: did.append(("disable", name)))
+def test_removal_leaves_nothing(did: list[tuple[str, ...]], tmp_path: Path):
     assert not python_timer.remove("x-job")
     assert did == []
     ensure(tmp_path)
     did.clear()
     assert python_timer.remove("x-job")
-    assert did == [("stop", TIMER), ("disable", TIMER), ("daemon-reload",)]
+    assert did == [("disable", "--quiet", "--now", TIMER), ("daemon-reload",)]
     assert not list((tmp_path / "units").iterdir())

@@ -101,6 +101,37 @@ def test_what_runs_and_is_enabled_costs_one_question(
     assert systemctl.asked == 1
 
 
+def test_what_systemd_does_not_know_is_empty(systemctl: FakeSystemctl):
+    assert systemd.show(UNIT, "ActiveState", "X") == {
+        "ActiveState": "inactive",
+        "UnitFileState": "disabled",
+        "X": "",
+    }
+
+
+def test_a_unit_is_stopped_for_good_where_it_has_a_file(systemctl: FakeSystemctl, tmp_path: Path):
+    systemd.ensure_stopped(tmp_path / UNIT)
+    assert not systemctl.did
+    (tmp_path / UNIT).touch()
+    systemd.ensure_stopped(tmp_path / UNIT)
+    assert systemctl.did == [["disable", "--quiet", "--now", UNIT]]
+
+
+def test_services_are_masked_once(
+    systemctl: FakeSystemctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(systemd, "UNITS", tmp_path)
+    systemd.mask(UNIT, "y.service")
+    (tmp_path / UNIT).symlink_to("/dev/null")
+    systemd.mask(UNIT, "y.service")
+    (tmp_path / "y.service").symlink_to("/dev/null")
+    systemd.mask(UNIT, "y.service")
+    assert systemctl.did == [
+        ["mask", "--quiet", UNIT, "y.service"],
+        ["mask", "--quiet", "y.service"],
+    ]
+
+
 @pytest.fixture
 def units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[Path, str]:
     """Unit files that are to be there."""

@@ -3,11 +3,10 @@
 
 import sys
 from pathlib import Path
-from unittest import mock
 
 import pytest
 
-from charmed_maas import python_timer, systemd, watchdog_timer
+from charmed_maas import systemd, watchdog_timer
 
 MODULE = "/var/lib/juju/agents/unit-x-0/charm/src/watched.py"
 
@@ -15,12 +14,9 @@ MODULE = "/var/lib/juju/agents/unit-x-0/charm/src/watched.py"
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine whose systemd does nothing."""
-    fake = mock.create_autospec(systemd)
-    fake.ensure_files.side_effect = systemd.ensure_files
-    fake.remove_files.side_effect = systemd.remove_files
     monkeypatch.setattr(systemd, "_do", lambda *_: None)
-    monkeypatch.setattr(python_timer, "systemd", fake)
-    monkeypatch.setattr(python_timer, "UNITS", tmp_path)
+    monkeypatch.setattr(systemd, "_ask", lambda *_: "")
+    monkeypatch.setattr(systemd, "UNITS", tmp_path)
     monkeypatch.setattr(watchdog_timer, "RUN", tmp_path)
     monkeypatch.setattr("charmed_maas.files.os.fchown", lambda *_: None)
     monkeypatch.setattr("charmed_maas.files.os.chown", lambda *_: None)

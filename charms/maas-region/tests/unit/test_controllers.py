@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 import json
+import sys
 from pathlib import Path
 from unittest import mock
 
@@ -9,6 +10,7 @@ import pytest
 
 import api
 import controllers
+from charmed_maas import python_timer, systemd
 from controllers import Departed, Member
 
 R0 = Member("maas-region/0", "region", "aaa000")
@@ -154,25 +156,39 @@ def test_when_maas_cannot_be_asked_the_list_stays(client: mock.MagicMock):
 
 
 def test_the_timer_runs_while_there_is_a_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    for name in ("DEPARTED", "SERVICE", "TIMER"):
-        path = tmp_path / getattr(controllers, name).name
-        monkeypatch.setattr(controllers, name, path)
-    run = mock.MagicMock(return_value=mock.MagicMock(returncode=0))
-    monkeypatch.setattr("charmed_maas.commands.run", run)
+    monkeypatch.setattr(controllers, "DEPARTED", tmp_path / "departed.json")
+    timer = mock.create_autospec(python_timer)
+    timer.ensure.return_value = False
+    monkeypatch.setattr(controllers, "python_timer", timer)
 
     assert controllers.ensure_departed([Departed("rack", "bbb333", 7)])
     assert json.loads(controllers.DEPARTED.read_text()) == [
         {"kind": "rack", "system_id": "bbb333", "since": 7}
     ]
     assert controllers.DEPARTED.stat().st_mode & 0o777 == 0o600
-    assert "controllers.py" in controllers.SERVICE.read_text()
-    run.assert_any_call(["/usr/bin/systemctl", "enable", "--now", controllers.TIMER.name])
     assert not controllers.ensure_departed([Departed("rack", "bbb333", 7)])
+    assert timer.ensure.call_count == 2, "one that was stopped or half made is mended"
 
-    assert controllers.ensure_departed([])
-    run.assert_any_call(["/usr/bin/systemctl", "disable", "--now", controllers.TIMER.name])
+    timer.remove.side_effect = KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        controllers.ensure_departed([])
+    timer.remove.side_effect = None
+    assert controllers.ensure_departed([]), "a removal that was killed is done again"
     assert list(tmp_path.iterdir()) == []
+    assert timer.remove.mock_calls == [mock.call("maas-region-controllers")] * 2
     assert not controllers.ensure_departed([])
+
+
+def test_the_timers_job_is_this_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(controllers, "DEPARTED", tmp_path / "departed.json")
+    monkeypatch.setattr(systemd, "UNITS", tmp_path)
+    monkeypatch.setattr(systemd, "ensure_running", lambda _: False)
+    monkeypatch.setattr(systemd, "_do", lambda *_: None)
+    assert controllers.ensure_departed([Departed("rack", "bbb333", 7)])
+    text = (tmp_path / "maas-region-controllers.service").read_text()
+    assert f"ExecStart={sys.executable} {controllers.__file__}\n" in text
+    assert f"PYTHONPATH={Path(systemd.__file__).parents[1]}\n" in text
+    assert (tmp_path / "maas-region-controllers.timer").exists()
 
 
 def test_of_a_machine_with_both_only_the_rack_has_rackds_status(monkeypatch: pytest.MonkeyPatch):

@@ -84,16 +84,19 @@ class TestEnsure:
         """A machine whose systemd only notes what it is told."""
         self.calls: list[tuple[str, ...]] = []
         self.running = False
+        self.killed_at = ""
         for name in ("CONFIG", "HEALTH_CA", "LOADED", "UNIT"):
             monkeypatch.setattr(db_proxy, name, tmp_path / getattr(db_proxy, name).name)
         monkeypatch.setattr("charmed_maas.commands.run", self._run)
 
-    def _run(self, argv: list[str], *, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def _run(self, argv: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         verb = tuple(argv[1:])
+        if self.killed_at in verb:
+            raise KeyboardInterrupt
         if "is-active" in verb:
             return subprocess.CompletedProcess(argv, 0 if self.running else 3)
         if "is-enabled" in verb:
-            return subprocess.CompletedProcess(argv, 0)
+            return subprocess.CompletedProcess(argv, 0, stdout="enabled\n")
         if verb[0] in ("start", "reload"):
             self.running = True
             db_proxy.LOADED.write_text(db_proxy.CONFIG.read_text())
@@ -115,6 +118,21 @@ class TestEnsure:
         self.calls.clear()
         assert db_proxy.ensure(db_proxy.Members(THREE[:2], 8008, CA))
         assert self.calls == [("reload", db_proxy.SERVICE)]
+
+    def test_systemd_reads_the_unit_file_that_a_killed_hook_only_wrote(self):
+        self.killed_at = "daemon-reload"
+        with pytest.raises(KeyboardInterrupt):
+            db_proxy.ensure(db_proxy.Members(THREE, 8008, CA))
+        self.killed_at = ""
+        db_proxy.ensure(db_proxy.Members(THREE, 8008, CA))
+        assert ("daemon-reload",) in self.calls
+        assert self.calls.index(("daemon-reload",)) < self.calls.index(("start", db_proxy.SERVICE))
+
+    def test_removal_leaves_nothing(self):
+        db_proxy.ensure(db_proxy.Members(THREE, 8008, CA))
+        db_proxy.remove()
+        assert self.calls[-1] == ("daemon-reload",)
+        assert list(db_proxy.UNIT.parent.iterdir()) == [db_proxy.LOADED]
 
     def test_a_refused_candidate_leaves_the_file(self, monkeypatch: pytest.MonkeyPatch):
         db_proxy.ensure(db_proxy.Members(THREE, 8008, CA))
