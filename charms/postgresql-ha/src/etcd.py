@@ -4,10 +4,10 @@
 """etcd, the store of Patroni's leader lock: its daemon on this unit, and its membership."""
 
 import contextlib
-import hashlib
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import yaml
 
@@ -15,12 +15,13 @@ import cluster
 import etcdctl
 import paths
 import pgdata
-import systemd
-from charmed_maas import files
+from charmed_maas import files, given, systemd
 
 SERVICE = "postgresql-ha-etcd.service"
+UNIT = systemd.UNITS / SERVICE
+TEMPLATES = Path(__file__).parent / "templates"
 CONFIG = paths.CONFIGURATION / "etcd.yml"
-# The digest of the configuration that the daemon was last started with.
+# What the daemon was last started with.
 LOADED = paths.CONFIGURATION / "etcd.loaded"
 DATA = paths.ETCD
 START_TIMEOUT_S = 30.0
@@ -122,43 +123,39 @@ def hand_over(me: cluster.Unit, heir: cluster.Unit, timeout_s: float) -> bool:
 
 def remove_data() -> None:
     """Stop the member and remove its data, which is only a copy of what the others have."""
-    systemd.ensure_stopped(SERVICE)
+    systemd.ensure_stopped(UNIT)
     shutil.rmtree(DATA, ignore_errors=True)
 
 
 def _ensure_running(me: cluster.Unit) -> None:
-    """Run the initialised member; restart it only when its addresses changed."""
+    """Run the initialised member; restart it only when its addresses or its unit changed."""
     try:
         old: dict[str, str] = yaml.safe_load(CONFIG.read_text())
         initial = (old["initial-cluster"], old["initial-cluster-state"])
     except (OSError, yaml.YAMLError, TypeError, KeyError):
         initial = (f"{me.member_name}={me.peer_url}", "existing")
-    if _ensure_files(me, *initial) and systemd.is_active(SERVICE):
-        systemd.restart(SERVICE)
-    systemd.ensure_running(SERVICE)
-    files.ensure_file(LOADED, _digest())
+    _ensure_files(me, *initial)
+    if given.is_current(LOADED, CONFIG, UNIT):
+        systemd.ensure_running(SERVICE)
+        return
+    with given.noted(LOADED, CONFIG, UNIT):
+        if not systemd.ensure_running(SERVICE):
+            systemd.restart(SERVICE)
 
 
 def _start(me: cluster.Unit, initial_cluster: str, state: str) -> None:
-    systemd.ensure_stopped(SERVICE)
+    systemd.ensure_stopped(UNIT)
     _ensure_files(me, initial_cluster, state)
-    systemd.ensure_running(SERVICE)
-    files.ensure_file(LOADED, _digest())
+    with given.noted(LOADED, CONFIG, UNIT):
+        systemd.ensure_running(SERVICE)
 
 
-def _ensure_files(me: cluster.Unit, initial_cluster: str, state: str) -> bool:
-    """Have configuration and unit file; returns whether the daemon has not read them yet.
-
-    A hook may have been killed between writing them and the restart.
-    """
+def _ensure_files(me: cluster.Unit, initial_cluster: str, state: str) -> None:
+    """Have configuration and unit file, which the daemon reads at a start."""
     pgdata.ensure_directory(DATA, mode=0o700, owner="etcd")
-    changed = files.ensure_file(CONFIG, render_config(me, initial_cluster, state))
-    changed = systemd.ensure_unit(SERVICE, config=CONFIG, data=DATA) or changed
-    return changed or (LOADED.is_file() and LOADED.read_text() != _digest())
-
-
-def _digest() -> str:
-    return hashlib.sha256(CONFIG.read_bytes()).hexdigest()
+    files.ensure_file(CONFIG, render_config(me, initial_cluster, state))
+    unit = files.render(TEMPLATES / f"{SERVICE}.j2", config=CONFIG, data=DATA)
+    systemd.ensure_files({UNIT: unit})
 
 
 def _initial_cluster(listed: Sequence[cluster.EtcdMember], me: cluster.Unit) -> str:

@@ -27,10 +27,9 @@ import pgdata
 import postgresql
 import remembered
 import rest
-import systemd
 import timers
 import tls
-from charmed_maas import commands, files
+from charmed_maas import commands, files, systemd
 
 logger = logging.getLogger(__name__)
 
@@ -283,8 +282,9 @@ def _clear(scope: str, went_on: Sequence[str]) -> None:
         pgdata.set_aside(data, went_on)
     gate.open_again()
     etcd.remove_data()
-    systemd.ensure_absent(patroni.SERVICE)
-    systemd.ensure_absent(etcd.SERVICE)
+    for unit in (patroni.UNIT, etcd.UNIT):
+        systemd.ensure_stopped(unit)
+        systemd.remove_files(unit)
     shutil.rmtree(paths.CONFIGURATION, ignore_errors=True)
     files.ensure_absent(paths.MEMBER)
 

@@ -3,8 +3,8 @@
 
 """Patroni, which runs PostgreSQL: its configuration and its daemon on this unit."""
 
-import hashlib
 import json
+import time
 from pathlib import Path
 
 import yaml
@@ -14,12 +14,13 @@ import gate
 import paths
 import pgdata
 import rest
-import systemd
-from charmed_maas import addresses, files
+from charmed_maas import addresses, files, given, systemd
 
 SERVICE = "postgresql-ha-patroni.service"
+UNIT = systemd.UNITS / SERVICE
+TEMPLATES = Path(__file__).parent / "templates"
 CONFIG = paths.CONFIGURATION / "patroni.yml"
-# The digest of what the daemon was last started or reloaded with.
+# What the daemon was last started or reloaded with.
 LOADED = paths.CONFIGURATION / "patroni.loaded"
 PGPASS = "/run/postgresql-ha/pgpass"
 PORT = 5432
@@ -107,25 +108,24 @@ def difference(wanted: dict[str, object], found: dict[str, object]) -> dict[str,
 
 
 def ensure_config(text: str, data: Path) -> bool:
-    """Have configuration and unit file; returns whether the daemon was not given it yet.
-
-    A hook may have been killed between writing it and telling the daemon.
-    """
+    """Have configuration and unit file; returns whether the daemon was not given it yet."""
     gate.ensure_file(PORT)
     place = {"data": data, "aside": pgdata.ASIDE}
     nft = {"nft": gate.NFT, "gate": gate.FILE, "table": gate.TABLE}
-    systemd.ensure_unit(SERVICE, config=CONFIG, **place, **nft)
+    unit = files.render(TEMPLATES / f"{SERVICE}.j2", config=CONFIG, **place, **nft)
+    systemd.ensure_files({UNIT: unit})
     files.ensure_file(CONFIG, text, mode=0o600, owner="postgres")
-    return not LOADED.is_file() or LOADED.read_text() != _digest()
+    return not given.is_current(LOADED, CONFIG, paths.CERTIFICATE)
 
 
 def ensure_running(*, changed: bool) -> bool:
     """Have the daemon running with its present configuration; returns whether it was started."""
-    digest = _digest()
-    started = systemd.ensure_running(SERVICE)
-    if changed and not started:
-        systemd.reload(SERVICE)
-    files.ensure_file(LOADED, digest)
+    if not changed:
+        return systemd.ensure_running(SERVICE)
+    with given.noted(LOADED, CONFIG, paths.CERTIFICATE):
+        started = systemd.ensure_running(SERVICE)
+        if not started:
+            systemd.reload(SERVICE)
     return started
 
 
@@ -140,17 +140,20 @@ def is_in_force(spec: cluster.Spec, data: Path) -> bool:
 
 def is_running() -> bool:
     """Tell whether the daemon runs."""
-    return systemd.is_active(SERVICE)
+    return systemd.is_running(SERVICE)
 
 
 def age_s() -> float:
-    """Return for how long the daemon has been running."""
-    return systemd.age_s(SERVICE)
+    """Return for how long the daemon has been running; 0 when it does not."""
+    found = systemd.show(SERVICE, "ActiveState", "ActiveEnterTimestampMonotonic")
+    since_us = int(found["ActiveEnterTimestampMonotonic"] or 0)
+    is_up = since_us and found["ActiveState"] in systemd.UP
+    return time.monotonic() - since_us / 1e6 if is_up else 0.0
 
 
 def stop() -> None:
     """Stop the daemon, and with it PostgreSQL, now and at boot."""
-    systemd.ensure_stopped(SERVICE)
+    systemd.ensure_stopped(UNIT)
 
 
 def passwords(keys: cluster.Keys) -> dict[str, str]:
@@ -165,11 +168,6 @@ def forget_pause(data: Path) -> None:
         config = json.loads(copy.read_text())
         if config.pop("pause", None):
             files.ensure_file(copy, json.dumps(config), mode=0o600, owner="postgres")
-
-
-def _digest() -> str:
-    """Return by what configuration and certificate are known again."""
-    return hashlib.sha256(CONFIG.read_bytes() + paths.CERTIFICATE.read_bytes()).hexdigest()
 
 
 def _bootstrap(units: int, *, strict: bool) -> dict[str, object]:

@@ -23,8 +23,7 @@ from psycopg2 import sql
 import paths
 import patroni
 import pgdata
-import systemd
-from charmed_maas import apt_source, commands, files
+from charmed_maas import apt_source, commands, files, systemd
 
 PACKAGES = ("postgresql", "patroni", "python3-etcd", "etcd-server", "etcd-client", "nftables")
 NO_CLUSTER = Path("/etc/postgresql-common/createcluster.d/postgresql-ha.conf")
@@ -45,7 +44,7 @@ def install() -> bool:
     Raises apt_source.SourceError.
     """
     files.ensure_file(NO_CLUSTER, "create_main_cluster = false\n")
-    systemd.mask(DISTRIBUTION_UNITS)
+    systemd.mask(*DISTRIBUTION_UNITS)
     return apt_source.install(PACKAGES)
 
 

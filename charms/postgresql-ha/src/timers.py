@@ -3,22 +3,23 @@
 
 """The timers that keep this unit's member going with no Juju around."""
 
-import systemd
-import watched
-from charmed_maas import watchdog_timer
+from pathlib import Path
 
-TIMER = "postgresql-ha-reconcile.timer"
-SERVICE = "postgresql-ha-reconcile.service"
+import upkeep
+import watched
+from charmed_maas import python_timer, watchdog_timer
+
+RECONCILE = "postgresql-ha-reconcile"
+TEMPLATE = Path(__file__).parent / "templates" / RECONCILE
 
 
 def ensure() -> None:
     """Have the timers."""
-    systemd.ensure_timer(SERVICE, TIMER)
+    python_timer.ensure(RECONCILE, TEMPLATE, upkeep.__file__)
     watchdog_timer.ensure(watched.CHARM, watched.__file__)
 
 
 def remove() -> None:
     """Take the timers away, before what they would start again stops."""
     watchdog_timer.remove(watched.CHARM)
-    systemd.ensure_absent(TIMER)
-    systemd.ensure_absent(SERVICE)
+    python_timer.remove(RECONCILE)

@@ -12,7 +12,7 @@ import pytest
 import cluster
 import etcd
 import etcdctl
-import systemd
+from charmed_maas import systemd
 
 A, B = (cluster.Unit(f"postgresql-ha/{n}", f"10.0.0.{n + 1}") for n in range(2))
 VOTER_B = cluster.EtcdMember(2, B.member_name, B.peer_url)
@@ -35,7 +35,7 @@ class Etcd:
 @pytest.fixture
 def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MagicMock:
     """A daemon that runs, with its files elsewhere."""
-    for name in ("CONFIG", "LOADED", "DATA"):
+    for name in ("CONFIG", "LOADED", "DATA", "UNIT"):
         monkeypatch.setattr(etcd, name, tmp_path / name)
     (tmp_path / "DATA/member").mkdir(parents=True)
     monkeypatch.setattr(etcd, "pgdata", MagicMock())
@@ -43,8 +43,9 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MagicMock:
     monkeypatch.setattr("charmed_maas.files.os.fchown", lambda *_: None)
     monkeypatch.setattr("charmed_maas.files._ensure_access", lambda *_: False)
     mock = create_autospec(systemd)
-    mock.ensure_unit.return_value = False
-    mock.is_active.return_value = True
+    mock.ensure_files.side_effect = systemd.ensure_files
+    mock.ensure_running.return_value = False
+    monkeypatch.setattr(systemd, "_do", lambda *_: None)
     monkeypatch.setattr(etcd, "systemd", mock)
     monkeypatch.setattr(etcd.etcdctl, "is_healthy", lambda _: True)
     return mock
@@ -53,7 +54,6 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MagicMock:
 def test_an_address_that_a_killed_hook_only_wrote_down_is_taken_in_the_next(daemon: MagicMock):
     etcd.bootstrap(A)
     moved = cluster.Unit(A.name, "10.0.0.9")
-    daemon.restart.reset_mock()
     daemon.restart.side_effect = KeyboardInterrupt
     with pytest.raises(KeyboardInterrupt):
         etcd.bootstrap(moved)
@@ -63,6 +63,29 @@ def test_an_address_that_a_killed_hook_only_wrote_down_is_taken_in_the_next(daem
     daemon.restart.assert_called_once_with(etcd.SERVICE)
     etcd.bootstrap(moved)
     daemon.restart.assert_called_once_with(etcd.SERVICE)
+
+
+def test_a_unit_file_that_a_killed_hook_only_wrote_is_run_by_after_the_next(
+    daemon: MagicMock, monkeypatch: pytest.MonkeyPatch
+):
+    etcd.bootstrap(A)
+    daemon.restart.side_effect = KeyboardInterrupt
+    monkeypatch.setattr(etcd.files, "render", lambda *_, **__: "[Service]\n")
+    with pytest.raises(KeyboardInterrupt):
+        etcd.bootstrap(A)
+    daemon.restart.side_effect = None
+    daemon.restart.reset_mock()
+    etcd.bootstrap(A)
+    daemon.restart.assert_called_once_with(etcd.SERVICE)
+
+
+def test_a_daemon_that_starts_reads_all_by_itself(daemon: MagicMock):
+    daemon.ensure_running.return_value = True
+    etcd.bootstrap(A)
+    daemon.restart.assert_not_called()
+    daemon.ensure_running.return_value = False
+    etcd.bootstrap(A)
+    daemon.restart.assert_not_called()
 
 
 @pytest.fixture
@@ -75,10 +98,12 @@ def world(tmp_path: Path) -> Iterator[Etcd]:
         patch.object(etcd, "DATA", tmp_path / "etcd"),
         patch.object(etcd, "CONFIG", tmp_path / "etcd.yml"),
         patch.object(etcd, "LOADED", tmp_path / "etcd.loaded"),
-        patch.object(etcd, "_ensure_files", return_value=False) as files,
+        patch.object(etcd, "UNIT", tmp_path / "etcd.service"),
+        patch.object(etcd, "_ensure_files") as files,
         patch.object(etcd.files, "ensure_file"),
     ):
         (tmp_path / "etcd.yml").touch()
+        (tmp_path / "etcd.service").touch()
         ctl.ensure_files = files
         yield Etcd(tmp_path / "etcd", ctl)
 

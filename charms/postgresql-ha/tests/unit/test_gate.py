@@ -11,7 +11,7 @@ import gate
 import patroni
 from charmed_maas import files
 
-UNIT = patroni.systemd.TEMPLATES / f"{patroni.SERVICE}.j2"
+UNIT = patroni.TEMPLATES / f"{patroni.SERVICE}.j2"
 
 
 def command(kind: str) -> list[str]:

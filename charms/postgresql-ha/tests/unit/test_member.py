@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import ModuleType
 from unittest.mock import MagicMock, create_autospec, patch
 
 import pytest
@@ -24,9 +25,9 @@ import patroni
 import pgdata
 import postgresql
 import rest
-import systemd
 import timers
 import tls
+from charmed_maas import systemd
 
 A, B, C = (cluster.Unit(f"postgresql-ha/{n}", f"10.0.0.{n + 1}") for n in range(3))
 KEYS = cluster.Keys("CA", "CAKEY", "superpw", "replpw", "rewindpw", "restpw")
@@ -39,6 +40,11 @@ HEIR = dataclasses.replace(REPLICA, role="sync_standby")
 VOTER = cluster.EtcdMember(1, A.member_name, A.peer_url)
 VOTER_B = cluster.EtcdMember(2, B.member_name, B.peer_url)
 VOTES = etcdctl.votes
+
+
+def name_of(module: ModuleType) -> str:
+    """Return the name under which a module is imported."""
+    return module.__name__.rpartition(".")[2]
 
 
 class World:
@@ -54,9 +60,9 @@ class World:
                 if isinstance(kind, type) and issubclass(kind, Exception):
                     setattr(mock, name, kind)
             for user in (member, handover):
-                if hasattr(user, module.__name__):
-                    stack.enter_context(patch.object(user, module.__name__, mock))
-            self.calls.attach_mock(mock, module.__name__)
+                if hasattr(user, name_of(module)):
+                    stack.enter_context(patch.object(user, name_of(module), mock))
+            self.calls.attach_mock(mock, name_of(module))
         self.api = create_autospec(rest.Client, instance=True)
         stack.enter_context(patch.object(member, "client", lambda _spec: self.api))
         self.calls.attach_mock(self.api, "api")

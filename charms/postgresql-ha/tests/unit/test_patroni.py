@@ -9,7 +9,7 @@ import yaml
 
 import cluster
 import patroni
-import systemd
+from charmed_maas import systemd
 
 A = cluster.Unit("postgresql-ha/0", "10.0.0.1")
 B = cluster.Unit("postgresql-ha/1", "10.0.0.2")
@@ -72,14 +72,18 @@ def test_a_pause_is_not_taken_along(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.fixture
 def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MagicMock:
     """A daemon that runs, with its files elsewhere."""
-    for module, name in ((patroni, "CONFIG"), (patroni, "LOADED"), (patroni.paths, "CERTIFICATE")):
-        monkeypatch.setattr(module, name, tmp_path / name)
+    for name in ("CONFIG", "LOADED", "UNIT"):
+        monkeypatch.setattr(patroni, name, tmp_path / name)
+    monkeypatch.setattr(patroni.paths, "CERTIFICATE", tmp_path / "CERTIFICATE")
+    monkeypatch.setattr(patroni.gate, "FILE", tmp_path / "gate.nft")
     (tmp_path / "CERTIFICATE").write_text("certificate")
     monkeypatch.setattr("charmed_maas.files.pwd.getpwnam", MagicMock())
     monkeypatch.setattr("charmed_maas.files.os.fchown", lambda *_: None)
     monkeypatch.setattr("charmed_maas.files._ensure_access", lambda *_: False)
     mock = create_autospec(systemd)
+    mock.ensure_files.side_effect = systemd.ensure_files
     mock.ensure_running.return_value = False
+    monkeypatch.setattr(systemd, "_do", lambda *_: None)
     monkeypatch.setattr(patroni, "systemd", mock)
     return mock
 
@@ -104,3 +108,30 @@ def test_a_daemon_that_starts_reads_all_by_itself(daemon: MagicMock):
     assert patroni.ensure_running(changed=patroni.ensure_config("a: 1", DATA))
     daemon.reload.assert_not_called()
     assert not patroni.ensure_config("a: 1", DATA)
+
+
+def test_systemd_reads_the_unit_file_that_a_killed_hook_only_wrote(
+    daemon: MagicMock, monkeypatch: pytest.MonkeyPatch
+):
+    told: list[str] = []
+    monkeypatch.setattr(systemd, "_do", MagicMock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        patroni.ensure_config("a: 1", DATA)
+    assert patroni.UNIT.exists()
+    monkeypatch.setattr(systemd, "_do", told.append)
+    patroni.ensure_config("a: 1", DATA)
+    patroni.ensure_config("a: 1", DATA)
+    assert told == ["daemon-reload"]
+
+
+@pytest.mark.parametrize(("state", "age_s"), [("active", 60), ("inactive", 0)])
+def test_the_age_is_that_of_a_running_daemon(
+    daemon: MagicMock, monkeypatch: pytest.MonkeyPatch, state: str, age_s: int
+):
+    monkeypatch.setattr(patroni.time, "monotonic", lambda: 100.0)
+    found = {"ActiveState": state, "ActiveEnterTimestampMonotonic": "40000000"}
+    monkeypatch.setattr(daemon, "UP", systemd.UP)
+    daemon.show.return_value = found
+    assert patroni.age_s() == age_s
+    daemon.show.return_value = {**found, "ActiveEnterTimestampMonotonic": ""}
+    assert patroni.age_s() == 0

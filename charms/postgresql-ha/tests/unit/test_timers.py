@@ -1,23 +1,31 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
-from unittest.mock import call, create_autospec
+import sys
+from pathlib import Path
+from unittest.mock import create_autospec
 
 import pytest
 
-import systemd
 import timers
+import upkeep
 import watched
-from charmed_maas import watchdog_timer
+from charmed_maas import systemd, watchdog_timer
 
 
-def test_both_timers_come_and_go(monkeypatch: pytest.MonkeyPatch):
-    units, watchdog = create_autospec(systemd), create_autospec(watchdog_timer)
-    monkeypatch.setattr(timers, "systemd", units)
+def test_both_timers_come_and_go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    watchdog = create_autospec(watchdog_timer)
     monkeypatch.setattr(timers, "watchdog_timer", watchdog)
+    monkeypatch.setattr(systemd, "UNITS", tmp_path)
+    monkeypatch.setattr(systemd, "ensure_running", create_autospec(systemd.ensure_running))
+    monkeypatch.setattr(systemd, "_do", lambda *_: None)
+    monkeypatch.setattr("charmed_maas.files.os.fchown", lambda *_: None)
     timers.ensure()
-    units.ensure_timer.assert_called_once_with(timers.SERVICE, timers.TIMER)
+    text = (tmp_path / "postgresql-ha-reconcile.service").read_text()
+    assert f"ExecStart={sys.executable} {upkeep.__file__}\n" in text
+    assert f"PYTHONPATH={Path(systemd.__file__).parents[1]}\n" in text
+    assert "OnUnitInactiveSec=15\n" in (tmp_path / "postgresql-ha-reconcile.timer").read_text()
     watchdog.ensure.assert_called_once_with("postgresql-ha", watched.__file__)
     timers.remove()
     watchdog.remove.assert_called_once_with("postgresql-ha")
-    assert units.ensure_absent.mock_calls == [call(timers.TIMER), call(timers.SERVICE)]
+    assert not list(tmp_path.iterdir())
