@@ -15,7 +15,10 @@ FILES = {
     "haproxy-vip": "/etc/haproxy/haproxy.cfg /etc/keepalived/keepalived.conf",
     "maas-region": "/etc/maas/regiond.conf /etc/maas-db-proxy/*",
     "maas-rack": "/etc/maas/rackd.conf /var/lib/maas/secret",
-    "postgresql-ha": "/etc/postgresql-ha/*.* /var/lib/postgresql/*/*/pg_hba.conf",
+    # Without the notes of what a daemon was given: digests, of which every unit has its own.
+    "postgresql-ha": (
+        "/etc/postgresql-ha/*.yml /etc/postgresql-ha/*.nft /var/lib/postgresql/*/*/pg_hba.conf"
+    ),
 }
 DAEMONS = {
     "haproxy-vip": ("haproxy", "keepalived", "haproxy-vip-watchdog.timer"),
