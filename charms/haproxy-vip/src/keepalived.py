@@ -101,7 +101,10 @@ def ensure_config(group: Group) -> bool:
     if not CONFIG.is_file() or CONFIG.read_text() != text:
         validate(text)
     changed = files.ensure_file(CONFIG, text)
-    return systemd.ensure_files({DROP_IN: drop_in}) or changed
+    try:
+        return systemd.ensure_files({DROP_IN: drop_in}) or changed
+    except systemd.SystemdError as error:
+        raise KeepalivedError(f"keepalived's drop-in: {error}") from error
 
 
 def validate(text: str) -> None:

@@ -118,6 +118,15 @@ def test_systemd_is_told_of_a_drop_in_that_a_killed_hook_only_wrote(
     assert not keepalived.ensure_running()
 
 
+def test_a_systemd_that_refuses_is_told_as_keepaliveds_error(machine: Path, systemd: Systemd):
+    refusal = keepalived.systemd.SystemdError("systemctl exited with 1: no")
+    with (
+        mock.patch("charmed_maas.systemd._do", side_effect=refusal),
+        pytest.raises(keepalived.KeepalivedError, match="exited with 1: no"),
+    ):
+        keepalived.ensure_config(GROUP)
+
+
 def test_a_configuration_that_goes_back_after_a_killed_hook_is_loaded(
     machine: Path, systemd: Systemd
 ):
