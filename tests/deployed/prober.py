@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 INTERVAL_S = 0.02
 TIMEOUT_S = 5.0
+STRUCK_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,18 @@ class Report:
         """Return what was seen of it since then, in seconds since the epoch."""
         reads = [read for read in self.reads if read.began >= when]
         return Report(reads, [(start, end) for start, end in self.moves if end >= when])
+
+    def moving_since(self, struck: float) -> "Report":
+        """Return the same, its first move from then on reckoned from what made the VIP move.
+
+        That is when its holder's HAProxy died, in seconds since the epoch: with it died what was
+        in flight, and nothing is taken until another holder is there. That must not be long.
+        """
+        at, (found, seen) = next((n, m) for n, m in enumerate(self.moves) if m[0] > struck)
+        assert found - struck <= STRUCK_S, f"the VIP moved {found - struck:.2f} s after its cause"
+        moves = [*self.moves[:at], (struck, seen), *self.moves[at + 1 :]]
+        reads = [one for one in self.reads if not (one.failed and struck <= one.began <= found)]
+        return Report(reads, moves)
 
     def assert_no_failed_read(self) -> None:
         """No failed read, besides at most two in flight for each move of the VIP."""

@@ -148,7 +148,8 @@ def test_the_proxys_lines_are_the_templates_and_one_server_a_member(bag: dict[st
     assert others == db_proxy.render_config(bare).split("\n")
     servers = [line for line in lines if line.startswith("    server ")]
     assert len(servers) == len(set(members.endpoints))
-    assert all(re.fullmatch(r"    server member-\d+ [0-9a-f.:\[\]]+:\d+", one) for one in servers)
+    line = r"    server member-\d+ [0-9a-f.:\[\]]+:\d+ tcp-ut 10s"
+    assert all(re.fullmatch(line, one) for one in servers)
 
 
 @garbage.EVENT
