@@ -10,9 +10,11 @@ service restarts, no Juju event is needed. The distribution's haproxy.service is
 
 import csv
 import hashlib
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+import db_slots
 import local_http
 from charmed_maas import apt_source, commands, files, systemd
 
@@ -26,6 +28,8 @@ LOADED = Path("/run/maas-db-proxy/loaded.cfg")
 UNIT = systemd.UNITS / SERVICE
 TEMPLATES = Path(__file__).parent / "templates"
 HAPROXY = "/usr/sbin/haproxy"
+
+logger = logging.getLogger(__name__)
 
 
 class ProxyError(Exception):
@@ -62,14 +66,19 @@ def install() -> bool:
     return apt_source.install(["haproxy"])
 
 
-def render_config(members: Members) -> str:
-    """Return the configuration; its text also changes with the health CA's."""
+def render_config(members: Members, current: db_slots.Slots = ()) -> str:
+    """Return the configuration; its text also changes with the health CA's.
+
+    Members keep the slots that they have in current.
+    """
     return files.render(
         TEMPLATES / "maas-db-proxy.cfg.j2",
         address=ADDRESS,
         port=PORT,
         status_port=STATUS_PORT,
-        members=sorted(set(members.endpoints)),
+        socket=db_slots.SOCKET,
+        slots=db_slots.assign(current, members.endpoints),
+        spare=db_slots.SPARE,
         health_port=members.health_port,
         health_ca=HEALTH_CA,
         health_ca_digest=hashlib.sha256(members.health_ca.encode()).hexdigest(),
@@ -88,8 +97,9 @@ def ensure(members: Members) -> bool:
 
 def ensure_config(members: Members) -> bool:
     """Write the configuration if it differs and HAProxy accepts it; returns changed."""
-    text = render_config(members)
-    if CONFIG.is_file() and CONFIG.read_text() == text:
+    current = _read(CONFIG)
+    text = render_config(members, db_slots.parse(current))
+    if text == current:
         return False
     candidate = CONFIG.with_suffix(".candidate")
     files.ensure_file(candidate, text)
@@ -152,14 +162,30 @@ def _ensure_loaded() -> bool:
     if not is_running():
         systemd.start(SERVICE)
         return True
-    if _loaded() != CONFIG.read_text():
-        systemd.reload(SERVICE)
-        return True
-    return changed
+    return _ensure_current(_read(CONFIG)) or changed
 
 
-def _loaded() -> str:
+def _ensure_current(text: str) -> bool:
+    """Have the process that runs work with this text; returns whether it did not."""
+    loaded = _read(LOADED)
+    if loaded == text:
+        return False
+    if db_slots.without(loaded) == db_slots.without(text):
+        # What it runs with is neither text until all slots are done: were the text taken back
+        # after a hook was killed here, the next would find nothing to do.
+        files.ensure_file(LOADED, db_slots.without(text))
+        try:
+            db_slots.ensure(db_slots.parse(text))
+        except db_slots.SlotsError as error:
+            logger.warning("%s is reloaded: %s", SERVICE, error)
+        else:
+            return files.ensure_file(LOADED, text)
+    systemd.reload(SERVICE)
+    return True
+
+
+def _read(path: Path) -> str:
     try:
-        return LOADED.read_text()
+        return path.read_text()
     except FileNotFoundError:
         return ""

@@ -8,19 +8,23 @@ from pathlib import Path
 import pytest
 
 import db_proxy
+import db_slots
 
 CA = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
 THREE = (("10.0.0.3", 5432), ("10.0.0.1", 5432), ("10.0.0.2", 5432))
 
 
-def test_every_member_is_a_server_in_a_stable_order():
+def test_every_member_is_a_server_in_a_stable_order_and_other_slots_are_disabled():
     text = db_proxy.render_config(db_proxy.Members(THREE, 8008, CA))
     servers = [line.split()[1:] for line in text.splitlines() if line.startswith("    server ")]
-    assert servers == [
+    assert servers[:4] == [
         ["member-1", "10.0.0.1:5432", "tcp-ut", "10s"],
         ["member-2", "10.0.0.2:5432", "tcp-ut", "10s"],
         ["member-3", "10.0.0.3:5432", "tcp-ut", "10s"],
+        ["member-4", "127.0.0.1:1", "tcp-ut", "10s", "disabled"],
     ]
+    assert len(servers) == db_slots.NUMBER
+    assert all(line[1:] == servers[3][1:] for line in servers[4:])
     assert text == db_proxy.render_config(db_proxy.Members(tuple(reversed(THREE)), 8008, CA))
     assert "meth OPTIONS uri /primary" in text
     assert "on-marked-down shutdown-sessions" in text
@@ -63,7 +67,7 @@ def test_a_connection_to_a_machine_that_is_gone_ends_without_a_health_check():
     """An old process checks no health; HAProxy takes no tcp-ut from default-server."""
     text = db_proxy.render_config(db_proxy.Members(THREE, 8008, CA))
     servers = [line for line in text.splitlines() if line.startswith("    server ")]
-    assert all(line.endswith(" tcp-ut 10s") for line in servers)
+    assert all(line.removesuffix(" disabled").endswith(" tcp-ut 10s") for line in servers)
 
 
 def test_the_primary_is_the_one_server_that_is_up():
@@ -87,6 +91,8 @@ class TestEnsure:
         self.killed_at = ""
         for name in ("CONFIG", "HEALTH_CA", "LOADED", "UNIT"):
             monkeypatch.setattr(db_proxy, name, tmp_path / getattr(db_proxy, name).name)
+        # Nobody answers there, so that every change is a reload.
+        monkeypatch.setattr(db_slots, "SOCKET", tmp_path / "admin.sock")
         monkeypatch.setattr("charmed_maas.commands.run", self._run)
 
     def _run(self, argv: list[str], **_: object) -> subprocess.CompletedProcess[str]:
@@ -118,6 +124,33 @@ class TestEnsure:
         self.calls.clear()
         assert db_proxy.ensure(db_proxy.Members(THREE[:2], 8008, CA))
         assert self.calls == [("reload", db_proxy.SERVICE)]
+
+    def test_members_that_come_and_go_are_no_reload(self, monkeypatch: pytest.MonkeyPatch):
+        given: list[db_slots.Slots] = []
+
+        def ensure(wanted: db_slots.Slots) -> bool:
+            # What runs is in between now: neither text, should this hook be killed.
+            assert db_proxy.LOADED.read_text() not in texts
+            given.append(wanted)
+            return True
+
+        monkeypatch.setattr(db_slots, "ensure", ensure)
+        one, two = (db_proxy.Members(ends, 8008, CA) for ends in (THREE, THREE[1:]))
+        texts = [db_proxy.render_config(each) for each in (one, two)]
+        db_proxy.ensure(one)
+        self.calls.clear()
+        assert db_proxy.ensure(two)
+        # 10.0.0.3 left; the others stay where they were.
+        assert given == [(("10.0.0.1", 5432), ("10.0.0.2", 5432), *[None] * 7)]
+        assert db_proxy.LOADED.read_text() == db_proxy.CONFIG.read_text()
+        assert not db_proxy.ensure(two)
+        assert ("reload", db_proxy.SERVICE) not in self.calls
+
+    def test_another_ca_is_a_reload(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.delattr(db_slots, "ensure")
+        db_proxy.ensure(db_proxy.Members(THREE, 8008, CA))
+        db_proxy.ensure(db_proxy.Members(THREE[1:], 8008, f"{CA}\n"))
+        assert self.calls[-1] == ("reload", db_proxy.SERVICE)
 
     def test_systemd_reads_the_unit_file_that_a_killed_hook_only_wrote(self):
         self.killed_at = "daemon-reload"

@@ -43,7 +43,7 @@ def data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_all_of_a_regions_services_are_watched():
     assert set(SERVICES) == {*region.SERVICES, region.HTTP, db_proxy.SERVICE}
     assert region.PORT == watched.PORT
-    text = (db_proxy.TEMPLATES / "maas-db-proxy.cfg.j2").read_text()
+    text = db_proxy.render_config(db_proxy.Members(()))
     assert f"stats socket {watched.PROXY_SOCKET} " in text
 
 
