@@ -10,11 +10,13 @@ but refuses tcp-ut: 2.6, 3.0.)
 
 import re
 import socket
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 SOCKET = Path("/run/maas-db-proxy/admin.sock")
 TIMEOUT_S = 5.0
+PAUSE_S = 0.02
 # More than a cluster that votes has use for; more members make more slots, by a reload.
 NUMBER = 9
 BACKEND = "primary"
@@ -63,48 +65,60 @@ def assign(current: Slots, wanted: Sequence[Endpoint]) -> Slots:
 def ensure(wanted: Slots) -> bool:
     """Have the running process's slots hold this; returns whether they did not.
 
-    What HAProxy answers to these commands is words for people: what it has afterwards counts.
+    A slot is as wanted after its last command only, so what a killed hook left out, the next one
+    does from the start. HAProxy's answers are words for people: what it has afterwards counts.
     """
-    if not (commands := _commands(wanted)):
+    if not (moves := _differing(wanted)):
         return False
-    answers = [_ask(command) for command in commands]
-    if _commands(wanted):
-        said = " ".join(" ".join(answers).split())
-        raise SlotsError(f"HAProxy did not take {wanted}: {said}")
+    said = [_ask(command) for slot, end in moves.items() for command in _park(slot, end)]
+    # HAProxy 3.0 takes an address a moment after its answer; nothing may go to the old one.
+    _wait(lambda: all(_running()[slot][0] == (end or SPARE) for slot, end in moves.items()), said)
+    is_alone = len(wanted) - wanted.count(None) == 1
+    used = [slot for slot, end in moves.items() if end]
+    said += [_ask(command) for slot in used for command in _open(slot, is_alone=is_alone)]
+    _wait(lambda: not _differing(wanted), said)
     return True
 
 
-def _commands(wanted: Slots) -> list[str]:
-    """Return what brings the slots that differ, and no other, to what is wanted."""
+def _differing(wanted: Slots) -> dict[int, Endpoint | None]:
+    """Return what is wanted of the slots that hold something else."""
     running = _running()
     if len(running) != len(wanted):
         raise SlotsError(f"HAProxy has {len(running)} slots, not {len(wanted)}")
-    is_alone = len(wanted) - wanted.count(None) == 1
-    return [
-        command
-        for slot, (old, new) in enumerate(zip(running, wanted, strict=True), start=1)
-        if old != (new or SPARE, new is not None)
-        for command in _move(f"{BACKEND}/member-{slot}", new, is_alone=is_alone)
-    ]
+    return {
+        slot: end
+        for slot, end in enumerate(wanted)
+        if running[slot] != (end or SPARE, end is not None)
+    }
 
 
-def _move(server: str, end: Endpoint | None, *, is_alone: bool) -> Iterator[str]:
-    """Yield the commands for one slot; before the last of them it is not as wanted.
-
-    So what a killed hook left out, the next one does from the start.
-    """
+def _park(slot: int, end: Endpoint | None) -> Iterator[str]:
+    """Yield the commands that end a slot's connections and give it an address."""
+    server = f"{BACKEND}/member-{slot + 1}"
     address, port = end or SPARE
     yield f"set server {server} state maint"
     yield f"shutdown sessions server {server}"
     yield f"set server {server} addr {address} port {port}"
-    if end and not is_alone:
+
+
+def _open(slot: int, *, is_alone: bool) -> Iterator[str]:
+    """Yield the commands that let connections go to a slot."""
+    server = f"{BACKEND}/member-{slot + 1}"
+    if not is_alone:
         # HAProxy takes what leaves maintenance for up until its first check. A replica would be
         # the only one that is up while there is no primary, and new connections would wait while
         # there is; from draining, where nothing is sent to it, it may go down first.
         yield f"set server {server} state drain"
         yield f"set server {server} health down"
-    if end:
-        yield f"set server {server} state ready"
+    yield f"set server {server} state ready"
+
+
+def _wait(condition: Callable[[], bool], said: Sequence[str]) -> None:
+    end = time.monotonic() + TIMEOUT_S
+    while not condition():
+        if time.monotonic() > end:
+            raise SlotsError(f"HAProxy did not do it: {' '.join(' '.join(said).split())}")
+        time.sleep(PAUSE_S)
 
 
 def _running() -> tuple[tuple[Endpoint, bool], ...]:

@@ -163,7 +163,7 @@ class TestHAProxy:
     def _holds(self) -> bool:
         """Tell whether the process has what the file says."""
         with contextlib.suppress(db_slots.SlotsError):
-            return not db_slots._commands(db_slots.parse(db_proxy.CONFIG.read_text()))
+            return not db_slots._differing(db_slots.parse(db_proxy.CONFIG.read_text()))
         return False
 
     def _worker(self) -> str:
@@ -239,10 +239,37 @@ class TestHAProxy:
             assert number > 8
         assert self.reloads == 0
 
+    def test_nothing_goes_to_a_slot_before_it_has_its_address(
+        self, monkeypatch: pytest.MonkeyPatch
+    ):
+        """HAProxy 3.0 answers before it has the address."""
+        self._start(1, 2)
+        ask = db_slots._ask
+        late: list[str] = []
+        looks = 0
+
+        def asked(command: str) -> str:
+            nonlocal looks
+            if " addr " in command:
+                late.append(command)
+                return "IP changed\n"
+            if command.startswith("show"):
+                looks += 1
+                if late and looks > 3:
+                    ask(late.pop())
+            assert not (late and command.endswith((" drain", " ready")))
+            return ask(command)
+
+        monkeypatch.setattr(db_slots, "_ask", asked)
+        assert self._ensure(1, 2, 3)
+        assert self._holds()
+        assert self.reloads == 0
+
     def test_what_haproxy_refuses_is_a_reload(self, monkeypatch: pytest.MonkeyPatch):
         self._start(1, 2)
         worker = self._worker()
         ask = db_slots._ask
+        monkeypatch.setattr(db_slots, "TIMEOUT_S", 0.2)
 
         def refused(command: str) -> str:
             return "Permission denied\n" if " ready" in command else ask(command)
