@@ -35,7 +35,7 @@ class Service:
     """A service and its signs of life.
 
     answers asks it something; ticks: its processes run every second, whatever happens. For
-    grace_s after a start it is left alone. main_only: its other processes outlive it, and are
+    grace_s after a start it is left alone, and killed after hung_s without a sign. main_only: its other processes outlive it, and are
     neither looked at nor killed. Without the file that condition names it is not the charm's.
     """
 
@@ -46,6 +46,7 @@ class Service:
         *,
         ticks: bool = False,
         grace_s: float = GRACE_S,
+        hung_s: float = HUNG_S,
         main_only: bool = False,
         condition: str = "/",
     ) -> None:
@@ -53,6 +54,7 @@ class Service:
         self.answers = answers
         self.ticks = ticks
         self.grace_s = grace_s
+        self.hung_s = hung_s
         self.main_only = main_only
         self.condition = condition
 
@@ -89,15 +91,15 @@ def main(charm: str, services: Sequence[Service]) -> int:
         lines = [f"{name} {s.since} {s.last} {s.killed} {s.switches}" for name, s in seen.items()]
         with open(path, "w", encoding="ascii") as file:
             file.write("\n".join(lines))
-        failing = [one.since for one in seen.values() if one.since]
-        if not failing:
+        kills = [since + one.hung_s for one in services if (since := seen[one.name].since)]
+        if not kills:
             return 0
-        time.sleep(_pause_s(min(failing)))
+        time.sleep(_pause_s(min(kills)))
 
 
-def _pause_s(since: float) -> float:
-    """Return for how long to wait, not beyond the time to kill the one that failed first."""
-    return max(0.0, min(AGAIN_S, since + HUNG_S - time.monotonic()))
+def _pause_s(kill_at: float) -> float:
+    """Return for how long to wait, not beyond the time of the next kill."""
+    return max(0.0, min(AGAIN_S, kill_at - time.monotonic()))
 
 
 def look(service: Service, seen: Seen) -> Seen:
@@ -113,7 +115,7 @@ def look(service: Service, seen: Seen) -> Seen:
     if not unit.active_since or now - max(unit.active_since, seen.killed) < service.grace_s:
         return quiet
     since = seen.since if seen.since and now - seen.last <= GAP_S else now
-    if now - since < HUNG_S:
+    if now - since < service.hung_s:
         return Seen(since, now, seen.killed, switches)
     _kill(service, unit, f"{problem} for {time.monotonic() - since:.0f} s")
     return Seen(killed=now)

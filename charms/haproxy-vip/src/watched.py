@@ -22,8 +22,13 @@ SERVICES = (
         "haproxy.service", haproxy_answers, condition=DROP_IN.format("haproxy.service")
     ),
     # Nothing can be asked of it; it advertises or listens, and checks its address each second.
+    # One that hangs keeps the VIP while another unit takes it: with up to 10 s until the first look
+    # and what its start takes, nobody shall have it beside another for longer than 30 s.
     watchdog.Service(
-        "keepalived.service", ticks=True, condition=DROP_IN.format("keepalived.service")
+        "keepalived.service",
+        ticks=True,
+        hung_s=20.0,
+        condition=DROP_IN.format("keepalived.service"),
     ),
 )
 

@@ -124,6 +124,12 @@ def test_waiting_for_the_next_look_does_not_outlast_the_30_s(machine: Machine):
     assert machine.now == 10_000 + 31.5 + 10
 
 
+def test_who_is_given_less_time_is_killed_sooner(machine: Machine):
+    machine.tick(watchdog.Service(NAME, lambda: False, hung_s=20.0))
+    assert machine.did == [KILL]
+    assert machine.now == 10_000 + 20 + 10
+
+
 def test_an_answer_in_between_begins_anew(machine: Machine):
     machine.hangs = (10_000, 10_029)
     machine.tick(machine.service())
