@@ -35,8 +35,9 @@ class Service:
     """A service and its signs of life.
 
     answers asks it something; ticks: its processes run every second, whatever happens. For
-    grace_s after a start it is left alone, and killed after hung_s without a sign. main_only: its other processes outlive it, and are
-    neither looked at nor killed. Without the file that condition names it is not the charm's.
+    grace_s after a start it is left alone, and killed after hung_s without a sign. main_only:
+    its other processes outlive it, and are neither looked at nor killed. Without the file that
+    condition names it is not the charm's.
     """
 
     def __init__(

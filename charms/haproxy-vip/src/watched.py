@@ -22,8 +22,8 @@ SERVICES = (
         "haproxy.service", haproxy_answers, condition=DROP_IN.format("haproxy.service")
     ),
     # Nothing can be asked of it; it advertises or listens, and checks its address each second.
-    # One that hangs keeps the VIP while another unit takes it: with up to 10 s until the first look
-    # and what its start takes, nobody shall have it beside another for longer than 30 s.
+    # One that hangs keeps the VIP while another unit takes it: with up to 10 s until the first
+    # look and what its start takes, the two shall not have it for longer than 30 s.
     watchdog.Service(
         "keepalived.service",
         ticks=True,
