@@ -11,7 +11,7 @@ import re
 import shutil
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import jubilant
@@ -20,8 +20,6 @@ import rendered
 from killers import Killers
 from maas import MAAS, charm_of, eventually
 
-# None of them has been told on a machine yet: three seeds belong in every run once they were.
-pytestmark = pytest.mark.long
 Fault = Callable[..., None]
 APPS = ("maas-rack", "haproxy-vip", "maas-region", "postgresql-ha")
 # Machines of the bundle on which an application has no unit.
@@ -39,7 +37,17 @@ FORMATIONS = (
         "second-vip": ("haproxy-vip", 2),
     },
 )
+# Told in every run; lab-long tells the others.
+KILLED, SHUFFLED, UPDATED = 0, 1, "maas-rack"
 RELATIONS = (("second", "second-region", "db"), ("second-region", "second-vip", "api"))
+
+
+def _cases(values: Iterable[object], *, short: object = None) -> list[object]:
+    """Return a story's cases, each but one a long one."""
+    return [
+        pytest.param(one, marks=() if one == short else pytest.mark.long, id=str(one))
+        for one in values
+    ]
 
 
 @pytest.fixture
@@ -90,7 +98,7 @@ def _victim(maas: MAAS, rng: random.Random, newcomer: str) -> str:
     return rng.choice((newcomer, newcomer, leader, other))
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", _cases(range(16), short=KILLED))
 @pytest.mark.usefixtures("state")
 def test_dispatches_are_killed_while_a_unit_comes_and_goes(maas: MAAS, seed: int):
     rng, app = random.Random(seed), APPS[seed % 4]
@@ -109,7 +117,7 @@ def test_dispatches_are_killed_while_a_unit_comes_and_goes(maas: MAAS, seed: int
         maas.wait_gone(added)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", _cases(range(8)))
 @pytest.mark.usefixtures("state")
 def test_dispatches_are_killed_while_a_charm_is_refreshed(maas: MAAS, tmp_path: Path, seed: int):
     app = APPS[seed % 4]
@@ -139,7 +147,7 @@ def test_dispatches_are_killed_while_a_charm_is_refreshed(maas: MAAS, tmp_path: 
         assert rendered.main_pids(maas, unit) == pids
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", _cases(range(6)))
 @pytest.mark.usefixtures("state")
 def test_dispatches_are_killed_while_applications_form(maas: MAAS, seed: int):
     apps = FORMATIONS[seed % len(FORMATIONS)]
@@ -172,7 +180,7 @@ def _config(maas: MAAS, charm: str) -> dict[str, jubilant.ConfigValue]:
     return {"source": maas.juju.config(charm)["source"]} if charm == "maas-region" else {}
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", _cases(range(30), short=SHUFFLED))
 @pytest.mark.usefixtures("state")
 def test_hooks_come_in_any_order(maas: MAAS, power: Fault, seed: int):
     rng = random.Random(seed)
@@ -188,7 +196,7 @@ def test_hooks_come_in_any_order(maas: MAAS, power: Fault, seed: int):
     maas.wait_gone(*added)
 
 
-@pytest.mark.parametrize("app", APPS)
+@pytest.mark.parametrize("app", _cases(APPS, short=UPDATED))
 @pytest.mark.usefixtures("state", "often")
 def test_update_status_alone_brings_a_new_unit_up(maas: MAAS, power: Fault, app: str):
     added = _add(maas, app, None)
@@ -204,7 +212,7 @@ def test_update_status_alone_brings_a_new_unit_up(maas: MAAS, power: Fault, app:
 
 
 @pytest.mark.parametrize("is_leader", [False, True], ids=["another", "the leader"])
-@pytest.mark.parametrize("app", APPS)
+@pytest.mark.parametrize("app", _cases(APPS))
 @pytest.mark.usefixtures("state", "often")
 def test_update_status_alone_follows_who_comes_and_goes(
     maas: MAAS, power: Fault, app: str, is_leader: bool
