@@ -15,6 +15,7 @@ import keepalived
 import network
 import peers
 import routes
+import status
 import watched
 from charmed_maas import addresses, apt_source, watchdog_timer
 from charmed_maas.interfaces import maas_api
@@ -59,6 +60,10 @@ class HAProxyVIPCharm(ops.CharmBase):
 
     def _reconcile(self, event: ops.EventBase) -> None:
         """Bring the unit to the state that config and relations describe."""
+        if other := keepalived.other_unit(self.unit.name):
+            words = f"{other} has its VIP on this machine: use another machine"
+            self._statuses = [ops.BlockedStatus(words)]
+            return
         if isinstance(event, ops.InstallEvent):
             keepalived.set_flag(keepalived.LEAVING, on=False)
         if keepalived.is_set(keepalived.LEAVING):
@@ -75,6 +80,8 @@ class HAProxyVIPCharm(ops.CharmBase):
     def _on_departed(self, event: ops.RelationDepartedEvent) -> None:
         """Give the VIP away as soon as this unit is known to go, with HAProxy still serving."""
         if event.departing_unit == self.unit:
+            if keepalived.other_unit(self.unit.name):
+                return
             keepalived.set_flag(keepalived.LEAVING, on=True)
             keepalived.stop()
             # Juju 4.0 does not tell the others of a departing peer; a changed databag does.
@@ -83,6 +90,8 @@ class HAProxyVIPCharm(ops.CharmBase):
             self._reconcile(event)
 
     def _on_stop(self, _: ops.StopEvent) -> None:
+        if keepalived.other_unit(self.unit.name):
+            return
         keepalived.set_flag(keepalived.LEAVING, on=True)
         watchdog_timer.remove(watched.CHARM)
         keepalived.stop()
@@ -90,14 +99,16 @@ class HAProxyVIPCharm(ops.CharmBase):
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
         """Leave the machine as the packages made it; others may share it."""
+        if keepalived.other_unit(self.unit.name):
+            return
         watchdog_timer.remove(watched.CHARM)
         keepalived.remove()
         haproxy.ensure_idle()
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
         """Report what reconciling found; without it (show-vip) the status stays as it is."""
-        for status in self._statuses:
-            event.add_status(status)
+        for one in self._statuses:
+            event.add_status(one)
 
     def _on_show_vip(self, event: ops.ActionEvent) -> None:
         vip = keepalived.configured_vip()
@@ -118,6 +129,8 @@ class HAProxyVIPCharm(ops.CharmBase):
         )
 
     def _on_move_vip(self, event: ops.ActionEvent) -> None:
+        if self._refuses(event):
+            return
         vip = keepalived.configured_vip()
         if not vip or not keepalived.is_vip_holder(vip):
             event.fail("this unit does not hold the VIP: run move-vip on the one that does")
@@ -131,6 +144,8 @@ class HAProxyVIPCharm(ops.CharmBase):
         self._reconcile(event)
 
     def _on_pause(self, event: ops.ActionEvent) -> None:
+        if self._refuses(event):
+            return
         if not keepalived.configured_peers():
             event.fail("there is no other unit to hold the VIP: run add-unit first")
             return
@@ -138,8 +153,16 @@ class HAProxyVIPCharm(ops.CharmBase):
         self._reconcile(event)
 
     def _on_resume(self, event: ops.ActionEvent) -> None:
+        if self._refuses(event):
+            return
         keepalived.set_flag(keepalived.PAUSED, on=False)
         self._reconcile(event)
+
+    def _refuses(self, event: ops.ActionEvent) -> bool:
+        """Fail an action that would hit another application's unit on this machine."""
+        if other := keepalived.other_unit(self.unit.name):
+            event.fail(f"{other} has its VIP on this machine: run it on that unit")
+        return bool(other)
 
     def _converge(self, event: ops.EventBase) -> list[ops.StatusBase]:
         """Change what differs; returns the unit's statuses. Raises one of REFUSALS."""
@@ -168,7 +191,7 @@ class HAProxyVIPCharm(ops.CharmBase):
             # Nobody advertises to the new address yet: this unit joins anew.
             keepalived.stop()
         known = peers.to_advertise(others, keepalived.configured_peers(), place.own)
-        keepalived.ensure_config(self._group(cfg, place, known))
+        keepalived.ensure_config(keepalived.Group.of(self.unit.name, cfg, place, known))
         waiting = self._missing(event, cfg, place.own, others)
         if not waiting:
             keepalived.ensure_running()
@@ -177,7 +200,7 @@ class HAProxyVIPCharm(ops.CharmBase):
         self.unit.set_ports(*ports)
         if self.unit.is_leader():
             self.api.publish(maas_api.RequirerAppData(vip=cfg.vip, url=cfg.url))
-        return self._status(cfg, others.problems, waiting, is_vip_holder=holder)
+        return [self._status(cfg, others.problems, waiting, is_vip_holder=holder)]
 
     def _idle(self, own: str) -> None:
         """Serve nothing: there is no VIP."""
@@ -224,20 +247,6 @@ class HAProxyVIPCharm(ops.CharmBase):
                 haproxy.settle()
         return sorted({cfg.port, *(route.port for route in found)})
 
-    def _group(
-        self, cfg: config.Config, place: network.Place, known: Sequence[str]
-    ) -> keepalived.Group:
-        return keepalived.Group(
-            unit=self.unit.name,
-            vip=cfg.vip,
-            prefix=cfg.prefix,
-            interface=place.interface,
-            own=place.own,
-            peers=known,
-            vrrp_id=cfg.vrrp_id,
-            advert_interval_s=cfg.advert_interval_s,
-        )
-
     def _missing(
         self, event: ops.EventBase, cfg: config.Config, own: str, others: peers.Others
     ) -> str:
@@ -258,28 +267,18 @@ class HAProxyVIPCharm(ops.CharmBase):
 
     def _status(
         self, cfg: config.Config, garbled: Sequence[str], waiting: str, *, is_vip_holder: bool
-    ) -> list[ops.StatusBase]:
-        """Return what is to be fixed, worst first, or how this unit serves."""
-        if garbled:
-            unit = garbled[0].partition(" ")[0]
-            words = f"{garbled[0]}: bring {unit} to this unit's revision of the charm"
-            return [ops.BlockedStatus(f"no peer was dropped: {words}")]
-        if self.api.problems:
-            return [ops.BlockedStatus(f"nothing was changed: {self.api.problems[0]}")]
-        if not self.api.relations:
-            return [ops.BlockedStatus("integrate api with maas-region")]
-        if waiting:
-            return [ops.WaitingStatus(f"for {waiting}")]
-        if keepalived.is_set(keepalived.PAUSED):
-            return [ops.MaintenanceStatus("paused: run resume to take part again")]
-        servers = haproxy.servers()
-        if not servers:
-            return [ops.WaitingStatus("for a region's address")]
-        up = sum(server.is_up for server in servers)
-        if not up:
-            return [ops.WaitingStatus(f"none of {len(servers)} regions answers its health check")]
-        role = "VIP holder" if is_vip_holder else f"ready to take {cfg.vip}"
-        return [ops.ActiveStatus(f"{role}, {up}/{len(servers)} regions up")]
+    ) -> ops.StatusBase:
+        situation = status.Situation(
+            garbled=garbled,
+            problems=self.api.problems,
+            is_related=bool(self.api.relations),
+            waiting=waiting,
+            is_paused=keepalived.is_set(keepalived.PAUSED),
+            servers=haproxy.servers(),
+            vip=cfg.vip,
+            is_vip_holder=is_vip_holder,
+        )
+        return status.worst(situation)
 
     def _own_address(self, vip: str) -> str:
         """Return this unit's address; never a VIP, which Juju may see on the machine too."""

@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import config
 import haproxy
-from charmed_maas import addresses, apt_source, commands, files, given, systemd
+import network
+from charmed_maas import addresses, agents, apt_source, commands, files, given, systemd
 
 SERVICE = "keepalived.service"
 KEEPALIVED = "/usr/sbin/keepalived"
@@ -43,6 +45,22 @@ class Group:
     peers: Sequence[str]
     vrrp_id: int
     advert_interval_s: float
+
+    @classmethod
+    def of(
+        cls, unit: str, cfg: config.Config, place: network.Place, peers: Sequence[str]
+    ) -> "Group":
+        """Return the group that the options describe, for a unit at a place in the network."""
+        return cls(
+            unit=unit,
+            vip=cfg.vip,
+            prefix=cfg.prefix,
+            interface=place.interface,
+            own=place.own,
+            peers=peers,
+            vrrp_id=cfg.vrrp_id,
+            advert_interval_s=cfg.advert_interval_s,
+        )
 
     @property
     def vip_cidr(self) -> str:
@@ -197,6 +215,13 @@ def set_flag(flag: Path, *, on: bool) -> bool:
 def is_set(flag: Path) -> bool:
     """Tell whether a flag is on."""
     return flag.is_file() and flag.read_text().strip() == "1"
+
+
+def other_unit(unit: str) -> str:
+    """Return the unit that is on this machine, too, and whose group it serves; "" for none."""
+    application, _, number = _configured(r"router_id (\S+)").rpartition("-")
+    found = f"{application}/{number}"
+    return found if application and found != unit and agents.is_here(found) else ""
 
 
 def remove() -> None:

@@ -29,11 +29,10 @@ import remembered
 import rest
 import timers
 import tls
-from charmed_maas import commands, files, systemd
+from charmed_maas import agents, commands, files, systemd
 
 logger = logging.getLogger(__name__)
 
-AGENTS = Path("/var/lib/juju/agents")
 START_TIMEOUT_S = 50.0
 # A bootstrap that takes longer than this on a slow machine is taken for one that was cut short.
 BOOTSTRAP_TIMEOUT_S = 300.0
@@ -58,7 +57,7 @@ def take_over(unit: str) -> str:
     if not remembered.is_anothers(unit):
         return ""
     found = remembered.read()
-    if (AGENTS / f"unit-{found['unit'].replace('/', '-')}").is_dir():
+    if agents.is_here(found["unit"]):
         return f"{found['unit']} runs PostgreSQL on this machine: use another machine"
     with _locked():
         _clear(found["scope"], went_on=["unknown"])

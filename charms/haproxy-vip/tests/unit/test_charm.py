@@ -44,6 +44,7 @@ class Machine:
         self.keepalived.set_flag.side_effect = self.set_flag
         self.keepalived.pause.side_effect = lambda _: self.flags.add("paused")
         self.keepalived.is_running.return_value = False
+        self.keepalived.other_unit.return_value = ""
         self.keepalived.configured_vip.return_value = VIP
         self.keepalived.configured_peers.return_value = ["10.0.0.12"]
         self.keepalived.configured_own.return_value = "10.0.0.11"
@@ -514,6 +515,28 @@ def test_a_watchdog_looks_after_both_daemons(ctx: Any, machine: Machine):
     machine.watchdog.ensure.assert_not_called()
     run(ctx, state())
     machine.watchdog.ensure.assert_called_once_with("haproxy-vip", watched.__file__)
+
+
+def test_a_second_application_on_a_machine_is_blocked_and_touches_nothing(
+    ctx: Any, machine: Machine
+):
+    machine.keepalived.other_unit.return_value = "haproxy-vip/7"
+    for event in (ctx.on.install(), ctx.on.config_changed(), ctx.on.update_status()):
+        out = run(ctx, state(api(), peer()), event)
+        words = "haproxy-vip/7 has its VIP on this machine: use another machine"
+        assert out.unit_status == testing.BlockedStatus(words)
+    for action in ("pause", "resume", "move-vip"):
+        with pytest.raises(testing.ActionFailed, match="haproxy-vip/7 has its VIP"):
+            run(ctx, state(api(), peer()), ctx.on.action(action))
+    for event in (ctx.on.stop(), ctx.on.remove()):
+        run(ctx, state(api(), peer()), event)
+    for changes in (
+        *(machine.haproxy.install, machine.haproxy.ensure_config, machine.haproxy.stop),
+        *(machine.haproxy.ensure_idle, machine.keepalived.ensure_config, machine.keepalived.stop),
+        *(machine.keepalived.remove, machine.keepalived.set_flag, machine.keepalived.pause),
+        *(machine.keepalived.move_vip, machine.watchdog.remove, machine.watchdog.ensure),
+    ):
+        changes.assert_not_called()
 
 
 def test_stopping_lets_the_vip_go_first(ctx: Any, machine: Machine):

@@ -13,7 +13,7 @@ from conftest import Systemd
 
 import haproxy
 import keepalived
-from charmed_maas import commands
+from charmed_maas import agents, commands
 
 
 def takes_multicast(name: str) -> bool:
@@ -97,6 +97,18 @@ def test_what_is_written_is_read_back(machine: Path, systemd: Systemd):
     assert keepalived.configured_own() == "10.0.0.12"
     assert keepalived.configured_vip() == "10.0.0.100"
     assert keepalived.configured_peers() == ["10.0.0.10", "10.0.0.11"]
+
+
+def test_another_units_group_is_its_own_while_its_agent_is_here(
+    machine: Path, systemd: Systemd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(agents, "AGENTS", tmp_path / "agents")
+    keepalived.ensure_config(GROUP)
+    name = GROUP.unit.replace("/", "-")
+    assert keepalived.other_unit("second-vip/0") == "", "it is gone"
+    (tmp_path / "agents" / f"unit-{name}").mkdir(parents=True)
+    assert keepalived.other_unit("second-vip/0") == GROUP.unit
+    assert keepalived.other_unit(GROUP.unit) == ""
 
 
 def test_systemd_is_told_of_a_drop_in_that_a_killed_hook_only_wrote(

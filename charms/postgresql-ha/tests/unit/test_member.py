@@ -27,7 +27,7 @@ import postgresql
 import rest
 import timers
 import tls
-from charmed_maas import systemd
+from charmed_maas import agents, systemd
 
 A, B, C = (cluster.Unit(f"postgresql-ha/{n}", f"10.0.0.{n + 1}") for n in range(3))
 KEYS = cluster.Keys("CA", "CAKEY", "superpw", "replpw", "rewindpw", "restpw")
@@ -69,7 +69,7 @@ class World:
         stack.enter_context(patch.object(member.paths, "LOCK", tmp_path / "lock"))
         stack.enter_context(patch.object(member.paths, "MEMBER", tmp_path / "member.json"))
         stack.enter_context(patch.object(member.paths, "CONFIGURATION", tmp_path / "etc"))
-        stack.enter_context(patch.object(member, "AGENTS", tmp_path / "agents"))
+        stack.enter_context(patch.object(agents, "AGENTS", tmp_path / "agents"))
         self.calls.pgdata.BOOTSTRAPPING = tmp_path / "bootstrapping"
         self.calls.pgdata.path.return_value = tmp_path / "data"
         self.calls.pgdata.cluster_id.return_value = "7"

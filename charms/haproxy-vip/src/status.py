@@ -1,0 +1,49 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""A unit's status: what is to be fixed, worst first, or how it serves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import ops
+
+import haproxy
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What reconciling found: databags that cannot be read, whom it waits for, who answers."""
+
+    garbled: Sequence[str]
+    problems: Sequence[str]
+    is_related: bool
+    waiting: str
+    is_paused: bool
+    servers: Sequence[haproxy.ServerState]
+    vip: str
+    is_vip_holder: bool
+
+
+def worst(found: Situation) -> ops.StatusBase:
+    """Return the status of a unit that has a VIP."""
+    if found.garbled:
+        unit = found.garbled[0].partition(" ")[0]
+        words = f"{found.garbled[0]}: bring {unit} to this unit's revision of the charm"
+        return ops.BlockedStatus(f"no peer was dropped: {words}")
+    if found.problems:
+        return ops.BlockedStatus(f"nothing was changed: {found.problems[0]}")
+    if not found.is_related:
+        return ops.BlockedStatus("integrate api with maas-region")
+    if found.waiting:
+        return ops.WaitingStatus(f"for {found.waiting}")
+    if found.is_paused:
+        return ops.MaintenanceStatus("paused: run resume to take part again")
+    if not found.servers:
+        return ops.WaitingStatus("for a region's address")
+    up = sum(server.is_up for server in found.servers)
+    if not up:
+        count = len(found.servers)
+        return ops.WaitingStatus(f"none of {count} regions answers its health check")
+    role = "VIP holder" if found.is_vip_holder else f"ready to take {found.vip}"
+    return ops.ActiveStatus(f"{role}, {up}/{len(found.servers)} regions up")
