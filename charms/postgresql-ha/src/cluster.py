@@ -14,7 +14,7 @@ from charmed_maas import addresses
 
 PEER_PORT = 2380
 CLIENT_PORT = 2379
-CONNECTIONS_STEP = 500
+CONNECTIONS_STEP = 1000
 # Patroni's words for a PostgreSQL that serves nobody just now and is about to, or was.
 ON_THE_WAY = ("starting", "restarting", "stopping")
 CONNECTIONS_PER_CLIENT = 100
@@ -292,7 +292,7 @@ def next_restart(members: Sequence[Member]) -> str | None:
 def max_connections(clients: int, now: int) -> int:
     """Return max_connections for this many related units: in steps, and never lower than now.
 
-    A step is a restart of every member, so that one more region rarely causes one.
+    A step is a restart of every member, for which reads wait: nine regions need none.
     """
     needed = CONNECTIONS_PER_CLIENT * (clients + 1)
-    return max(now, -(-needed // CONNECTIONS_STEP) * CONNECTIONS_STEP)
+    return now if needed <= now else -(-needed // CONNECTIONS_STEP) * CONNECTIONS_STEP

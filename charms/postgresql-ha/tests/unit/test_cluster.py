@@ -163,7 +163,8 @@ def test_restarts_for_parameters_end_with_the_primary():
 
 
 @pytest.mark.parametrize(
-    ("clients", "now", "wanted"), [(0, 0, 500), (4, 500, 500), (5, 500, 1000), (0, 1000, 1000)]
+    ("clients", "now", "wanted"),
+    [(0, 0, 1000), (9, 1000, 1000), (10, 1000, 2000), (4, 500, 500), (5, 500, 1000)],
 )
 def test_connections_grow_in_steps_and_never_shrink(clients: int, now: int, wanted: int):
     assert cluster.max_connections(clients, now) == wanted
