@@ -175,7 +175,7 @@ def _ensure_current(text: str) -> bool:
         # after a hook was killed here, the next would find nothing to do.
         files.ensure_file(LOADED, db_slots.without(text))
         try:
-            db_slots.ensure(db_slots.parse(text))
+            db_slots.ensure(db_slots.parse(text), has_health="option httpchk" in text)
         except db_slots.SlotsError as error:
             logger.warning("%s is reloaded: %s", SERVICE, error)
         else:

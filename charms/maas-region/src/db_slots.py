@@ -62,20 +62,20 @@ def assign(current: Slots, wanted: Sequence[Endpoint]) -> Slots:
     return tuple(slots)
 
 
-def ensure(wanted: Slots) -> bool:
+def ensure(wanted: Slots, *, has_health: bool) -> bool:
     """Have the running process's slots hold this; returns whether they did not.
 
     A slot is as wanted after its last command only, so what a killed hook left out, the next one
     does from the start. HAProxy's answers are words for people: what it has afterwards counts.
+    has_health: a member's health tells whether it is the primary; before, nothing goes to it.
     """
     if not (moves := _differing(wanted)):
         return False
     said = [_ask(command) for slot, end in moves.items() for command in _park(slot, end)]
     # HAProxy 3.0 takes an address a moment after its answer; nothing may go to the old one.
     _wait(lambda: all(_running()[slot][0] == (end or SPARE) for slot, end in moves.items()), said)
-    is_alone = len(wanted) - wanted.count(None) == 1
     used = [slot for slot, end in moves.items() if end]
-    said += [_ask(command) for slot in used for command in _open(slot, is_alone=is_alone)]
+    said += [_ask(command) for slot in used for command in _open(slot, has_health=has_health)]
     _wait(lambda: not _differing(wanted), said)
     return True
 
@@ -101,13 +101,14 @@ def _park(slot: int, end: Endpoint | None) -> Iterator[str]:
     yield f"set server {server} addr {address} port {port}"
 
 
-def _open(slot: int, *, is_alone: bool) -> Iterator[str]:
+def _open(slot: int, *, has_health: bool) -> Iterator[str]:
     """Yield the commands that let connections go to a slot."""
     server = f"{BACKEND}/member-{slot + 1}"
-    if not is_alone:
+    if has_health:
         # HAProxy takes what leaves maintenance for up until its first check. A replica would be
         # the only one that is up while there is no primary, and new connections would wait while
-        # there is; from draining, where nothing is sent to it, it may go down first.
+        # there is; from draining, where nothing is sent to it, it may go down first. The one
+        # endpoint without health is the primary: nothing waits for a check of it.
         yield f"set server {server} state drain"
         yield f"set server {server} health down"
     yield f"set server {server} state ready"

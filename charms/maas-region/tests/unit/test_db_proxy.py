@@ -128,7 +128,8 @@ class TestEnsure:
     def test_members_that_come_and_go_are_no_reload(self, monkeypatch: pytest.MonkeyPatch):
         given: list[db_slots.Slots] = []
 
-        def ensure(wanted: db_slots.Slots) -> bool:
+        def ensure(wanted: db_slots.Slots, *, has_health: bool) -> bool:
+            assert has_health
             # What runs is in between now: neither text, should this hook be killed.
             assert db_proxy.LOADED.read_text() not in texts
             given.append(wanted)

@@ -207,6 +207,18 @@ class TestHAProxy:
         with client() as link:
             assert whom(link) == ""
 
+    def test_a_replica_that_is_the_only_member_gets_no_connection_before_its_check(self):
+        self._start(1)
+        assert self._ensure(2)
+        with client() as link:
+            assert whom(link) == ""
+        self.primary = 3
+        assert self._ensure(3)
+        wait_until(lambda: db_proxy.primary() == f"127.0.0.3:{self.port}")
+        with client() as link:
+            assert whom(link) == "127.0.0.3"
+        assert self.reloads == 0
+
     @pytest.mark.parametrize("later", [(1, 2, 3), (1, 4), (1, 2, 5)])
     def test_a_hook_that_is_killed_anywhere_is_made_up_for(
         self, monkeypatch: pytest.MonkeyPatch, later: tuple[int, ...]
