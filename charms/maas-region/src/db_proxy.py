@@ -166,16 +166,21 @@ def _ensure_loaded() -> bool:
 
 
 def _ensure_current(text: str) -> bool:
-    """Have the process that runs work with this text; returns whether it did not."""
+    """Have the process that runs work with this text; returns whether it did not.
+
+    LOADED alone does not tell: a reload whose new process does not start (a port is taken) leaves
+    the old one at work with its slots, and systemd calls that a success.
+    """
     loaded = _read(LOADED)
-    if loaded == text:
+    slots = db_slots.parse(text)
+    if loaded == text and not db_slots.have_strayed(slots):
         return False
     if db_slots.without(loaded) == db_slots.without(text):
         # What it runs with is neither text until all slots are done: were the text taken back
         # after a hook was killed here, the next would find nothing to do.
         files.ensure_file(LOADED, db_slots.without(text))
         try:
-            db_slots.ensure(db_slots.parse(text), has_health="option httpchk" in text)
+            db_slots.ensure(slots, has_health="option httpchk" in text)
         except db_slots.SlotsError as error:
             logger.warning("%s is reloaded: %s", SERVICE, error)
         else:

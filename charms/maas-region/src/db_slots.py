@@ -62,6 +62,18 @@ def assign(current: Slots, wanted: Sequence[Endpoint]) -> Slots:
     return tuple(slots)
 
 
+def have_strayed(wanted: Slots) -> bool:
+    """Tell whether HAProxy says that its slots hold something else.
+
+    It says nothing when it does not answer (the watchdog's timer kills what hangs), or has another
+    number of slots: that may be an old process, for a moment after a reload.
+    """
+    try:
+        return bool(_differing(wanted))
+    except SlotsError:
+        return False
+
+
 def ensure(wanted: Slots, *, has_health: bool) -> bool:
     """Have the running process's slots hold this; returns whether they did not.
 

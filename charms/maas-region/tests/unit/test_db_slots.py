@@ -55,6 +55,14 @@ def test_a_file_tells_its_slots_and_differs_in_them_only(
     assert db_slots.without(new) not in (old, new)
 
 
+@garbage.FAST
+@given(garbage.hosts)
+def test_haproxy_writes_an_address_as_a_databag_does(host: str):
+    """Where it did not, a slot would seem moved at every event."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    assert socket.inet_ntop(family, socket.inet_pton(family, host)) == host
+
+
 def test_members_of_a_file_without_slots_keep_their_places():
     line = "    server member-{0} 10.0.0.{0}:5432 tcp-ut 10s\n"
     text = "".join(line.format(number) for number in (1, 2, 3))
@@ -218,6 +226,30 @@ class TestHAProxy:
         with client() as link:
             assert whom(link) == "127.0.0.3"
         assert self.reloads == 0
+
+    def test_slots_that_somebody_moved_by_hand_come_back(self):
+        self._start(1, 2)
+        db_slots._ask("set server primary/member-2 state maint")
+        assert self._ensure(1, 2)
+        assert self._holds()
+        assert not self._ensure(1, 2)
+        assert self.reloads == 0
+
+    def test_a_reload_whose_process_does_not_start_is_made_up_for(
+        self, monkeypatch: pytest.MonkeyPatch
+    ):
+        self._start(1, 2)
+        with socket.create_server(("127.0.0.1", 0)) as taken, client() as link:
+            monkeypatch.setattr(db_proxy, "STATUS_PORT", taken.getsockname()[1])
+            self._ensure(1, 3)
+            wait_until(lambda: "cannot bind" in self.log.read_text())
+            wait_until(self._answers)
+            assert db_proxy.LOADED.read_text() == db_proxy.CONFIG.read_text()
+            assert not self._holds()
+            assert self._ensure(1, 3)
+            assert self._holds()
+            assert whom(link) == "127.0.0.1"
+        assert self.reloads == 1
 
     @pytest.mark.parametrize("later", [(1, 2, 3), (1, 4), (1, 2, 5)])
     def test_a_hook_that_is_killed_anywhere_is_made_up_for(
