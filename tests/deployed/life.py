@@ -42,8 +42,8 @@ def text(runs: Iterable[Run]) -> str:
         cases = {name: _told(ours, name) for name in names if name.startswith(f"{file}::")}
         parts.append(f"## {_sentence(file.rpartition('/')[2].removesuffix('.py'))}\n")
         parts.append(_table(COLUMNS, [_row(name, told) for name, told in cases.items()]))
-        if measured := [row for told in cases.values() for row in _measured(told)]:
-            parts.append(_table(("measured", "n", "seconds"), measured))
+        if measured := [row for name, told in cases.items() for row in _measured(name, told)]:
+            parts.append(_table(("measured", "in", "n", "seconds"), measured))
     others = [run for run in runs if run["base"] != BASE]
     for base in dict.fromkeys(run["base"] for run in others):
         its = [run for run in others if run["base"] == base]
@@ -84,11 +84,11 @@ def _row(name: str, told: list[Case]) -> tuple[object, ...]:
     )
 
 
-def _measured(told: list[Case]) -> list[tuple[object, ...]]:
+def _measured(name: str, told: list[Case]) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for what in dict.fromkeys(what for case in told for what in case["measured"]):
         times = [case["measured"][what] for case in told if what in case["measured"]]
-        rows.append((what, len(times), _span(times)))
+        rows.append((what, _sentence(name), len(times), _span(times)))
     return rows
 
 

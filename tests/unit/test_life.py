@@ -104,4 +104,4 @@ def test_page_gives_least_and_most_of_passed_cases_and_counts_the_others():
     row = next(line for line in page.splitlines() if "it dies" in line)
     assert "it dies: one\\|two | 2 of 3 |" in row
     assert "0.1 to 0.3 s" in row
-    assert "| back | 3 | 0.1 to 9 |" in page
+    assert "| back | it dies: one\\|two | 3 | 0.1 to 9 |" in page
