@@ -50,6 +50,7 @@ only then, no process may have it open. What a machine does to itself, reboots i
 CPU = "limits.cpu.allowance"
 SHARE = "20ms/200ms"
 STOPPED_S = 20
+PROC = Path("/proc")
 Fault = tuple[str, ...]
 
 
@@ -271,9 +272,11 @@ def _skip_hooks(stage: Stage, unit: str, *, skip: bool) -> None:
 
 def _hung(stage: Stage, number: str) -> dict[str, list[int]]:
     """Return the stopped processes of a machine's services, as the host sees them."""
-    place = re.compile(rf"/lxc\.payload\.{stage.machine_name(number)}/.*?([^/\n]+\.service)")
+    # LXC puts a number behind the name where another container's directory was left.
+    name = rf"lxc\.payload\.{re.escape(stage.machine_name(number))}(?:-\d+)?"
+    place = re.compile(rf"/{name}/.*?([^/\n]+\.service)")
     found: dict[str, list[int]] = {}
-    for path in Path("/proc").glob("[0-9]*"):
+    for path in PROC.glob("[0-9]*"):
         try:
             if (path / "stat").read_text().rpartition(")")[2].split()[0] != "T":
                 continue

@@ -181,6 +181,26 @@ def test_the_list_is_what_kernel_and_lxd_say(monkeypatch: pytest.MonkeyPatch):
     ]
 
 
+@pytest.mark.parametrize(
+    ("group", "state", "hung"),
+    [
+        ("lxc.payload.test-m4/system.slice/x.service", "T", {"x.service": [7]}),
+        ("lxc.payload.test-m4-1/system.slice/x.service", "T", {"x.service": [7]}),
+        ("lxc.payload.test-m41/system.slice/x.service", "T", {}),
+        ("lxc.payload.test-m4/system.slice/x.service", "S", {}),
+    ],
+)
+def test_what_hangs_is_found_by_the_machines_cgroup(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, group: str, state: str, hung: object
+):
+    """LXC numbers the group of a container whose name another one's leftovers have."""
+    monkeypatch.setattr(faults, "PROC", tmp_path)
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/stat").write_text(f"7 (a ) S) {state} 1 7 7\n")
+    (tmp_path / "7/cgroup").write_text(f"12:pids:/lxc.monitor.x\n0::/{group}\n")
+    assert faults._hung(Stage("test"), "4") == hung
+
+
 def test_units_whose_charm_is_not_run_are_listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     kernel, stage = Kernel(monkeypatch), Stage("test")
     stage.run = tmp_path
