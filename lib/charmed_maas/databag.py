@@ -130,6 +130,15 @@ def strings(data: Mapping[str, str], key: str) -> tuple[str, ...]:
     return tuple(cast("list[str]", found))
 
 
+def addresses_of(data: Mapping[str, str], key: str) -> tuple[str, ...]:
+    """Return a field that holds a JSON list of IP addresses, () when absent."""
+    try:
+        return tuple(addresses.parse_address(one) for one in strings(data, key))
+    except ValueError as error:
+        words = str(error).removeprefix(f"{key}: ")
+        raise DatabagError(f"{key}: {words}") from error
+
+
 def objects(data: Mapping[str, str], key: str, *, max_length: int = MAX_LENGTH) -> list[object]:
     """Return a field that holds a JSON list, [] when absent."""
     value = data.get(key, "")

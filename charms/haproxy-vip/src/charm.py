@@ -75,6 +75,7 @@ class HAProxyVIPCharm(ops.CharmBase):
             if not keepalived.is_running():
                 # The others must not wait for a unit that does not take part.
                 peers.publish(self.model, "", ())
+                self.api.publish_unit(maas_api.RequirerUnitData())
             self._statuses = [ops.BlockedStatus(str(refusal))]
 
     def _on_departed(self, event: ops.RelationDepartedEvent) -> None:
@@ -86,6 +87,7 @@ class HAProxyVIPCharm(ops.CharmBase):
             keepalived.stop()
             # Juju 4.0 does not tell the others of a departing peer; a changed databag does.
             peers.publish(self.model, "", ())
+            self.api.publish_unit(maas_api.RequirerUnitData())
         elif event.relation.name == peers.PEERS:
             self._reconcile(event)
 
@@ -197,6 +199,8 @@ class HAProxyVIPCharm(ops.CharmBase):
             keepalived.ensure_running()
         holder = keepalived.is_vip_holder(cfg.vip)
         peers.publish(self.model, place.own, known, is_vip_holder=holder)
+        takes_part = not waiting and not keepalived.is_set(keepalived.PAUSED)
+        self.api.publish_unit(maas_api.RequirerUnitData(place.own, takes_part))
         self.unit.set_ports(*ports)
         if self.unit.is_leader():
             self.api.publish(maas_api.RequirerAppData(vip=cfg.vip, url=cfg.url))
@@ -207,6 +211,7 @@ class HAProxyVIPCharm(ops.CharmBase):
         keepalived.ensure_idle()
         haproxy.ensure_idle()
         peers.publish(self.model, own, ())
+        self.api.publish_unit(maas_api.RequirerUnitData(own))
         self.unit.set_ports()
         if self.unit.is_leader():
             self.api.publish(maas_api.RequirerAppData(no_vip=True))

@@ -217,12 +217,13 @@ class PostgreSQLHACharm(ops.CharmBase):
         if not app or not app.cluster_id or units[self.unit.name].cluster_id != app.cluster_id:
             return
         try:
-            listed = membership.ensure_etcd(spec, self.goals)
-            app = dataclasses.replace(app, etcd_members=listed)
+            etcd = membership.ensure_etcd(spec, self.goals)
+            app = dataclasses.replace(app, etcd_members=etcd.units)
             self.peers.publish_app(app)
             membership.ensure_config(spec, len(spec.clients), strict=self.strict)
             requests = self.db.requests()
-            if databases.serve(self.db, requests, member.client(spec).members(), spec):
+            members = member.client(spec).members()
+            if databases.serve(self.db, requests, members, spec, voters=etcd.voters):
                 served = tuple((one.relation.id, one.database) for one in requests)
                 self.peers.publish_app(dataclasses.replace(app, databases=served))
         except (etcdctl.EtcdError, rest.RestError, postgresql.PostgresqlError) as error:

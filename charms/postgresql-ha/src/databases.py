@@ -68,10 +68,12 @@ def serve(
     requests: Sequence[db.DatabaseRequest],
     members: Sequence[cluster.Member],
     spec: cluster.Spec,
+    *,
+    voters: Sequence[str] = (),
 ) -> bool:
     """Have every database that is asked for, end the logins of those that no more are.
 
-    Returns whether there was a primary to do it on. Raises postgresql.PostgresqlError.
+    voters are the addresses of the machines with a vote, which each relation is told. Returns whether there was a primary to do it on. Raises postgresql.PostgresqlError.
     """
     primary = cluster.primary(members)
     if not primary or not primary.is_running:
@@ -83,7 +85,9 @@ def serve(
             password = secret.get_content(refresh=True)["password"]
             postgresql.ensure_database(connection, request.database, password)
             data = _data(request.database, members, primary, spec)
-            full = dataclasses.replace(data, secret_user=secrets.short_id(secret))
+            full = dataclasses.replace(
+                data, secret_user=secrets.short_id(secret), voters=tuple(voters)
+            )
             provider.publish(request.relation, full)
     return True
 

@@ -6,6 +6,8 @@
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import cluster
 import etcdctl
@@ -18,12 +20,19 @@ logger = logging.getLogger(__name__)
 SETTLE_TIMEOUT_S = 8.0
 
 
-def ensure_etcd(spec: cluster.Spec, known: Mapping[str, bool]) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Etcd:
+    """Etcd's membership: the names of the units listed, the addresses of the voters."""
+
+    units: tuple[str, ...] = ()
+    voters: tuple[str, ...] = ()
+
+
+def ensure_etcd(spec: cluster.Spec, known: Mapping[str, bool]) -> Etcd:
     """Make the changes of etcd's membership that are due, a few seconds at most.
 
     known are the names of all units there are, and whether each is to stay: those on their way out
-    remove their members themselves. Returns the names of the units that are listed.
-    Raises etcdctl.EtcdError and rest.RestError.
+    remove their members themselves. Raises etcdctl.EtcdError and rest.RestError.
     """
     deadline = time.monotonic() + SETTLE_TIMEOUT_S
     primary = cluster.primary(member.client(spec).members())
@@ -31,8 +40,7 @@ def ensure_etcd(spec: cluster.Spec, known: Mapping[str, bool]) -> tuple[str, ...
         listed = etcdctl.members(spec.units)
         change = _next(spec, listed, known, primary.name if primary else None)
         if not change or time.monotonic() > deadline:
-            owners = (cluster.owner(one, spec.units) for one in listed)
-            return tuple(sorted(unit.name for unit in owners if unit))
+            return _etcd(spec, listed)
         voting = [unit for unit in spec.units if etcdctl.votes(unit, listed)]
         if etcdctl.apply(change, voting):
             logger.info("etcd membership: %s", change)
@@ -52,6 +60,17 @@ def ensure_config(spec: cluster.Spec, clients: int, *, strict: bool) -> bool:
     if changes:
         api.patch_config(changes)
     return bool(changes)
+
+
+def _etcd(spec: cluster.Spec, listed: list[cluster.EtcdMember]) -> Etcd:
+    owners = [cluster.owner(one, spec.units) for one in listed]
+    # Also the vote of a unit that is gone counts, until it is removed.
+    voters = {
+        unit.address if unit else urlsplit(one.peer_url).hostname or ""
+        for one, unit in zip(listed, owners, strict=True)
+        if not one.is_learner
+    }
+    return Etcd(tuple(sorted(unit.name for unit in owners if unit)), tuple(sorted(voters - {""})))
 
 
 def _next(

@@ -12,7 +12,8 @@ a Juju secret with username and password, granted to the relation.
 
 Extra, optional fields of the provider's, which let the requirer's local proxy follow a failover
 with no relation event: `members` (every member's endpoint), `health-port` (Patroni's REST API:
-`OPTIONS /primary` is 200 on the primary only) and `health-ca` (the CA that signs it).
+`OPTIONS /primary` is 200 on the primary only) and `health-ca` (the CA that signs it). `voters` are
+the addresses of the machines whose etcd had a vote when the provider's leader last looked.
 Each provider unit writes `admitted` into its unit databag: the addresses from which it takes
 connections now. A requirer's unit that was refused is so woken when it no longer is.
 The field `data` of the original library is a cache of its own that nobody else may read.
@@ -41,6 +42,7 @@ class ProviderAppData:
     secret_user: str = ""
     health_port: int = 0
     health_ca: str = ""
+    voters: tuple[str, ...] = ()
 
     @classmethod
     def from_databag(cls, data: Mapping[str, str]) -> "ProviderAppData":
@@ -55,6 +57,7 @@ class ProviderAppData:
             secret_user=databag.secret_id(data, "secret-user"),
             health_port=databag.port(data, "health-port"),
             health_ca=databag.pem(data, "health-ca"),
+            voters=databag.addresses_of(data, "voters"),
         )
 
     def to_databag(self) -> dict[str, str]:
@@ -73,6 +76,7 @@ class ProviderAppData:
             "tls": "False",
             "health-port": str(self.health_port) if self.health_port else "",
             "health-ca": self.health_ca,
+            "voters": databag.dump(list(self.voters)) if self.voters else "",
         }
 
 

@@ -6,6 +6,8 @@
 Each region unit writes its address and whether it takes traffic now; the region application
 writes which services are to be balanced. haproxy-vip's application writes back the VIP and the
 MAAS URL that goes through it, or that it has no VIP; while it says neither, MAAS keeps its URL.
+Each unit of haproxy-vip writes its own address and whether it takes part: holds the VIP or stands
+by to take it. Which one holds it no databag tells, for that changes with no event.
 Where several haproxy-vip applications are related, every one of them serves, and MAAS's own URL
 is that of the relation with the lowest ID.
 """
@@ -14,6 +16,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import cast
+
+import ops
 
 from charmed_maas import addresses, databag
 from charmed_maas.interfaces.endpoint import Endpoint
@@ -123,6 +127,23 @@ class RequirerAppData:
 
 
 @dataclass(frozen=True)
+class RequirerUnitData:
+    """What each unit of haproxy-vip writes; ready is one that holds the VIP or stands by."""
+
+    address: str = ""
+    ready: bool = False
+
+    @classmethod
+    def from_databag(cls, data: Mapping[str, str]) -> "RequirerUnitData":
+        """Parse; raises databag.DatabagError."""
+        return cls(databag.address(data, "address"), databag.boolean(data, "ready"))
+
+    def to_databag(self) -> dict[str, str]:
+        """Return every field, "" for one that is to be absent."""
+        return {"address": self.address, "ready": "true" if self.ready else ""}
+
+
+@dataclass(frozen=True)
 class Backend:
     """One region unit as haproxy-vip sees it; unit is its name, as maas-region/3."""
 
@@ -146,12 +167,27 @@ class MAASAPIProvider(Endpoint):
 
     def get(self) -> RequirerAppData | None:
         """Return VIP and URL of the relation with the lowest ID that has them."""
+        found = self._through_vip()
+        return found[1] if found else None
+
+    def vip_units(self) -> dict[str, RequirerUnitData]:
+        """Return what each unit behind get()'s VIP says of itself, by unit number."""
+        if not (found := self._through_vip()):
+            return {}
+        units = {unit.name: unit for unit in found[0].units}
+        return {
+            name: self.parse(found[0], units[name], RequirerUnitData.from_databag)
+            or RequirerUnitData()
+            for name in addresses.by_unit_number(units)
+        }
+
+    def _through_vip(self) -> tuple[ops.Relation, RequirerAppData] | None:
         for relation in self.relations:
             if not (app := relation.app):
                 continue
             data = self.parse(relation, app, RequirerAppData.from_databag)
             if data and data.url:
-                return data
+                return relation, data
         return None
 
     def has_no_vip(self) -> bool:
@@ -192,3 +228,8 @@ class MAASAPIRequirer(Endpoint):
         """Write the application databag of each relation; only the leader may."""
         for relation in self.relations:
             self.write(relation, self.model.app, data.to_databag())
+
+    def publish_unit(self, data: RequirerUnitData) -> None:
+        """Write this unit's databag of each relation."""
+        for relation in self.relations:
+            self.write(relation, self.model.unit, data.to_databag())

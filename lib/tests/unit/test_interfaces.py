@@ -24,6 +24,7 @@ DATABASE = db.ProviderAppData(
     secret_user="secret:abc",
     health_port=8008,
     health_ca=garbage.CA,
+    voters=("10.0.0.1", "fd00::3"),
 )
 SERVICE = maas_api.Service("maas", 5240, check="/MAAS/api/2.0/version/")
 SIDES = (
@@ -34,6 +35,7 @@ SIDES = (
     maas_api.ProviderUnitData("10.0.0.1", ready=True),
     maas_api.RequirerAppData("10.0.0.100", "http://10.0.0.100/MAAS"),
     maas_api.RequirerAppData(no_vip=True),
+    maas_api.RequirerUnitData("10.0.0.3", ready=True),
     maas_rpc.ProviderAppData("http://10.0.0.100/MAAS", ("http://10.0.0.1:5240/MAAS",), "secret:x"),
     maas_rpc.RequirerUnitData("rack-0", "abc123"),
 )

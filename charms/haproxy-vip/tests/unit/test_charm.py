@@ -493,6 +493,7 @@ def test_a_dying_unit_gives_the_vip_away_and_serves_on(ctx: Any, machine: Machin
     machine.haproxy.stop.assert_not_called()
     assert "leaving" in machine.flags
     assert not after.get_relations("peers")[0].local_unit_data.get("address")
+    assert not after.get_relations("api")[0].local_unit_data.get("address")
     machine.keepalived.ensure_config.assert_not_called()
 
 
@@ -599,8 +600,16 @@ def test_move_vip_fails_where_it_is_not_or_nobody_takes_it(ctx: Any, machine: Ma
 def test_pause_and_resume(ctx: Any, machine: Machine):
     after = run(ctx, state(), ctx.on.action("pause"))
     assert after.unit_status == testing.MaintenanceStatus("paused: run resume to take part again")
+    assert "ready" not in after.get_relations("api")[0].local_unit_data
     after = run(ctx, state(), ctx.on.action("resume"))
     assert after.unit_status.name == "active"
+    assert after.get_relations("api")[0].local_unit_data["ready"] == "true"
+
+
+def test_the_regions_are_told_who_stands_by(ctx: Any, machine: Machine):
+    machine.keepalived.is_vip_holder.return_value = False
+    told = run(ctx, state()).get_relations("api")[0].local_unit_data
+    assert (told["address"], told["ready"]) == ("10.0.0.11", "true")
 
 
 def test_the_only_unit_cannot_be_paused(ctx: Any, machine: Machine):

@@ -78,7 +78,9 @@ def replaced() -> Iterator[Machine]:
     found.remembered.spec.return_value = None
     found.member.run.return_value = "voter"
     found.member.admits.return_value = ()
-    found.membership.ensure_etcd.return_value = ("postgresql-ha/0",)
+    found.membership.ensure_etcd.return_value = membership.Etcd(
+        ("postgresql-ha/0",), ("10.0.0.1",)
+    )
     names = ("install", "connect", "ensure_database", "revoke")
     mocks = {name: create_autospec(getattr(postgresql, name)) for name in names}
     mocks["version"] = MagicMock(return_value="17.2")

@@ -195,6 +195,7 @@ def test_a_related_application_gets_a_database_and_only_its_units_are_admitted(
     assert json.loads(data["members"]) == ["10.0.0.1:5432", "10.0.0.2:5432", "10.0.0.3:5432"]
     assert (data["database"], data["version"]) == ("maasdb", "17.2")
     assert (data["health-port"], data["tls"]) == ("8008", "False")
+    assert json.loads(data["voters"]) == ["10.0.0.1"]
     secret = state.get_secret(label=f"db-{relation.id}")
     content = secret.latest_content or {}
     assert content["username"] == "maasdb"

@@ -44,3 +44,14 @@ def test_a_voter_that_leaves_does_not_count(ctl: MagicMock):
     known = {A.name: True, B.name: True, C.name: False}
     membership.ensure_etcd(cluster.Spec(A, (B,), "postgresql-ha", KEYS), known)
     assert ctl.apply.call_args_list[0].args[0] == cluster.Remove(VOTERS[1])
+
+
+def test_votes_are_told_by_address_also_those_of_units_that_are_gone(ctl: MagicMock):
+    learner = cluster.EtcdMember(4, "postgresql-ha-4", "https://10.0.0.5:2380", is_learner=True)
+    gone = cluster.EtcdMember(3, "postgresql-ha-3", "https://[fd00::4]:2380")
+    ctl.members.return_value = [*VOTERS, learner, gone]
+    ctl.healthy.return_value = {0, 1}
+    known = {unit.name: True for unit in (A, B, C)}
+    etcd = membership.ensure_etcd(cluster.Spec(A, (B, C), "postgresql-ha", KEYS), known)
+    assert etcd.units == (A.name, B.name, C.name)
+    assert etcd.voters == (A.address, B.address, C.address, "fd00::4")
