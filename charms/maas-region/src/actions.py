@@ -8,22 +8,36 @@ import ops
 import accounts
 import api
 import controllers
+import health_table
 import peers
-from charmed_maas import secrets
+import survey
+from charmed_maas import addresses, secrets
+from charmed_maas.interfaces import db, maas_api, maas_rpc
 
 
 class Actions(ops.Object):
     """The actions of charmcraft.yaml; each fails with a sentence."""
 
-    def __init__(self, charm: ops.CharmBase, units: peers.Peers) -> None:
+    def __init__(
+        self,
+        charm: ops.CharmBase,
+        units: peers.Peers,
+        database: db.DatabaseRequirer,
+        vip: maas_api.MAASAPIProvider,
+        racks: maas_rpc.MAASRPCProvider,
+    ) -> None:
         super().__init__(charm, "actions")
         self._charm = charm
         self._peers = units
+        self._database = database
+        self._vip = vip
+        self._racks = racks
         on = charm.on
         self.framework.observe(on["create-admin"].action, self._on_create_admin)
         self.framework.observe(on["get-api-key"].action, self._on_get_api_key)
         self.framework.observe(on["list-controllers"].action, self._on_list_controllers)
         self.framework.observe(on["delete-controller"].action, self._on_delete_controller)
+        self.framework.observe(on["health"].action, self._on_health)
 
     def _on_create_admin(self, event: ops.ActionEvent) -> None:
         username, email = str(event.params["username"]), str(event.params["email"])
@@ -70,6 +84,40 @@ class Actions(ops.Object):
             event.set_results({"deleted": controllers.delete(name, force=force).describe()})
         except (accounts.AccountError, api.APIError) as error:
             event.fail(str(error))
+
+    def _on_health(self, event: ops.ActionEvent) -> None:
+        """Tell what is redundant; also where nothing serves, and never a failure."""
+        answer = health_table.render(survey.look(self._model()))
+        event.set_results({"json": answer.json, "summary": answer.summary, "table": answer.table})
+
+    def _model(self) -> survey.Model:
+        """Return what Juju knows of the machines; of racks only the names, for they are many."""
+        app, regions = self._peers.app(), self._peers.units()
+        connection, vip = self._database.get(), self._vip.get()
+        given = connection.provider if connection else db.ProviderAppData()
+        racks = [unit.name for one in self._racks.relations for unit in one.units]
+        return survey.Model(
+            me=self._charm.unit.name,
+            regions=tuple(
+                survey.Unit(name, one.address, not one.paused) for name, one in regions.items()
+            ),
+            database=survey.DatabaseUnits(
+                tuple(address for address, _ in given.members),
+                given.health_port,
+                given.health_ca,
+                given.voters,
+                is_related=bool(self._database.relations),
+            ),
+            vip=vip.vip if vip else "",
+            url=vip.url if vip else app.maas_url,
+            vip_units=tuple(
+                survey.Unit(name, one.address, one.ready)
+                for name, one in self._vip.vip_units().items()
+            ),
+            members=tuple(dict.fromkeys((*app.members, *self._peers.regions()))),
+            departed=app.departed,
+            units=(*regions, *addresses.by_unit_number(racks)),
+        )
 
     def _is_serving(self, event: ops.ActionEvent) -> bool:
         """Tell whether MAAS serves here; fail the action when it does not."""

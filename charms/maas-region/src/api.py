@@ -1,7 +1,7 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
-"""MAAS's HTTP API, as far as the charm uses it: the controllers and MAAS's settings."""
+"""MAAS's HTTP API, as far as the charm uses it: controllers, VLANs with DHCP, MAAS's settings."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -35,16 +35,26 @@ class Controller:
     system_id: str
     hostname: str
     status: str
+    addresses: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """Return one line for people."""
         return " ".join(part for part in (self.hostname, self.system_id, self.status) if part)
 
 
+@dataclass(frozen=True)
+class VLAN:
+    """A VLAN that MAAS's DHCP serves, and the IDs of its racks, the primary first."""
+
+    name: str
+    racks: tuple[str, ...]
+
+
 class Client:
     """Requests to this machine's MAAS, signed with an API key."""
 
-    def __init__(self, api_key: str) -> None:
+    def __init__(self, api_key: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
         consumer_key, token_key, token_secret = api_key.split(":")
         self._base = f"http://127.0.0.1:{region.PORT}/MAAS/api/2.0"
         self._session = requests.Session()
@@ -59,6 +69,16 @@ class Client:
     def controllers(self) -> list[Controller]:
         """Return every region and rack, each kind in the order of host names."""
         return [one for kind in KINDS for one in self._list(kind)]
+
+    def racks(self) -> list[Controller]:
+        """Return every rack, in the order of host names."""
+        return self._list("rack")
+
+    def vlans_with_dhcp(self) -> list[VLAN]:
+        """Return the VLANs on which MAAS serves DHCP."""
+        fabrics: object = self._request("GET", "fabrics/").json()
+        vlans = [vlan for fabric in _objects(fabrics) for vlan in _objects(fabric.get("vlans"))]
+        return [_vlan(one) for one in vlans if one.get("dhcp_on") is True]
 
     def delete(self, kind: str, system_id: str, *, force: bool = False) -> bool:
         """Delete a controller; returns whether it was still there.
@@ -84,11 +104,7 @@ class Client:
 
     def _list(self, kind: str) -> list[Controller]:
         answer: object = self._request("GET", f"{KINDS[kind]}/").json()
-        found = [
-            _controller(kind, cast("dict[str, object]", one))
-            for one in cast("list[object]", answer)
-            if isinstance(one, dict)
-        ]
+        found = [_controller(kind, one) for one in _objects(answer)]
         return sorted(found, key=lambda one: one.hostname)
 
     def _request(
@@ -101,7 +117,7 @@ class Client:
         url = f"{self._base}/{path}"
         try:
             answer = self._session.request(
-                method, url, params=params, data=data, timeout=TIMEOUT_S
+                method, url, params=params, data=data, timeout=self._timeout_s
             )
         except requests.RequestException as error:
             raise APIError(f"MAAS does not answer: {type(error).__name__}") from error
@@ -129,5 +145,30 @@ def _controller(kind: str, item: dict[str, object]) -> Controller:
     services = cast("list[dict[str, str]]", item.get("service_set", []) if kind == "rack" else [])
     rackd = [one.get("status", "") for one in services if one.get("name") == "rackd"]
     return Controller(
-        kind, str(item["system_id"]), str(item.get("hostname", "")), rackd[0] if rackd else ""
+        kind,
+        str(item["system_id"]),
+        str(item.get("hostname", "")),
+        rackd[0] if rackd else "",
+        _addresses(item),
     )
+
+
+def _addresses(item: dict[str, object]) -> tuple[str, ...]:
+    links = [
+        link for one in _objects(item.get("interface_set")) for link in _objects(one.get("links"))
+    ]
+    return tuple(str(one["ip_address"]) for one in links if one.get("ip_address"))
+
+
+def _vlan(item: dict[str, object]) -> VLAN:
+    racks = (item.get("primary_rack"), item.get("secondary_rack"))
+    return VLAN(
+        f"{item.get('fabric', '')} {item.get('name', '')}".strip(),
+        tuple(str(one) for one in racks if one),
+    )
+
+
+def _objects(answer: object) -> list[dict[str, object]]:
+    """Return the objects of a list."""
+    items = cast("list[object]", answer) if isinstance(answer, list) else []
+    return [cast("dict[str, object]", one) for one in items if isinstance(one, dict)]

@@ -74,7 +74,7 @@ class MAASRegionCharm(ops.CharmBase):
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
         framework.observe(self.on.pause_action, self._on_pause)
         framework.observe(self.on.resume_action, self._on_resume)
-        self.actions = actions.Actions(self, self.peers)
+        self.actions = actions.Actions(self, self.peers, self.database, self.api, self.rpc)
 
     def _on_departed(self, event: ops.RelationDepartedEvent) -> None:
         """Note that this unit itself leaves: it takes no traffic from now on."""

@@ -36,6 +36,23 @@ KEEPALIVE = (
     " -c tcp_user_timeout=20000"
 )
 
+BMC_REACH = """
+WITH reach AS (
+  SELECT bmc_id, rack_controller_id AS rack_id
+    FROM maasserver_bmcroutablerackcontrollerrelationship WHERE routable
+  UNION
+  SELECT b.id, k.id FROM maasserver_bmc b
+    JOIN maasserver_staticipaddress own ON own.id = b.ip_address_id
+    JOIN maasserver_staticipaddress other ON other.subnet_id = own.subnet_id
+    JOIN maasserver_interface_ip_addresses link ON link.staticipaddress_id = other.id
+    JOIN maasserver_interface i ON i.id = link.interface_id
+    JOIN maasserver_node k ON k.current_config_id = i.node_config_id
+    WHERE k.node_type IN (2, 4) AND other.ip IS NOT NULL)
+SELECT n.hostname, array_agg(DISTINCT k.system_id::text)
+  FROM maasserver_node n JOIN reach USING (bmc_id) JOIN maasserver_node k ON k.id = reach.rack_id
+  WHERE n.node_type = 0 GROUP BY n.hostname
+"""
+
 
 class DatabaseError(Exception):
     """The database does not answer, or refuses; fit for a status message."""
@@ -64,9 +81,22 @@ class State:
     migrated_ago_s: float = math.inf
 
 
+@dataclass(frozen=True)
+class Controller:
+    """A controller as MAAS's database has it: a region, a rack, or both."""
+
+    system_id: str
+    hostname: str
+    is_region: bool
+    is_rack: bool
+
+
 @contextlib.contextmanager
-def connect(login: Login, application_name: str) -> "Generator[Connection]":
-    """Open an autocommit connection to the primary; raises DatabaseError for all that fails."""
+def connect(login: Login, application_name: str, *, timeout_s: int = 5) -> "Generator[Connection]":
+    """Open an autocommit connection to the primary; raises DatabaseError for all that fails.
+
+    timeout_s is for connecting; libpq takes none below 2.
+    """
     try:
         connection = psycopg2.connect(
             host=db_proxy.ADDRESS,
@@ -74,7 +104,7 @@ def connect(login: Login, application_name: str) -> "Generator[Connection]":
             dbname=login.database,
             user=login.username,
             password=login.password,
-            connect_timeout=5,
+            connect_timeout=timeout_s,
             application_name=application_name,
             options=KEEPALIVE,
             target_session_attrs="read-write",
@@ -139,6 +169,36 @@ def connections_as(connection: "Connection", application_name: str) -> int:
             (application_name,),
         )
         return int((cursor.fetchone() or (0,))[0])
+
+
+def controllers(connection: "Connection") -> list[Controller]:
+    """Return the controllers that MAAS knows, in the order of host names."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT system_id, hostname, node_type IN (3, 4), node_type IN (2, 4)"
+            " FROM maasserver_node WHERE node_type IN (2, 3, 4) ORDER BY hostname"
+        )
+        return [Controller(*row) for row in cursor.fetchall()]
+
+
+def bmc_reach(connection: "Connection") -> dict[str, tuple[str, ...]]:
+    """Return the machines that MAAS switches, with the IDs of the racks that reach their BMCs.
+
+    As MAAS itself chooses: those with an address in the BMC's subnet, and those that it noted a
+    route for. () where it noted nobody: it then asks every rack.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT n.hostname FROM maasserver_node n JOIN maasserver_bmc b ON b.id = n.bmc_id"
+            " WHERE n.node_type = 0 AND b.power_type NOT IN ('', 'manual')"
+        )
+        found: dict[str, tuple[str, ...]] = {str(row[0]): () for row in cursor.fetchall()}
+        if found:
+            cursor.execute(BMC_REACH)
+            found |= {
+                str(name): tuple(racks) for name, racks in cursor.fetchall() if name in found
+            }
+    return found
 
 
 def _migrating_unit(connection: "Connection") -> str:

@@ -73,7 +73,8 @@ def serve(
 ) -> bool:
     """Have every database that is asked for, end the logins of those that no more are.
 
-    voters are the addresses of the machines with a vote, which each relation is told. Returns whether there was a primary to do it on. Raises postgresql.PostgresqlError.
+    voters are the addresses of the machines with a vote, which each relation is told. Returns
+    whether there was a primary to do it on. Raises postgresql.PostgresqlError.
     """
     primary = cluster.primary(members)
     if not primary or not primary.is_running:
