@@ -28,6 +28,7 @@ import region
 from charmed_maas import commands
 
 ANSWER_S = 1.0
+KERNEL_S = 0.5
 # A real MAAS takes a third of a second for each rack that it lists.
 MAAS_S = 1.5
 APPLICATION = "charmed-maas health"
@@ -42,7 +43,8 @@ ROLES = {
 }
 REFUSALS = (
     *(OSError, http.client.HTTPException, api.APIError, accounts.AccountError),
-    *(database.DatabaseError, commands.CommandError, LookupError, TypeError, ValueError),
+    *(database.DatabaseError, commands.CommandError),
+    *(AttributeError, LookupError, TypeError, ValueError),
 )
 Answer = TypeVar("Answer")
 
@@ -197,6 +199,6 @@ def _words(error: Exception) -> str:
     """Return an error in an operator's words."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
-    if isinstance(error, (LookupError, TypeError, ValueError)):
+    if isinstance(error, (AttributeError, LookupError, TypeError, ValueError)):
         return "nonsense in the answer"
     return str(error).splitlines()[0][:120] if str(error) else type(error).__name__

@@ -138,6 +138,7 @@ def _member(
 
 
 def _vip(model: Model) -> findings.VIP:
+    here = questions.Question(questions.own_addresses)
     at_url = questions.Question(lambda: questions.url_problem(model.url))
     asked = {one.address: _ask_machine(one.address) for one in model.vip_units if one.address}
     problem = _why(at_url.answer())
@@ -152,8 +153,8 @@ def _vip(model: Model) -> findings.VIP:
         for one in model.vip_units
     )
     # The questions before have filled the kernel's table of neighbours.
-    own = questions.Question(questions.own_addresses).answer()
-    macs = questions.Question(questions.neighbours).answer()
+    own = here.answer()
+    macs = questions.Question(questions.neighbours, questions.KERNEL_S).answer()
     where: str | findings.Unknown
     if isinstance(own, findings.Unknown) or isinstance(macs, findings.Unknown):
         where = findings.Unknown("this machine's network cannot be read")

@@ -3,6 +3,7 @@
 
 import dataclasses
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from conftest import Workload
@@ -11,6 +12,10 @@ from ops import testing
 import accounts
 import api
 import charm
+import findings
+import survey
+from charmed_maas.interfaces import db
+from controllers import Member
 
 Context = testing.Context[charm.MAASRegionCharm]
 
@@ -93,3 +98,82 @@ def test_delete_controller_tells_what_it_deleted_or_why_not(context: Context, wo
     workload.controllers.delete.side_effect = api.APIError("k5 runs")
     with pytest.raises(testing.ActionFailed, match="k5 runs"):
         context.run(context.on.action("delete-controller", params={"name": "k5"}), _state())
+
+
+NOTHING = findings.Findings(
+    regions=(),
+    database=findings.Unknown("db is not integrated"),
+    vip=None,
+    url_host="",
+    racks=(),
+    vlans=(),
+    bmcs=(),
+    controllers=findings.Strays(),
+)
+
+
+def test_health_answers_where_nothing_serves(context: Context, workload: Workload):
+    with mock.patch.object(survey, "look", autospec=True, return_value=NOTHING) as look:
+        context.run(context.on.action("health"), testing.State())
+
+    results = context.action_results or {}
+    assert list(results) == ["json", "summary", "table"]
+    assert results["summary"] == "does not work now: no region serves; unknown: database"
+    assert results["table"].endswith(results["summary"])
+    (model,) = look.call_args.args
+    assert model.database == survey.DatabaseUnits(is_related=False)
+    assert (model.vip, model.url, model.units) == ("", "", ())
+
+
+def test_health_asks_whom_juju_knows_and_reads_no_racks_databag(
+    context: Context, workload: Workload
+):
+    secret = testing.Secret({"username": "maas", "password": "pw"})
+    given = db.ProviderAppData(
+        primary=("10.0.0.1", 5432),
+        members=(("10.0.0.1", 5432), ("10.0.0.2", 5432)),
+        secret_user=secret.id,
+        health_port=8008,
+        voters=("10.0.0.1",),
+    ).to_databag()
+    relations = {
+        testing.PeerRelation(
+            "peers",
+            local_unit_data={"address": "10.0.0.1", "ready": "true", "system-id": "aaa000"},
+            peers_data={1: {"address": "10.0.0.2", "paused": "true"}},
+            local_app_data={"maas-url": "http://10.0.0.100/MAAS"},
+        ),
+        testing.Relation(
+            "db", remote_app_data={key: value for key, value in given.items() if value}
+        ),
+        testing.Relation(
+            "api",
+            remote_app_data={"vip": "10.0.0.100", "url": "http://10.0.0.100/MAAS"},
+            remote_units_data={
+                0: {"address": "10.0.0.1", "ready": "true"},
+                1: {"ingress-address": "10.0.0.100"},
+            },
+        ),
+        testing.Relation("rpc", remote_units_data={11: {}, 2: {"system-id": "never read"}}),
+    }
+    with mock.patch.object(survey, "look", autospec=True, return_value=NOTHING) as look:
+        context.run(
+            context.on.action("health"), testing.State(relations=relations, secrets={secret})
+        )
+    assert look.call_args.args[0] == survey.Model(
+        me="maas-region/0",
+        regions=(
+            survey.Unit("maas-region/0", "10.0.0.1"),
+            survey.Unit("maas-region/1", "10.0.0.2", takes_part=False),
+        ),
+        database=survey.DatabaseUnits(("10.0.0.1", "10.0.0.2"), 8008, "", ("10.0.0.1",)),
+        vip="10.0.0.100",
+        url="http://10.0.0.100/MAAS",
+        vip_units=(
+            survey.Unit("remote/0", "10.0.0.1"),
+            survey.Unit("remote/1", "", takes_part=False),
+        ),
+        members=(Member("maas-region/0", "region", "aaa000"),),
+        departed=(),
+        units=("maas-region/0", "maas-region/1", "remote/2", "remote/11"),
+    )
