@@ -10,6 +10,7 @@ import findings
 import health_table
 from findings import (
     PRIMARY,
+    REPLICA,
     SYNCHRONOUS,
     VIP,
     Database,
@@ -24,6 +25,7 @@ from findings import (
 )
 
 README = Path(__file__).parents[2] / "README.md"
+DOCS = Path(__file__).parents[4] / "docs/faults.md"
 A, B, C = "10.0.0.11", "10.0.0.12", "10.0.0.13"
 EXAMPLE = Findings(
     regions=(
@@ -152,3 +154,16 @@ def test_nothing_that_is_known_is_swallowed_when_everything_else_is_not():
         regions=(), database=gone, vip=None, racks=gone, vlans=gone, bmcs=gone, controllers=gone
     )
     assert answer.summary.startswith("does not work now: no region serves; unknown: database")
+
+
+WHOLE = dataclasses.replace(
+    EXAMPLE,
+    regions=tuple(Region(f"maas-region/{n}", address) for n, address in enumerate((A, B, C))),
+    database=Database((Member(A, PRIMARY), Member(B, SYNCHRONOUS), Member(C, REPLICA)), (A, B, C)),
+    vlans=(Served("fabric-0 untagged", ("hsgcck", "wwtnny")),),
+    controllers=Strays(in_both=5),
+)
+
+
+def test_the_example_in_the_docs_is_what_is_printed():
+    assert f"```\n{health_table.render(WHOLE).table}\n```\n" in DOCS.read_text()
