@@ -162,6 +162,13 @@ def _controllers(strays: findings.Strays | findings.Unknown) -> Iterator[Row]:
         return
     yield Row("controllers", NOWHERE, f"{strays.in_both} known to both Juju and MAAS")
     for name in strays.in_maas:
-        yield Row("controllers", NOWHERE, f"{name} is in MAAS and no unit of Juju's", ok=False)
+        yield Row(
+            "controllers", NOWHERE, f"{name} is in MAAS, and no unit is known to be it", ok=False
+        )
     for name in strays.in_juju:
-        yield Row("controllers", NOWHERE, f"{name} is a unit and no controller in MAAS", ok=False)
+        yield Row(
+            "controllers",
+            NOWHERE,
+            f"{name} is a unit, and no controller in MAAS is known to be it",
+            ok=False,
+        )

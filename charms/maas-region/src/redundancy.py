@@ -78,6 +78,8 @@ def unknown(found: findings.Findings) -> list[tuple[str, str]]:
         "BMC": found.bmcs,
     }
     missing = [(name, one.why) for name, one in parts.items() if isinstance(one, findings.Unknown)]
+    if found.vip and not found.vip.problem and all(one.problem for one in found.vip.units):
+        missing.append(("VIP", "no unit says that it can take it"))
     database = found.database
     is_known = isinstance(database, findings.Database)
     # Of two members it is known without: losing the primary stops writes.

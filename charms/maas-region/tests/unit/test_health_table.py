@@ -123,8 +123,8 @@ def test_what_is_out_of_order_is_told_apart():
     strays = Strays(("region r9 (abc)",), ("maas-rack/3",), 2)
     assert [one[1:] for one in _states("controllers", controllers=strays)] == [
         ("2 known to both Juju and MAAS", True),
-        ("region r9 (abc) is in MAAS and no unit of Juju's", False),
-        ("maas-rack/3 is a unit and no controller in MAAS", False),
+        ("region r9 (abc) is in MAAS, and no unit is known to be it", False),
+        ("maas-rack/3 is a unit, and no controller in MAAS is known to be it", False),
     ]
     members = Database((Member(A, PRIMARY), Member(B, "", "starting")), (A, C))
     assert _states("database", database=members) == [

@@ -8,7 +8,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -203,7 +203,7 @@ def test_the_key_is_made_where_maas_serves_only(
     assert not key.called
 
 
-def _connection(monkeypatch: pytest.MonkeyPatch, *rows: list[tuple[object, ...]]) -> mock.Mock:
+def _connection(monkeypatch: pytest.MonkeyPatch, *rows: Sequence[tuple[object, ...]]) -> mock.Mock:
     connection = mock.MagicMock()
     cursor = connection.cursor.return_value.__enter__.return_value
     cursor.fetchall.side_effect = rows

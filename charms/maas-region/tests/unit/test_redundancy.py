@@ -180,6 +180,12 @@ def test_a_vip_that_does_not_answer_is_told():
     assert said(whole) == f"does not work now: the VIP 10.0.0.100: {DEAD}"
 
 
+def test_a_vip_that_answers_though_no_unit_says_it_takes_part_promises_nothing():
+    silent = (VIPUnit("haproxy-vip/0", A, "does not say"), VIPUnit("haproxy-vip/1", B, DEAD))
+    whole = found(vip=VIP("10.0.0.100", silent, A))
+    assert said(whole) == "unknown whether it survives the loss of any one machine: VIP"
+
+
 def test_without_a_vip_the_machine_in_maass_url_is_missed():
     whole = found(vip=None, url_host=B)
     assert losses(whole) == {B: "MAAS's URL leads to it alone"}
