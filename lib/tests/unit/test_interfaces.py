@@ -168,3 +168,30 @@ def test_a_provider_unit_tells_whom_it_admits():
     event = context.on.relation_changed(relation, remote_unit=2)
     out = context.run(event, testing.State(relations=[relation]))
     assert out.get_relation(relation.id).local_unit_data["admitted"] == '["10.0.0.2","10.0.0.10"]'
+
+
+@pytest.mark.parametrize("value", ['["10.0.0.1","10.0.0.0/8"]', '["db1"]', "[1]", '"10.0.0.1"'])
+def test_voters_are_addresses_or_refused_by_name(value: str):
+    with pytest.raises(databag.DatabagError, match="voters: ") as refused:
+        db.ProviderAppData.from_databag({"voters": value})
+    assert str(refused.value).count("voters") == 1
+
+
+def test_a_unit_of_haproxy_vip_that_says_nothing_or_nonsense_takes_no_part():
+    relation = testing.Relation(
+        "api",
+        remote_app_data={"vip": "10.0.0.100", "url": "http://10.0.0.100/MAAS"},
+        remote_units_data={
+            10: {"address": "10.0.0.2", "ready": "true"},
+            2: {"address": "not one", "ready": "true"},
+            3: {},
+        },
+    )
+    context = testing.Context(Region, meta=META)
+    with context(context.on.update_status(), testing.State(relations=[relation])) as manager:
+        found = manager.charm.api.vip_units()
+    assert found == {
+        "remote/2": maas_api.RequirerUnitData(),
+        "remote/3": maas_api.RequirerUnitData(),
+        "remote/10": maas_api.RequirerUnitData("10.0.0.2", ready=True),
+    }
