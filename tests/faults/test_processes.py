@@ -102,12 +102,13 @@ def _hit(maas: MAAS, fault: Fault, action: str, unit: str, service: str) -> tupl
     Patroni alone: its unit holds PostgreSQL, too.
     """
     pid, begun = _pid(maas, unit, service), time.time()
-    if service == PATRONI:
-        signal = {"kill": "KILL", "hang": "STOP"}[action]
-        maas.on_machine(unit, f"systemctl kill -s {signal} --kill-whom=main {service}")
-    else:
+    if action == "hang" and service != PATRONI:
         fault(action, maas.machine(unit), service)
-    return pid, begun
+        return pid, begun
+    signal = {"kill": "KILL", "hang": "STOP"}[action]
+    whom = "main" if service == PATRONI else "all"
+    sent = f"date +%s.%N; systemctl kill -s {signal} --kill-whom={whom} {service}"
+    return pid, float(maas.on_machine(unit, sent))
 
 
 def _strike(
