@@ -117,11 +117,12 @@ def test_a_garbled_databag_is_named_and_services_go_on(maas: MAAS):
     maas.wait_settled()
 
 
+# A minute and more each, in which it mostly waits.
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("one", "other", "lacking"),
     [
-        # A minute and more, in which it mostly waits.
-        pytest.param("maas-region:api", "haproxy-vip:api", "haproxy-vip", marks=LONG),
+        ("maas-region:api", "haproxy-vip:api", "haproxy-vip"),
         ("maas-region:rpc", "maas-rack:rpc", "maas-rack"),
     ],
 )

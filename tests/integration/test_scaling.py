@@ -93,14 +93,8 @@ def test_the_leader_leaves_while_one_joins_and_two_join_and_leave_at_once(
 
 
 # For postgresql-ha see test_never_lost.py: it waits for adopt-data.
-@pytest.mark.parametrize(
-    "app",
-    [
-        pytest.param("maas-region", marks=pytest.mark.long),
-        pytest.param("haproxy-vip", marks=pytest.mark.long),
-        "maas-rack",
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("app", ["maas-region", "haproxy-vip", "maas-rack"])
 def test_all_units_leave_and_as_many_join_again(maas: MAAS, watch: Watch, app: str):
     prober, _ = watch()
     machines = _machines(maas, app)
