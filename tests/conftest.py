@@ -34,6 +34,7 @@ ORDER = (
     "test_cost.py",
     "test_scaling.py",
     "test_relations.py",
+    "test_other_database.py",
     "test_configuration.py",
     "test_refresh.py",
     "test_hooks.py",

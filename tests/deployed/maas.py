@@ -162,6 +162,20 @@ class MAAS:
             timeout_s=GONE_S,
         )
 
+    def remove_applications(self, *apps: str) -> None:
+        """Remove those of these that are there, and wait until all others are active."""
+        there = [app for app in apps if app in self.juju.status().apps]
+        for app in there:
+            self.juju.remove_application(app)
+        self.juju.wait(
+            lambda status: (
+                not set(there) & set(status.apps)
+                and jubilant.all_active(status)
+                and jubilant.all_agents_idle(status)
+            ),
+            error=jubilant.any_error,
+        )
+
     def _wait(self, ready: Callable[[jubilant.Status], bool], *, timeout_s: float) -> None:
         """Wait until Juju's status is so; a hook error fails at once, as the time does."""
         try:

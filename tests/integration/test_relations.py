@@ -107,21 +107,7 @@ def test_all_relations_are_removed_in_one_order_and_integrated_in_another(
 def nothing_left(maas: MAAS) -> Iterator[None]:
     """Remove the second applications that a test which fails leaves behind."""
     yield
-    _remove_applications(maas, RACKS, VIPS, DATABASE)
-
-
-def _remove_applications(maas: MAAS, *apps: str) -> None:
-    there = [app for app in apps if app in maas.juju.status().apps]
-    for app in there:
-        maas.juju.remove_application(app)
-    maas.juju.wait(
-        lambda status: (
-            not set(there) & set(status.apps)
-            and jubilant.all_active(status)
-            and jubilant.all_agents_idle(status)
-        ),
-        error=jubilant.any_error,
-    )
+    maas.remove_applications(RACKS, VIPS, DATABASE)
 
 
 def _second_vip(maas: MAAS) -> str:
@@ -183,7 +169,7 @@ def test_second_racks_and_a_second_vip_serve_and_a_second_database_is_refused(
     assert _maas_urls(maas) == {f"http://{maas.vip}/MAAS"}
     maas.wait_racks_connected()
     assert len(maas.racks_connected()) == len(maas.units("maas-rack")) + 1
-    _remove_applications(maas, VIPS, RACKS, DATABASE)
+    maas.remove_applications(VIPS, RACKS, DATABASE)
     assert _since(maas) == before
     maas.wait_whole()
     prober.report.assert_no_failed_read()
@@ -201,7 +187,7 @@ def test_the_maas_url_is_the_vip_of_the_relation_with_the_lowest_id(maas: MAAS, 
     eventually(lambda: _maas_urls(maas) == {second}, timeout_s=300, what="MAAS at the second VIP")
     _integrate(maas, ("api",))
     assert _maas_urls(maas) == {second}
-    _remove_applications(maas, VIPS)
+    maas.remove_applications(VIPS)
     eventually(lambda: _maas_urls(maas) == {first}, timeout_s=300, what="MAAS at the first VIP")
     maas.wait_whole()
     maas.wait_racks_connected()

@@ -103,7 +103,8 @@ class MAASRackCharm(ops.CharmBase):
     def _connection_status(self, regions: set[str]) -> ops.StatusBase:
         found = rack.connected(regions)
         if not found:
-            return ops.WaitingStatus(f"connected to none of {len(regions)} regions")
+            cause = f"; {why}" if (why := rack.first_cause()) else ""
+            return ops.WaitingStatus(f"connected to none of {len(regions)} regions{cause}")
         return ops.ActiveStatus(f"connected to {len(found)} of {len(regions)} regions")
 
 

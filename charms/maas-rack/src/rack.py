@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from charmed_maas import addresses, apt_source, commands, files, systemd
+from charmed_maas import addresses, apt_source, commands, files, journal, systemd
 
 CHARM = "maas-rack"
 SERVICE = "maas-rackd.service"
@@ -165,6 +165,11 @@ def parse_connected(text: str) -> set[str]:
     ends = [fields[3] for line in text.splitlines() if len(fields := line.split()) >= 4]
     found = {end.rpartition(":")[0].partition("%")[0].strip("[]") for end in ends}
     return {_canonical(address) for address in found}
+
+
+def first_cause() -> str:
+    """Return why rackd does not work, in its own words; "" where its journal does not tell."""
+    return journal.first_cause([SERVICE])
 
 
 def settle(regions: Collection[str]) -> None:

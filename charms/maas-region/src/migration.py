@@ -22,7 +22,7 @@ import psycopg2
 
 import database
 import region
-from charmed_maas import commands
+from charmed_maas import commands, journal
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2's own name
@@ -110,6 +110,17 @@ def start(unit: str, expected_cluster: str, version: str) -> None:
 def is_running() -> bool:
     """Tell whether the job runs or waits for its turn on this machine."""
     return _show("ActiveState") in ("active", "activating", "deactivating")
+
+
+def failure() -> MigrationError:
+    """Return why the job failed, in its own words where its journal tells."""
+    log = f"journalctl -u {SERVICE}"
+    cause = journal.first_cause([SERVICE])
+    return MigrationError(
+        f"the migration failed: {cause} ({log})"
+        if cause
+        else f"the migration failed: {log} on this unit says why"
+    )
 
 
 def migrate(unit: str, expected_cluster: str, version: str) -> None:

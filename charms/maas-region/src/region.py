@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from charmed_maas import addresses, apt_source, commands, files, systemd
+from charmed_maas import addresses, apt_source, commands, files, journal, systemd
 
 CHARM = "maas-region"
 PACKAGE = "maas-region-api"
@@ -189,6 +189,11 @@ def age_s() -> float:
     """Return for how long regiond has been started; systemd's clock is Python's monotonic."""
     since_us = int(_show(REGIOND, "InactiveExitTimestampMonotonic") or 0)
     return time.monotonic() - since_us / 1e6
+
+
+def first_cause() -> str:
+    """Return why MAAS does not serve, in its own words; "" where its journal does not tell."""
+    return journal.first_cause((*services(), HTTP))
 
 
 def services() -> list[str]:

@@ -47,11 +47,12 @@ class Wish:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How far it came, why no further, and which cluster the database is."""
+    """How far it came, why no further, which cluster the database is, and what MAAS logged."""
 
     stage: Stage
     detail: str = ""
     cluster: str = ""
+    cause: str = ""
 
     @property
     def is_serving(self) -> bool:
@@ -69,12 +70,14 @@ def ensure(wish: Wish) -> Outcome:
         if outcome := _ensure_started(wish, state):
             return outcome
         if problem := health.wait():
-            return Outcome(Stage.UNHEALTHY, problem, state.cluster)
+            return Outcome(Stage.UNHEALTHY, problem, state.cluster, region.first_cause())
         named.ensure_options()
     except database.DatabaseError as error:
         detail = str(error) if db_proxy.primary() else "no member of it is primary now"
         return Outcome(Stage.UNREACHABLE, detail)
-    except (db_proxy.ProxyError, migration.MigrationError, region.RegionError) as error:
+    except region.RegionError as error:
+        return Outcome(Stage.FAILED, str(error), cause=region.first_cause())
+    except (db_proxy.ProxyError, migration.MigrationError) as error:
         return Outcome(Stage.FAILED, str(error))
     return Outcome(Stage.SERVING, cluster=state.cluster)
 
@@ -154,9 +157,7 @@ def _before_start(wish: Wish, state: database.State) -> Outcome | None:
         return Outcome(Stage.MIGRATING)
     if _state(wish).version == own:
         return None
-    raise migration.MigrationError(
-        f"the migration failed: journalctl -u {migration.SERVICE} on this unit says why"
-    )
+    raise migration.failure()
 
 
 def _ensure_started(wish: Wish, state: database.State) -> Outcome | None:

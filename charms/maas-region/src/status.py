@@ -67,6 +67,7 @@ def _of(outcome: serving.Outcome, situation: Situation) -> ops.StatusBase:
         return ops.WaitingStatus(detail)
     if stage is serving.Stage.QUEUED:
         return ops.MaintenanceStatus("waiting for its turn to restart")
+    cause = f"; {outcome.cause}" if outcome.cause else ""
     if stage is serving.Stage.FAILED:
-        return ops.BlockedStatus(detail)
-    return ops.MaintenanceStatus(f"starting: {detail}")
+        return ops.BlockedStatus(f"{detail}{cause}")
+    return ops.MaintenanceStatus(f"starting: {detail}{cause}")

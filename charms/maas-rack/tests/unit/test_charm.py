@@ -42,6 +42,7 @@ def replaced() -> Iterator[Any]:
         found.started_url.return_value = VIP_URL
         found.is_current.return_value = True
         found.connected.return_value = {"10.0.0.11", "10.0.0.12"}
+        found.first_cause.return_value = ""
         with mock.patch.object(charm, "watchdog_timer", autospec=True) as found.watchdog:
             yield found
 
@@ -115,6 +116,10 @@ def test_a_region_that_is_down_shows(ctx: Any, workload: Any):
     assert run(ctx, state()).unit_status == testing.ActiveStatus("connected to 1 of 2 regions")
     workload.connected.return_value = set()
     assert run(ctx, state()).unit_status == testing.WaitingStatus("connected to none of 2 regions")
+    workload.first_cause.return_value = "rackd: No secret"
+    assert run(ctx, state()).unit_status == testing.WaitingStatus(
+        "connected to none of 2 regions; rackd: No secret"
+    )
 
 
 def test_the_maas_url_of_a_site_without_vip_is_a_regions_own(ctx: Any, workload: Any):

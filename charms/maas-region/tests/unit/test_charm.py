@@ -369,6 +369,23 @@ def test_a_unit_that_never_served_takes_no_traffic(context: Context, workload: W
     assert out.unit_status == testing.MaintenanceStatus("starting: MAAS: 502")
 
 
+@pytest.mark.parametrize(
+    ("stage", "name", "message"),
+    [
+        (serving.Stage.UNHEALTHY, "maintenance", "starting: 502; regiond: OSError: x"),
+        (serving.Stage.FAILED, "blocked", "502; regiond: OSError: x"),
+    ],
+)
+def test_a_unit_that_cannot_serve_tells_what_maas_logged(
+    context: Context, workload: Workload, stage: serving.Stage, name: str, message: str
+):
+    workload.serving.ensure.return_value = serving.Outcome(
+        stage, "502", cause="regiond: OSError: x"
+    )
+    status = context.run(context.on.update_status(), _state()).unit_status
+    assert (status.name, status.message) == (name, message)
+
+
 def test_a_source_that_apt_refuses_is_told(context: Context, workload: Workload):
     workload.region.install.side_effect = apt_source.SourceError("source 'x' is no source")
     workload.region.version.return_value = ""

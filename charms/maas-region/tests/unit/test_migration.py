@@ -8,6 +8,7 @@ import pytest
 
 import database
 import migration
+from charmed_maas import journal
 from database import State
 
 A, B = "8c649c6f-9ff2-4aae-aa3a-3ddba6812151", "0ee85464-d464-4c52-a705-ccbab5cd4023"
@@ -33,6 +34,19 @@ def test_a_cluster_that_served_never_takes_anothers_database():
     assert f"holds cluster {B}, expected {A}" in problem
     unmarked = migration.obstacle(State(is_empty=False), A, OLD, {})
     assert "holds another MAAS" in unmarked
+
+
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [
+        ("python3: MemoryError: x", "python3: MemoryError: x (journalctl -u maas-region-migrate"),
+        ("", "journalctl -u maas-region-migrate.service on this unit says why"),
+    ],
+)
+def test_why_the_job_failed_is_told(monkeypatch: pytest.MonkeyPatch, cause: str, told: str):
+    causes = {(migration.SERVICE,): cause}
+    monkeypatch.setattr(journal, "first_cause", lambda names: causes[tuple(names)])
+    assert str(migration.failure()).startswith(f"the migration failed: {told}")
 
 
 def test_the_same_version_needs_nothing():

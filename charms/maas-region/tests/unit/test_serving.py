@@ -42,6 +42,7 @@ class Machine:
         self.region.is_any_running.return_value = True
         self.region.is_configured.return_value = True
         self.region.age_s.return_value = 600.0
+        self.region.first_cause.return_value = "regiond: OSError: x"
         self.wait = mock.MagicMock(return_value="")
         self.states: list[database.State | database.DatabaseError] = [MIGRATED]
         self.jobs = [False]
@@ -221,9 +222,19 @@ def test_no_primary_is_told_from_a_refusal(machine: Machine, monkeypatch: pytest
 def test_a_region_that_does_not_serve_is_told(machine: Machine):
     machine.wait.return_value = "MAAS answers 502"
     outcome = serving.ensure(WISH)
-    assert outcome == serving.Outcome(Stage.UNHEALTHY, "MAAS answers 502", CLUSTER)
+    assert outcome == serving.Outcome(
+        Stage.UNHEALTHY, "MAAS answers 502", CLUSTER, "regiond: OSError: x"
+    )
 
 
 def test_a_failing_command_is_told(machine: Machine):
     machine.proxy.side_effect = db_proxy.ProxyError("haproxy exited with 1")
     assert serving.ensure(WISH) == serving.Outcome(Stage.FAILED, "haproxy exited with 1")
+
+
+def test_why_maas_does_not_start_is_told(machine: Machine):
+    machine.region.is_any_running.return_value = False
+    machine.region.start.side_effect = region.RegionError("systemctl exited with 1")
+    assert serving.ensure(WISH) == serving.Outcome(
+        Stage.FAILED, "systemctl exited with 1", cause="regiond: OSError: x"
+    )

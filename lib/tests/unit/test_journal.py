@@ -1,0 +1,78 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+import json
+import subprocess
+import time
+
+import pytest
+
+from charmed_maas import commands, journal
+from charmed_maas.journal import Line
+
+SYMPTOM = Line("regiond", "maasserver: [error] Error while calling ScanNetworks: no connection.")
+EXCEPTION = Line("regiond", "\tbuiltins.ValueError: not a port")
+GRAVE = Line("regiond", "\tOSError: [Errno 98] Address already in use")
+
+
+@pytest.mark.parametrize(
+    ("lines", "cause"),
+    [
+        ([], ""),
+        ([Line("regiond", "twisted.scripts: [info] twistd starting up.")], ""),
+        ([SYMPTOM, SYMPTOM], f"regiond: {SYMPTOM.message}"),
+        ([SYMPTOM, EXCEPTION], "regiond: builtins.ValueError: not a port"),
+        ([SYMPTOM, EXCEPTION, GRAVE], "regiond: OSError: [Errno 98] Address already in use"),
+        (
+            [Line("systemd", "A process of this unit has been killed by the OOM killer.", 3)],
+            "systemd: A process of this unit has been killed by the OOM killer.",
+        ),
+        # Said in passing, it is nobody's trouble.
+        ([Line("regiond", "[info] retrying: Permission denied")], ""),
+        (
+            [Line("nginx", "2026/11/28 07:00:00 [emerg] bind() failed (98: Address in use)", 3)],
+            "nginx: 2026/11/28 07:00:00 [emerg] bind() failed (98: Address in use)",
+        ),
+    ],
+)
+def test_the_first_of_the_gravest_kind_is_the_cause(lines: list[Line], cause: str):
+    assert journal.cause_of(lines) == cause
+
+
+def test_a_cause_is_short_and_keeps_no_password():
+    told = journal.cause_of([Line("api", "OperationalError: postgresql://maas:s3cret@db/x\n" * 9)])
+    assert "s3cret" not in told
+    assert told.startswith("api: OperationalError: postgresql://db/x")
+    assert len(told) < journal.MAX_LENGTH + 10
+    assert "\n" not in told
+
+
+def test_rows_are_parsed_and_nonsense_is_left_out():
+    row = {"MESSAGE": "hello", "SYSLOG_IDENTIFIER": "regiond", "PRIORITY": "3"}
+    rows = [json.dumps(row), "{", json.dumps({"PRIORITY": "3"}), json.dumps(["MESSAGE"])]
+    rows.append(json.dumps({"MESSAGE": [104, 105, 255], "_COMM": "nginx"}))
+    assert journal.parse("\n".join(rows)) == [
+        Line("regiond", "hello", 3),
+        Line("nginx", "hi\ufffd", 6),
+    ]
+
+
+@pytest.mark.parametrize(("state", "running_s"), [("active", 3600), ("activating", 0)])
+def test_the_journal_is_asked_since_the_start_or_for_the_last_minutes(
+    monkeypatch: pytest.MonkeyPatch, state: str, running_s: int
+):
+    asked: list[list[str]] = []
+    since_us = int((time.monotonic() - running_s) * 1e6)
+
+    def run(argv: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.append(argv)
+        shown = f"ActiveEnterTimestampMonotonic={since_us}\nActiveState={state}\n"
+        out = json.dumps({"MESSAGE": "x: ERROR", "SYSLOG_IDENTIFIER": "r"})
+        return subprocess.CompletedProcess(argv, 0, shown if "show" in argv else out, "")
+
+    monkeypatch.setattr(commands, "run", run)
+    assert journal.first_cause(["r.service"]) == "r: x: ERROR"
+    (since,) = [word for word in asked[-1] if word.startswith("--since=@")]
+    ago = time.time() - int(since.removeprefix("--since=@"))
+    assert abs(ago - max(running_s, journal.RECENT_S)) < 60
+    assert asked[-1][-2:] == ["--unit", "r.service"]
