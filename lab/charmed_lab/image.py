@@ -26,7 +26,7 @@ INCLUDED = (
 WORKLOADS = (
     "postgresql postgresql-contrib patroni etcd-server etcd-client haproxy keepalived bind9 "
     "bind9-utils nginx-core isc-dhcp-server isc-dhcp-client python3-psycopg2 python3-requests "
-    "python3-yaml python3-aiohttp python3-etcd"
+    "python3-yaml python3-aiohttp python3-etcd iputils-arping"
 )
 # What stays for the charms to install; what these depend on is in every machine already, for
 # unpacking the same Python libraries on five machines is most of what a deploy takes.

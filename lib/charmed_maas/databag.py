@@ -95,6 +95,14 @@ def port(data: Mapping[str, str], key: str) -> int:
         raise DatabagError(f"{key}: {value[:60]!r} is not a port") from error
 
 
+def whole_number(data: Mapping[str, str], key: str) -> int:
+    """Return a field that holds a number from 0 on, of at most six digits; 0 when absent."""
+    value = text(data, key)
+    if value and not re.fullmatch(r"[0-9]{1,6}", value):
+        raise DatabagError(f"{key}: {value[:60]!r} is not a whole number")
+    return int(value or 0)
+
+
 def url(data: Mapping[str, str], key: str) -> str:
     """Return a field that holds an http(s) URL, "" when absent."""
     value = text(data, key)

@@ -7,9 +7,11 @@ import logging
 
 import ops
 
+import isolation
 import peers
 import rack
 import watched
+import witness_server
 from charmed_maas import apt_source, watchdog_timer
 from charmed_maas.interfaces import maas_rpc
 
@@ -49,11 +51,17 @@ class MAASRackCharm(ops.CharmBase):
     def _on_stop(self, _: ops.EventBase) -> None:
         """Leave MAAS; a region deletes the controller. The packages stay."""
         watchdog_timer.remove(watched.CHARM)
-        rack.leave()
+        self._leave()
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
         watchdog_timer.remove(watched.CHARM)
+        self._leave()
         rack.remove()
+
+    def _leave(self) -> None:
+        isolation.remove()
+        witness_server.remove()
+        rack.leave()
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
         """Report what reconciling found."""
@@ -68,7 +76,7 @@ class MAASRackCharm(ops.CharmBase):
         if not self.rpc.relations:
             if not rack.started_url():
                 # The package starts it, without a MAAS to go to.
-                rack.leave()
+                self._leave()
             peers.publish(self.model, rack.started_url())
             if isinstance(event, ops.InstallEvent):
                 return []  # Juju shows no relation before install has ended.
@@ -94,6 +102,8 @@ class MAASRackCharm(ops.CharmBase):
                 return False
             rack.restart(url, secret)
             rack.settle(rack.hosts(enrolment.region_urls))
+        isolation.ensure(enrolment.dhcp_grace_s)
+        witness_server.ensure()
         peers.publish(self.model, rack.started_url())
         self.rpc.publish(
             maas_rpc.RequirerUnitData(hostname=rack.hostname(), system_id=rack.system_id())

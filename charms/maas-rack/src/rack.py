@@ -4,11 +4,13 @@
 """The MAAS rack controller: its packages, enrolment, daemon and connections."""
 
 import hashlib
+import http
 import json
 import re
 import shutil
 import socket
 import time
+import urllib.request
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,6 +22,8 @@ from charmed_maas import addresses, apt_source, commands, files, journal, system
 CHARM = "maas-rack"
 SERVICE = "maas-rackd.service"
 PACKAGE = "maas-rack-controller"
+# What dhcpd.py asks by ARP with.
+PACKAGES = (PACKAGE, "iputils-arping")
 MAAS_RACK = "/usr/sbin/maas-rack"
 SS = "/usr/bin/ss"
 CONFIG = Path("/etc/maas/rackd.conf")
@@ -39,6 +43,7 @@ FIRST_PORT, LAST_PORT = 5250, 5270
 # A restarted rackd needs seconds to find the regions and to connect to each worker.
 SETTLE_TIMEOUT_S = 30.0
 MAX_WAIT_S = 120.0
+REGION_TIMEOUT_S = 3.0
 
 
 class RackError(Exception):
@@ -48,7 +53,7 @@ class RackError(Exception):
 def install(source: str) -> bool:
     """Install MAAS's rack from the source when it is missing; raises apt_source.SourceError."""
     changed = apt_source.ensure(source, CHARM)
-    return apt_source.install([PACKAGE]) or changed
+    return apt_source.install(PACKAGES) or changed
 
 
 def version() -> str:
@@ -153,6 +158,11 @@ def hosts(urls: Iterable[str]) -> set[str]:
     return {_canonical(host) for host in found if host}
 
 
+def region_serves() -> bool:
+    """Tell whether any region answers that has its database: the others cannot decide anything."""
+    return any(_serves(url) for url in _configured_urls())
+
+
 def connected(regions: Collection[str]) -> set[str]:
     """Return those of the regions' addresses that rackd has a connection to."""
     between = f"( dport >= :{FIRST_PORT} and dport <= :{LAST_PORT} )"
@@ -179,6 +189,15 @@ def settle(regions: Collection[str]) -> None:
         if system_id() and connected(regions) == set(regions):
             return
         time.sleep(0.5)
+
+
+def _serves(url: str) -> bool:
+    try:
+        # The URLs are the regions' own, checked where they came in.
+        with urllib.request.urlopen(f"{url}/rpc/", timeout=REGION_TIMEOUT_S) as answer:  # noqa: S310
+            return answer.status == http.HTTPStatus.OK
+    except (OSError, ValueError):
+        return False
 
 
 def _canonical(host: str) -> str:

@@ -4,7 +4,8 @@
 """The `rpc` relation: maas-region tells maas-rack where the regions are.
 
 The region application writes the MAAS URL (the VIP's), every region's own URL and the ID of the
-Juju secret that holds the MAAS shared secret (field `secret`), granted to the relation.
+Juju secret that holds the MAAS shared secret (field `secret`), granted to the relation; with
+`dhcp-grace` also after how many seconds the regions replace a dead rack as DHCP server.
 Each rack unit writes its host name and, once MAAS gave it one, its system ID, by which a region
 deletes the controller after the unit has gone.
 """
@@ -27,6 +28,7 @@ class ProviderAppData:
     maas_url: str = ""
     region_urls: tuple[str, ...] = ()
     secret_id: str = ""
+    dhcp_grace_s: int = 0
 
     @classmethod
     def from_databag(cls, data: Mapping[str, str]) -> "ProviderAppData":
@@ -38,6 +40,7 @@ class ProviderAppData:
                 for one in databag.strings(data, "region-urls")
             ),
             secret_id=databag.secret_id(data, "secret-id"),
+            dhcp_grace_s=databag.whole_number(data, "dhcp-grace"),
         )
 
     def to_databag(self) -> dict[str, str]:
@@ -46,6 +49,7 @@ class ProviderAppData:
             "maas-url": self.maas_url,
             "region-urls": databag.dump(list(self.region_urls)) if self.region_urls else "",
             "secret-id": self.secret_id,
+            "dhcp-grace": str(self.dhcp_grace_s) if self.dhcp_grace_s else "",
         }
 
 
@@ -70,12 +74,14 @@ class RequirerUnitData:
 class Enrolment:
     """What a rack needs to join: URLs, the MAAS URL first, and the shared secret.
 
-    region_urls are the regions' own, by which a rack knows how many there are.
+    region_urls are the regions' own, by which a rack knows how many there are; dhcp_grace_s is 0
+    where no dead rack is replaced.
     """
 
     urls: tuple[str, ...]
     shared_secret: str
     region_urls: tuple[str, ...] = ()
+    dhcp_grace_s: int = 0
 
 
 class MAASRPCProvider(Endpoint):
@@ -105,7 +111,7 @@ class MAASRPCRequirer(Endpoint):
         if not secret:
             return None
         urls = tuple(dict.fromkeys((data.maas_url, *data.region_urls)))
-        return Enrolment(urls, secret, data.region_urls)
+        return Enrolment(urls, secret, data.region_urls, data.dhcp_grace_s)
 
     def publish(self, data: RequirerUnitData) -> None:
         """Write this unit's databag of each relation."""

@@ -18,6 +18,7 @@ from charmed_maas.interfaces import maas_rpc
 
 VIP_URL = "http://10.0.0.100/MAAS"
 REGION_URLS = ("http://10.0.0.11:5240/MAAS", "http://10.0.0.12:5240/MAAS")
+ENSURE = {"ensure": mock.DEFAULT, "remove": mock.DEFAULT}
 SECRET = testing.Secret({"secret": "00ff" * 8})
 
 
@@ -43,7 +44,12 @@ def replaced() -> Iterator[Any]:
         found.is_current.return_value = True
         found.connected.return_value = {"10.0.0.11", "10.0.0.12"}
         found.first_cause.return_value = ""
-        with mock.patch.object(charm, "watchdog_timer", autospec=True) as found.watchdog:
+        with (
+            mock.patch.object(charm, "watchdog_timer", autospec=True) as found.watchdog,
+            mock.patch.multiple(charm.isolation, autospec=True, **ENSURE) as isolation,
+            mock.patch.multiple(charm.witness_server, autospec=True, **ENSURE) as server,
+        ):
+            found.isolation, found.witness_server = mock.Mock(**isolation), mock.Mock(**server)
             yield found
 
 
@@ -101,6 +107,14 @@ def test_it_enrols_with_the_vip_first_and_publishes_its_id(ctx: Any, workload: A
     assert after.get_relations("peers")[0].local_unit_data["maas-url"] == VIP_URL
     assert after.unit_status == testing.ActiveStatus("connected to 2 of 2 regions")
     assert after.workload_version == "3.7.3"
+
+
+def test_dhcp_stops_where_a_rack_is_alone_by_the_regions_grace(ctx: Any, workload: Any):
+    run(ctx, state())
+    workload.isolation.ensure.assert_called_once_with(0)
+    run(ctx, state(rpc(**{"dhcp-grace": "120"}), peer()))
+    workload.isolation.ensure.assert_called_with(120)
+    assert workload.witness_server.ensure.call_count == 2
 
 
 def test_a_new_region_restarts_nothing(ctx: Any, workload: Any):
@@ -240,5 +254,7 @@ def test_removal_leaves_maas_and_takes_the_source_away(ctx: Any, workload: Any):
     workload.leave.assert_called_once_with()
     workload.remove.assert_not_called()
     workload.watchdog.remove.assert_called_once_with("maas-rack")
+    workload.isolation.remove.assert_called_once_with()
+    workload.witness_server.remove.assert_called_once_with()
     run(ctx, state(), ctx.on.remove())
     workload.remove.assert_called_once_with()

@@ -39,7 +39,7 @@ def test_an_event_names_the_offender_or_goes_on(app: dict[str, str], other: dict
     workload.leave.assert_not_called()
     if after.unit_status.name == "blocked":
         untouched(workload)
-        fields = "maas-url|region-urls|secret-id"
+        fields = "maas-url|region-urls|secret-id|dhcp-grace"
         assert re.match(f"nothing was changed: remote sent ({fields}): ", message)
     for call in workload.ensure_config.call_args_list:
         assert all(len(url) <= 1024 and url.isprintable() for url in call.args[0])

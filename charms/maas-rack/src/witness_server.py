@@ -1,0 +1,77 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""Answering the regions what this rack's dhcpd knows of its failover peers.
+
+systemd listens and starts this for each question: charmed_maas.witness has who may ask.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+import dhcpd
+import rack
+from charmed_maas import addresses, files, systemd, witness
+
+NAME = "maas-rack-witness"
+SOCKET = systemd.UNITS / f"{NAME}.socket"
+SERVICE = systemd.UNITS / f"{NAME}@.service"
+TEMPLATES = Path(__file__).parent / "templates"
+
+logger = logging.getLogger(__name__)
+
+
+def ensure() -> bool:
+    """Have systemd listen for questions; returns whether anything changed."""
+    path = Path(witness.__file__).parents[1]
+    values = {"python": sys.executable, "path": path, "module": __file__, "port": witness.PORT}
+    texts = {
+        one: files.render(TEMPLATES / f"{one.name}.j2", **values) for one in (SOCKET, SERVICE)
+    }
+    changed = systemd.ensure_files(texts, then=lambda: systemd.restart(SOCKET.name))
+    return systemd.ensure_running(SOCKET.name) or changed
+
+
+def remove() -> bool:
+    """Listen no more; returns whether there was anything."""
+    systemd.ensure_stopped(SOCKET)
+    return systemd.remove_files(SOCKET, SERVICE)
+
+
+def respond(question: witness.Body) -> witness.Body:
+    """Return dhcpd's failover states by VLAN.
+
+    With `peer`, whose address is asked for, also whether anybody has it on the link of this
+    rack's address `own`.
+    """
+    text = dhcpd.config()
+    peers = dhcpd.parse_peers(text)
+    told: witness.Body = {"dhcpd": dhcpd.is_running(), "vlans": {}}
+    try:
+        failovers = dhcpd.failovers(text, peers) if peers else {}
+        told["vlans"] = {
+            str(vlan): {"state": one.state, "partner": one.partner_state, "since": one.since}
+            for vlan, one in failovers.items()
+        }
+        if "peer" in question:
+            own, peer = (addresses.parse_address(str(question[key])) for key in ("own", "peer"))
+            told["peer-answers"] = dhcpd.answers(own, peer)
+    except (dhcpd.DHCPError, KeyError, ValueError) as error:
+        told["problem"] = str(error)
+    return told
+
+
+def main() -> int:
+    """Answer the one question on standard input, which is the connection."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        secret = rack.SECRET.read_text().strip()
+        witness.answer(sys.stdin.buffer, sys.stdout.buffer, secret, respond)
+    except (FileNotFoundError, witness.WitnessError) as error:
+        logger.info("the other side %s", error)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+import subprocess
+from collections.abc import Sequence
+
+import pypureomapi
+import pytest
+
+import dhcpd
+from charmed_maas import commands
+
+# As MAAS 3.7 writes it, but for the pools.
+CONFIG = """\
+omapi-port 7911;
+key omapi_key {
+    algorithm HMAC-MD5;
+    secret "c2VjcmV0";
+};
+omapi-key omapi_key;
+
+failover peer "failover-vlan-5001" {
+    primary;
+    address 10.1.0.3;
+    peer address 10.1.0.4;
+    max-response-delay 60;
+    max-unacked-updates 10;
+    load balance max seconds 3;
+    mclt 3600;
+    split 255;
+}
+failover peer "failover-vlan-5007" {
+    secondary;
+    address 10.7.0.3;
+    peer address 10.7.0.4;
+}
+"""
+PEERS = [
+    dhcpd.Peer("failover-vlan-5001", 5001, "10.1.0.3", "10.1.0.4"),
+    dhcpd.Peer("failover-vlan-5007", 5007, "10.7.0.3", "10.7.0.4"),
+]
+
+
+OBJECTS = {
+    "failover-vlan-5001": {
+        b"local-state": b"\0\0\0\2",
+        b"partner-state": b"\0\0\0\2",
+        b"local-stos": b"\x6a\0\0\0",
+    },
+    "failover-vlan-5007": {b"local-state": b"\0\0\0\xfe", b"local-stos": b"\x6a\0\0\1"},
+}
+
+
+class Omapi:
+    """dhcpd's side of OMAPI, as pypureomapi shows it."""
+
+    def __init__(self, host: str, port: int, name: bytes, key: bytes, timeout: float) -> None:
+        assert (host, port, name, key) == ("127.0.0.1", 7911, b"omapi_key", b"c2VjcmV0")
+        assert timeout > 0
+
+    def lookup_by_failoverstate(self, *, raw: bool, name: str) -> dict[bytes, bytes]:
+        assert raw
+        if name not in OBJECTS:
+            raise pypureomapi.OmapiErrorNotFound
+        return OBJECTS[name]
+
+    def close(self) -> None:
+        pass
+
+
+def test_peers_are_read_from_the_configuration():
+    assert dhcpd.parse_peers(CONFIG) == PEERS
+    assert dhcpd.parse_peers("") == []
+
+
+def test_states_are_asked_by_omapi(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pypureomapi, "Omapi", Omapi)
+    assert dhcpd.failovers(CONFIG, PEERS) == {
+        5001: dhcpd.Failover("normal", "normal", 0x6A000000),
+        5007: dhcpd.Failover("recover-wait", "unknown-state", 0x6A000001),
+    }
+    with pytest.raises(dhcpd.DHCPError, match="does not answer by OMAPI"):
+        dhcpd.failovers(CONFIG, [dhcpd.Peer("failover-vlan-1", 1, "", "")])
+
+
+def test_a_dhcpd_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch):
+    def refused(*_: object, **__: object):
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr(pypureomapi, "Omapi", refused)
+    with pytest.raises(dhcpd.DHCPError, match=r"OMAPI: .*refused"):
+        dhcpd.failovers(CONFIG, PEERS)
+    with pytest.raises(dhcpd.DHCPError, match="has no key"):
+        dhcpd.failovers("", PEERS)
+
+
+@pytest.mark.parametrize(("code", "answers"), [(0, True), (1, False)])
+def test_an_address_is_asked_for_on_the_link_of_an_own_one(
+    monkeypatch: pytest.MonkeyPatch, code: int, answers: bool
+):
+    ran: list[Sequence[str]] = []
+
+    def run(argv: Sequence[str], **_: object):
+        ran.append(argv)
+        out = "7: eth1    inet 10.1.0.3/24 brd 10.1.0.255 scope global eth1\n"
+        is_arping = argv[0] == dhcpd.ARPING
+        return subprocess.CompletedProcess(argv, code * is_arping, "" if is_arping else out, "")
+
+    monkeypatch.setattr(commands, "run", run)
+    assert dhcpd.answers("10.1.0.3", "10.1.0.4") is answers
+    assert ran[-1][-3:] == ["-I", "eth1", "10.1.0.4"]
+
+
+def test_an_own_address_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch):
+    done = subprocess.CompletedProcess([], 0, "", "")
+    monkeypatch.setattr(commands, "run", lambda *_, **__: done)
+    with pytest.raises(dhcpd.DHCPError, match=r"no interface has 10\.1\.0\.3"):
+        dhcpd.answers("10.1.0.3", "10.1.0.4")

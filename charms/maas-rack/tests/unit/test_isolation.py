@@ -1,0 +1,106 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+import dhcpd
+import isolation
+import rack
+from charmed_maas import python_timer
+
+PEER = dhcpd.Peer("failover-vlan-5001", 5001, "10.1.0.3", "10.1.0.4")
+GRACE_S = 120
+
+
+class Rack:
+    """dhcpd and the regions, as far as they are asked."""
+
+    def __init__(self) -> None:
+        self.peers = [PEER]
+        self.state = "normal"
+        self.has_region = False
+        self.stopped = 0
+        self.asked_regions = 0
+
+    def failovers(self, _: str, peers: list[dhcpd.Peer]) -> dict[int, dhcpd.Failover]:
+        if self.state == "silent":
+            raise dhcpd.DHCPError("dhcpd does not answer by OMAPI")
+        return {one.vlan: dhcpd.Failover(self.state) for one in peers}
+
+    def region_serves(self) -> bool:
+        self.asked_regions += 1
+        return self.has_region
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Rack:
+    found = Rack()
+    monkeypatch.setattr(isolation, "ALONE", tmp_path / "alone.json")
+    monkeypatch.setattr(isolation, "GRACE", tmp_path / "grace")
+    isolation.GRACE.write_text(f"{GRACE_S}\n")
+    monkeypatch.setattr(dhcpd, "config", lambda: "")
+    monkeypatch.setattr(dhcpd, "parse_peers", lambda _: found.peers)
+    monkeypatch.setattr(dhcpd, "failovers", found.failovers)
+    monkeypatch.setattr(dhcpd, "stop", found.stop)
+    monkeypatch.setattr(rack, "region_serves", found.region_serves)
+    return found
+
+
+@pytest.mark.parametrize("state", ["communications-interrupted", "partner-down", "silent"])
+def test_a_rack_that_hears_nobody_stops_dhcpd_after_half_the_grace(alone: Rack, state: str):
+    alone.state = state
+    assert not isolation.look(1000)
+    assert not isolation.look(1059)
+    assert isolation.look(1060)
+    assert alone.stopped == 1
+
+
+@pytest.mark.parametrize("state", ["normal", "recover", "potential-conflict"])
+def test_a_rack_that_hears_its_peer_goes_on_and_asks_no_region(alone: Rack, state: str):
+    alone.state = state
+    assert not isolation.look(1000)
+    assert not isolation.look(2000)
+    assert not alone.asked_regions
+
+
+def test_a_rack_that_hears_a_region_goes_on(alone: Rack):
+    alone.state, alone.has_region = "communications-interrupted", True
+    assert not isolation.look(1000)
+    assert not isolation.look(2000)
+
+
+def test_a_rack_without_a_failover_peer_goes_on(alone: Rack):
+    alone.peers = []
+    assert not isolation.look(1000)
+    assert not isolation.look(2000)
+
+
+def test_whoever_was_heard_meanwhile_begins_anew(alone: Rack):
+    alone.state = "communications-interrupted"
+    isolation.look(1000)
+    alone.has_region = True
+    isolation.look(1050)
+    alone.has_region = False
+    assert not isolation.look(1060)
+    assert not isolation.look(1119)
+    assert isolation.look(1120)
+
+
+def test_the_timer_is_there_only_where_dead_racks_are_replaced(alone: Rack):
+    isolation.GRACE.unlink()
+    with mock.patch.object(isolation, "python_timer", autospec=python_timer) as timer:
+        timer.ensure.return_value = timer.remove.return_value = False
+        assert isolation.ensure(90)
+        assert isolation.GRACE.read_text() == "90\n"
+        timer.ensure.assert_called_once_with(isolation.TIMER, isolation.TEMPLATE, mock.ANY)
+        assert not isolation.ensure(90)
+        assert isolation.ensure(0)
+        timer.remove.assert_called_once_with(isolation.TIMER)
+    assert not isolation.GRACE.exists()
+    assert isolation.main() == 0

@@ -1,0 +1,70 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+from pathlib import Path
+
+import pytest
+
+import dhcpd
+import witness_server
+from charmed_maas import files
+
+PEER = dhcpd.Peer("failover-vlan-5001", 5001, "10.1.0.3", "10.1.0.4")
+LOST = dhcpd.Failover("communications-interrupted", "normal", 1795361569)
+ASKED = {"peer": "10.1.0.4", "own": "10.1.0.3"}
+
+
+@pytest.fixture(autouse=True)
+def _rack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dhcpd, "config", lambda: "text")
+    monkeypatch.setattr(dhcpd, "parse_peers", lambda _: [PEER])
+    monkeypatch.setattr(dhcpd, "failovers", lambda *_: {5001: LOST})
+    monkeypatch.setattr(dhcpd, "is_running", lambda: True)
+    monkeypatch.setattr(
+        dhcpd, "answers", lambda own, peer: (own, peer) != ("10.1.0.3", "10.1.0.4")
+    )
+
+
+def test_states_are_told_by_vlan():
+    assert witness_server.respond({}) == {
+        "dhcpd": True,
+        "vlans": {
+            "5001": {
+                "state": "communications-interrupted",
+                "partner": "normal",
+                "since": 1795361569,
+            }
+        },
+    }
+
+
+def test_whether_the_peers_address_answers_is_told_where_asked():
+    assert witness_server.respond(ASKED)["peer-answers"] is False
+    assert witness_server.respond({**ASKED, "peer": "10.1.0.9"})["peer-answers"] is True
+
+
+@pytest.mark.parametrize("asked", [{"peer": "10.1.0.4"}, {**ASKED, "peer": "-I eth0"}])
+def test_a_question_that_makes_no_sense_gets_no_answer_about_the_peer(asked: dict[str, object]):
+    told = witness_server.respond(asked)
+    assert told["problem"]
+    assert "peer-answers" not in told
+
+
+def test_a_dhcpd_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch):
+    def silent(*_: object):
+        raise dhcpd.DHCPError("dhcpd does not answer by OMAPI: refused")
+
+    monkeypatch.setattr(dhcpd, "failovers", silent)
+    told = witness_server.respond(ASKED)
+    assert told == {
+        "dhcpd": True,
+        "vlans": {},
+        "problem": "dhcpd does not answer by OMAPI: refused",
+    }
+
+
+@pytest.mark.parametrize("one", [witness_server.SOCKET, witness_server.SERVICE])
+def test_units_are_rendered_whole(one: Path):
+    values = {"python": "/p", "path": "/lib", "module": "/m", "port": 7913}
+    text = files.render(witness_server.TEMPLATES / f"{one.name}.j2", **values)
+    assert "ListenStream=7913\n" in text or "ExecStart=/p /m\n" in text

@@ -1,0 +1,148 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""Which racks serve DHCP on a VLAN: decided from plain values.
+
+MAAS gives a VLAN a primary and a secondary rack, whose dhcpd share its addresses by ISC's
+failover, and changes neither when a rack dies. Here a dead one is replaced, but only on evidence:
+a rack that is dead to the regions may still answer clients, and two dhcpd without failover
+between them hand out addresses twice.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+# Words of dhcpd's failover states (draft-ietf-dhc-failover-12) in which its partner is away.
+PARTNER_AWAY = ("communications-interrupted", "partner-down")
+
+
+@dataclass(frozen=True)
+class Rack:
+    """A rack on a VLAN: its address there, and for how long it has been dead, 0 while it lives."""
+
+    system_id: str
+    hostname: str
+    address: str
+    dead_s: float = 0
+
+
+@dataclass(frozen=True)
+class VLAN:
+    """A VLAN with DHCP on, its racks' IDs, "" for none."""
+
+    id: int
+    name: str
+    primary: str
+    secondary: str
+
+    @property
+    def roles(self) -> tuple[str, str]:
+        """The primary and the secondary."""
+        return self.primary, self.secondary
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a survivor says of its failover peer: dhcpd's state, whether its address answers.
+
+    problem is why it cannot be asked.
+    """
+
+    state: str = ""
+    peer_answers: bool = True
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a VLAN's racks are to be; without them nothing changes. why is for people."""
+
+    why: str = ""
+    primary: str = ""
+    secondary: str = ""
+
+
+# (survivor, VLAN, the one that seems dead)
+Ask = Callable[[Rack, VLAN, Rack], Evidence]
+KEEP = Decision()
+
+
+def decide(
+    vlan: VLAN,
+    racks: Sequence[Rack],
+    ours: tuple[str, str] | None,
+    grace_s: float,
+    ask: Ask,
+) -> Decision:
+    """Return what is to change on a VLAN, given the racks that are in it.
+
+    ours are the racks that we gave it last, None if we never did.
+    """
+    known = {one.system_id: one for one in racks}
+    primary, secondary = known.get(vlan.primary), known.get(vlan.secondary)
+    if not primary:
+        return Decision(f"{vlan.name}: its primary rack has no address there")
+    spares = sorted(
+        (one for one in racks if not one.dead_s and one.system_id not in vlan.roles),
+        key=lambda one: one.hostname,
+    )
+    if not secondary:
+        return _without_secondary(vlan, primary, spares, ours, known)
+    if primary.dead_s and secondary.dead_s:
+        return Decision(f"{vlan.name}: {primary.hostname} and {secondary.hostname} are both dead")
+    if primary.dead_s:
+        spare = spares[0].system_id if spares else ""
+        wish = Decision("", secondary.system_id, spare)
+        return _replace(vlan, secondary, primary, wish, grace_s, ask)
+    if secondary.dead_s and spares:
+        wish = Decision("", primary.system_id, spares[0].system_id)
+        return _replace(vlan, primary, secondary, wish, grace_s, ask)
+    return KEEP
+
+
+def _without_secondary(
+    vlan: VLAN,
+    primary: Rack,
+    spares: Sequence[Rack],
+    ours: tuple[str, str] | None,
+    known: Mapping[str, Rack],
+) -> Decision:
+    """Return the VLAN's first secondary, or another in place of one that MAAS has deleted."""
+    if primary.dead_s:
+        return Decision(f"{vlan.name}: {primary.hostname} is dead and has no secondary rack")
+    # Whoever took it away after we gave it, and not by deleting the rack, wants none.
+    is_by_hand = ours is not None and ours[1] and all(one in known for one in ours)
+    if is_by_hand or not spares:
+        return KEEP
+    return Decision(
+        f"{vlan.name}: {spares[0].hostname} becomes secondary",
+        vlan.primary,
+        spares[0].system_id,
+    )
+
+
+def _replace(
+    vlan: VLAN, survivor: Rack, dead: Rack, wish: Decision, grace_s: float, ask: Ask
+) -> Decision:
+    """Return the wish once a dead rack's survivor bears witness to its death."""
+    if dead.dead_s < grace_s:
+        return KEEP
+    evidence = ask(survivor, vlan, dead)
+    if objection := _objection(evidence, survivor, dead):
+        return Decision(f"{vlan.name}: {dead.hostname} is not replaced: {objection}")
+    what = "is promoted" if wish.primary != vlan.primary else "gets another secondary"
+    return Decision(
+        f"{vlan.name}: {dead.hostname} is dead, {survivor.hostname} {what}",
+        wish.primary,
+        wish.secondary,
+    )
+
+
+def _objection(evidence: Evidence, survivor: Rack, dead: Rack) -> str:
+    if evidence.problem:
+        return f"{survivor.hostname} {evidence.problem}"
+    if evidence.state not in PARTNER_AWAY:
+        return f"dhcpd on {survivor.hostname} is in state {evidence.state or 'unknown'}"
+    if evidence.peer_answers:
+        return f"{dead.address} still answers {survivor.hostname}"
+    return ""

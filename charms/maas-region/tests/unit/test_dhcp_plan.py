@@ -1,0 +1,107 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+import dataclasses
+
+import pytest
+
+import dhcp_plan
+from dhcp_plan import KEEP, VLAN, Decision, Evidence, Rack
+
+GRACE_S = 120
+A, B, C = (Rack(f"id-{name}", f"rack-{name}", f"10.1.0.{at}") for at, name in enumerate("abc", 1))
+LOST = Evidence("communications-interrupted", peer_answers=False)
+
+
+def _dead(rack: Rack, dead_s: float = 300) -> Rack:
+    return dataclasses.replace(rack, dead_s=dead_s)
+
+
+def _vlan(primary: Rack, secondary: Rack | None = None) -> VLAN:
+    return VLAN(5001, "pxe", primary.system_id, secondary.system_id if secondary else "")
+
+
+def _never(*_: object) -> Evidence:
+    raise AssertionError("nobody is to be asked")
+
+
+def _decide(
+    vlan: VLAN,
+    *racks: Rack,
+    ours: tuple[Rack, Rack | None] | None = None,
+    evidence: Evidence | None = None,
+) -> Decision:
+    given = tuple(one.system_id if one else "" for one in ours) if ours else None
+    ask = (lambda *_: evidence) if evidence else _never
+    return dhcp_plan.decide(vlan, racks, given, GRACE_S, ask)  # type: ignore[arg-type]
+
+
+def test_two_living_racks_are_left_as_they_are():
+    assert _decide(_vlan(B, A), A, B) == KEEP
+    assert _decide(_vlan(B, A), A, B, C, ours=(A, B)) == KEEP
+
+
+def test_a_vlan_gets_its_second_living_rack_as_secondary():
+    decision = _decide(_vlan(A), C, B, A)
+    assert (decision.primary, decision.secondary) == ("id-a", "id-b")
+    assert decision.why == "pxe: rack-b becomes secondary"
+    assert _decide(_vlan(A), A, _dead(B)) == KEEP
+    assert _decide(_vlan(A), A) == KEEP
+
+
+def test_a_secondary_that_a_hand_took_away_is_not_given_again():
+    assert _decide(_vlan(A), A, B, ours=(A, B)) == KEEP
+
+
+@pytest.mark.parametrize("ours", [(A, B), (B, A)])
+def test_one_that_maas_deleted_is_followed_by_another(ours: tuple[Rack, Rack]):
+    assert _decide(_vlan(A), A, C, ours=ours).secondary == "id-c"
+
+
+def test_a_dead_primary_is_replaced_on_its_peers_evidence():
+    decision = _decide(_vlan(A, B), _dead(A), B, evidence=LOST)
+    assert (decision.primary, decision.secondary) == ("id-b", "")
+    assert decision.why == "pxe: rack-a is dead, rack-b is promoted"
+    decision = _decide(_vlan(A, B), _dead(A), B, C, evidence=LOST)
+    assert (decision.primary, decision.secondary) == ("id-b", "id-c")
+
+
+def test_a_dead_secondary_is_replaced_by_a_spare_one():
+    decision = _decide(_vlan(A, B), A, _dead(B), C, evidence=LOST)
+    assert (decision.primary, decision.secondary) == ("id-a", "id-c")
+    assert decision.why == "pxe: rack-b is dead, rack-a gets another secondary"
+    assert _decide(_vlan(A, B), A, _dead(B)) == KEEP
+
+
+def test_nobody_is_replaced_within_the_grace():
+    assert _decide(_vlan(A, B), _dead(A, GRACE_S - 1), B, C) == KEEP
+    assert _decide(_vlan(A, B), A, _dead(B, GRACE_S - 1), C) == KEEP
+
+
+@pytest.mark.parametrize(
+    ("evidence", "why"),
+    [
+        (Evidence(problem="does not answer"), "rack-b does not answer"),
+        (Evidence("normal", peer_answers=False), "dhcpd on rack-b is in state normal"),
+        (Evidence("", peer_answers=False), "dhcpd on rack-b is in state unknown"),
+        (Evidence("partner-down", peer_answers=True), "10.1.0.1 still answers rack-b"),
+    ],
+)
+def test_without_evidence_nothing_changes_and_why_is_told(evidence: Evidence, why: str):
+    decision = _decide(_vlan(A, B), _dead(A), B, C, evidence=evidence)
+    assert decision == Decision(f"pxe: rack-a is not replaced: {why}")
+
+
+def test_where_nobody_is_left_to_ask_nothing_changes():
+    assert _decide(_vlan(A, B), _dead(A), _dead(B), C).why == (
+        "pxe: rack-a and rack-b are both dead"
+    )
+    assert _decide(_vlan(A), _dead(A), B).why == "pxe: rack-a is dead and has no secondary rack"
+    assert _decide(_vlan(A, B), B, C).why == "pxe: its primary rack has no address there"
+
+
+def test_one_that_returns_becomes_secondary_and_gets_nothing_back():
+    after = _decide(_vlan(A, B), _dead(A), B, evidence=LOST)
+    vlan = VLAN(5001, "pxe", after.primary, after.secondary)
+    back = dhcp_plan.decide(vlan, (A, B), (after.primary, after.secondary), GRACE_S, _never)
+    assert (back.primary, back.secondary) == ("id-b", "id-a")
