@@ -29,13 +29,21 @@ class APIError(Exception):
 
 @dataclass(frozen=True)
 class Controller:
-    """A controller as MAAS lists it; status is rackd's own, "" for a region."""
+    """A controller as MAAS lists it; status is rackd's own, "" for a region.
+
+    links are its addresses with the ID of the VLAN in which each one is.
+    """
 
     kind: str
     system_id: str
     hostname: str
     status: str
-    addresses: tuple[str, ...] = ()
+    links: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Its addresses in all VLANs."""
+        return tuple(address for _, address in self.links)
 
     def describe(self) -> str:
         """Return one line for people."""
@@ -44,10 +52,18 @@ class Controller:
 
 @dataclass(frozen=True)
 class VLAN:
-    """A VLAN that MAAS's DHCP serves, and the IDs of its racks, the primary first."""
+    """A VLAN that MAAS's DHCP serves, and the IDs of its racks, "" for none."""
 
     name: str
-    racks: tuple[str, ...]
+    id: int = 0
+    path: str = ""
+    primary: str = ""
+    secondary: str = ""
+
+    @property
+    def racks(self) -> tuple[str, ...]:
+        """The IDs of its racks, the primary first."""
+        return tuple(one for one in (self.primary, self.secondary) if one)
 
 
 class Client:
@@ -79,6 +95,12 @@ class Client:
         fabrics: object = self._request("GET", "fabrics/").json()
         vlans = [vlan for fabric in _objects(fabrics) for vlan in _objects(fabric.get("vlans"))]
         return [_vlan(one) for one in vlans if one.get("dhcp_on") is True]
+
+    def set_racks(self, vlan: VLAN, primary: str, secondary: str) -> None:
+        """Give a VLAN its racks. MAAS takes a change of both in two steps only."""
+        if primary != vlan.primary:
+            self._request("PUT", vlan.path, data={"primary_rack": primary})
+        self._request("PUT", vlan.path, data={"secondary_rack": secondary})
 
     def delete(self, kind: str, system_id: str, *, force: bool = False) -> bool:
         """Delete a controller; returns whether it was still there.
@@ -149,23 +171,31 @@ def _controller(kind: str, item: dict[str, object]) -> Controller:
         str(item["system_id"]),
         str(item.get("hostname", "")),
         rackd[0] if rackd else "",
-        _addresses(item),
+        _links(item),
     )
 
 
-def _addresses(item: dict[str, object]) -> tuple[str, ...]:
-    links = [
-        link for one in _objects(item.get("interface_set")) for link in _objects(one.get("links"))
-    ]
-    return tuple(str(one["ip_address"]) for one in links if one.get("ip_address"))
+def _links(item: dict[str, object]) -> tuple[tuple[int, str], ...]:
+    return tuple(
+        (_number(cast("dict[str, object]", one.get("vlan") or {}).get("id")), str(address))
+        for one in _objects(item.get("interface_set"))
+        for link in _objects(one.get("links"))
+        if (address := link.get("ip_address"))
+    )
 
 
 def _vlan(item: dict[str, object]) -> VLAN:
-    racks = (item.get("primary_rack"), item.get("secondary_rack"))
     return VLAN(
         f"{item.get('fabric', '')} {item.get('name', '')}".strip(),
-        tuple(str(one) for one in racks if one),
+        _number(item.get("id")),
+        f"fabrics/{item.get('fabric_id')}/vlans/{item.get('vid')}/",
+        str(item.get("primary_rack") or ""),
+        str(item.get("secondary_rack") or ""),
     )
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _objects(answer: object) -> list[dict[str, object]]:

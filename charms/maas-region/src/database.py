@@ -28,6 +28,7 @@ LOCKS = 1668112737
 MIGRATE = 1
 CONTROLLERS = 2
 RESTART = 3
+DHCP = 4
 MIGRATE_AS = "charmed-maas migrate "
 UPGRADE_AS = "charmed-maas dbupgrade"
 # A holder whose machine died is noticed in about 20 s, and its locks are free again.

@@ -231,10 +231,11 @@ def test_where_maas_switches_nothing_it_is_asked_for_no_reach(monkeypatch: pytes
 
 # The form of real MAAS 3.7.3's answers, shortened.
 VLAN = {"vid": 0, "dhcp_on": True, "fabric": "fabric-0", "name": "untagged", "id": 5001}
+VLAN |= {"fabric_id": 0}
 FABRICS = [
     {"id": 0, "name": "fabric-0", "vlans": [
         {**VLAN, "primary_rack": "wwtnny", "secondary_rack": "hsgcck"},
-        {**VLAN, "vid": 50, "name": "VLAN 50", "primary_rack": "wwtnny", "secondary_rack": None},
+        {**VLAN, "id": 5002, "vid": 50, "name": "VLAN 50", "primary_rack": "wwtnny"},
         {**VLAN, "vid": 60, "dhcp_on": False, "primary_rack": None, "secondary_rack": None},
     ]},
     {"id": 1, "name": "fabric-1", "vlans": []},
@@ -244,8 +245,8 @@ RACK = {
     "hostname": "k2",
     "service_set": [{"name": "rackd", "status": "running", "status_info": ""}],
     "interface_set": [
-        {"name": "eth0", "links": [{"id": 2, "mode": "static", "ip_address": "10.99.0.22"}]},
-        {"name": "eth1", "links": [{"id": 3, "mode": "link_up"}]},
+        {"vlan": VLAN, "links": [{"id": 2, "mode": "static", "ip_address": "10.99.0.22"}]},
+        {"vlan": None, "links": [{"id": 3, "mode": "link_up"}]},
     ],
 }
 
@@ -261,7 +262,9 @@ def test_maas_lists_vlans_with_dhcp_and_racks_with_their_addresses(
     monkeypatch.setattr("requests.Session.request", request)
     client = api.Client("a:b:c", timeout_s=1.0)
     assert client.vlans_with_dhcp() == [
-        api.VLAN("fabric-0 untagged", ("wwtnny", "hsgcck")),
-        api.VLAN("fabric-0 VLAN 50", ("wwtnny",)),
+        api.VLAN("fabric-0 untagged", 5001, "fabrics/0/vlans/0/", "wwtnny", "hsgcck"),
+        api.VLAN("fabric-0 VLAN 50", 5002, "fabrics/0/vlans/50/", "wwtnny"),
     ]
-    assert client.racks() == [api.Controller("rack", "hsgcck", "k2", "running", ("10.99.0.22",))]
+    assert [one.racks for one in client.vlans_with_dhcp()] == [("wwtnny", "hsgcck"), ("wwtnny",)]
+    links = ((5001, "10.99.0.22"),)
+    assert client.racks() == [api.Controller("rack", "hsgcck", "k2", "running", links)]

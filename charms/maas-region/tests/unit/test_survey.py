@@ -33,6 +33,12 @@ MODEL = survey.Model(
     departed=(Departed("rack", "gone00", 100),),
     units=("maas-region/0", "maas-region/1", "maas-rack/0"),
 )
+
+
+def _links(*addresses: str) -> tuple[tuple[int, str], ...]:
+    return tuple((5001, one) for one in addresses)
+
+
 CLUSTER = questions.Cluster({A: (PRIMARY, ""), B: (SYNCHRONOUS, ""), C: (REPLICA, "")}, False)
 ANSWERS: dict[str, Callable[..., object]] = {
     "ensure_api_key": lambda _: None,
@@ -42,8 +48,10 @@ ANSWERS: dict[str, Callable[..., object]] = {
     "machine_problem": lambda _: "",
     "own_addresses": lambda: {A},
     "neighbours": lambda: {VIP: "52:54:00:00:00:02", B: "52:54:00:00:00:02"},
-    "racks": lambda: [api.Controller("rack", "bbb000", "k0", "running", (VIP, "10.0.0.9", B))],
-    "vlans": lambda: [api.VLAN("fabric-0 untagged", ("bbb000",))],
+    "racks": lambda: [
+        api.Controller("rack", "bbb000", "k0", "running", _links(VIP, "10.0.0.9", B))
+    ],
+    "vlans": lambda: [api.VLAN("fabric-0 untagged", primary="bbb000")],
     "bmcs": lambda: {"node1": ("bbb000",)},
     "controllers": lambda: [
         database.Controller("aaa000", "r0", True, False),
@@ -182,8 +190,8 @@ def test_a_racks_machine_is_known_by_a_shared_address_else_its_own_else_its_name
     monkeypatch: pytest.MonkeyPatch,
 ):
     racks = [
-        api.Controller("rack", "k1", "rack-1", "running", ("10.9.9.9", C)),
-        api.Controller("rack", "k2", "rack-2", "running", ("10.9.9.8",)),
+        api.Controller("rack", "k1", "rack-1", "running", _links("10.9.9.9", C)),
+        api.Controller("rack", "k2", "rack-2", "running", _links("10.9.9.8")),
         api.Controller("rack", "k3", "rack-3", "dead"),
     ]
     monkeypatch.setattr(questions, "racks", lambda: racks)

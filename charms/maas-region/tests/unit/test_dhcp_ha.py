@@ -1,0 +1,242 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+import contextlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+import accounts
+import api
+import database
+import dhcp_ha
+import migration
+import region
+from charmed_maas import python_timer, witness
+from dhcp_ha import Memory
+
+GRACE_S = 120
+VLAN_ID = 5001
+VLAN = api.VLAN("fabric-0 pxe", VLAN_ID, "fabrics/0/vlans/0/", "aaa", "bbb")
+
+
+def _rack(name: str, at: int) -> api.Controller:
+    links = (1, f"10.0.0.{at}"), (VLAN_ID, f"10.1.0.{at}")
+    return api.Controller("rack", name * 3, f"rack-{name}", "running", links)
+
+
+A, B, C = (_rack(name, at) for at, name in enumerate("abc", 1))
+LOST: witness.Body = {
+    "vlans": {str(VLAN_ID): {"state": "communications-interrupted"}},
+    "peer-answers": False,
+}
+
+
+class MAAS:
+    """MAAS's racks and VLANs, and what survivors say."""
+
+    def __init__(self) -> None:
+        self.client = mock.create_autospec(api.Client, instance=True)
+        self.client.vlans_with_dhcp.return_value = [VLAN]
+        self.said: witness.Body | witness.WitnessError = LOST
+        self.asked: list[tuple[str, witness.Body]] = []
+        self.has([A, B])
+
+    def has(self, racks: Sequence[api.Controller]) -> None:
+        self.client.racks.return_value = list(racks)
+
+    def ask(self, address: str, secret: str, question: witness.Body) -> witness.Body:
+        assert secret == "5ec2e7"
+        self.asked.append((address, question))
+        if isinstance(self.said, witness.WitnessError):
+            raise self.said
+        return self.said
+
+    def look(self, memory: Memory, now: float) -> tuple[Memory, list[str]]:
+        return dhcp_ha.look(self.client, memory, now, GRACE_S)
+
+    def look_until(self, now: float) -> list[str]:
+        """Look every 30 s from 1000 on, and return what the last one tells."""
+        memory, told = Memory(), list[str]()
+        for at in range(1000, int(now) + 1, 30):
+            memory, told = self.look(memory, at)
+        return told
+
+
+@pytest.fixture
+def maas(monkeypatch: pytest.MonkeyPatch) -> MAAS:
+    found = MAAS()
+    monkeypatch.setattr(witness, "ask", found.ask)
+    monkeypatch.setattr(region, "shared_secret", lambda: "5ec2e7")
+    return found
+
+
+def _dead(rack: api.Controller) -> api.Controller:
+    return replace(rack, status="dead")
+
+
+def test_living_racks_are_left_alone_and_nobody_is_asked(maas: MAAS):
+    assert maas.look_until(1300) == []
+    maas.client.set_racks.assert_not_called()
+    assert maas.asked == []
+
+
+def test_a_dead_primary_is_replaced_once_it_was_dead_for_the_grace(maas: MAAS):
+    maas.has([_dead(A), B])
+    assert maas.look_until(1090) == []
+    maas.client.set_racks.assert_not_called()
+    assert maas.look_until(1120) == []
+    maas.client.set_racks.assert_called_once_with(VLAN, "bbb", "")
+    assert maas.asked == [("10.0.0.2", {"peer": "10.1.0.1", "own": "10.1.0.2"})]
+
+
+def test_a_third_rack_takes_the_secondarys_place(maas: MAAS):
+    maas.has([A, _dead(B), C])
+    maas.look_until(1120)
+    maas.client.set_racks.assert_called_once_with(VLAN, "aaa", "ccc")
+
+
+def test_what_a_vlan_was_given_is_remembered_while_it_has_dhcp(maas: MAAS):
+    maas.client.vlans_with_dhcp.return_value = [replace(VLAN, secondary="")]
+    memory, _ = maas.look(Memory(), 1000)
+    assert memory.given == {str(VLAN_ID): ("aaa", "bbb")}
+    # By hand, then.
+    maas.client.set_racks.reset_mock()
+    memory, _ = maas.look(memory, 1030)
+    maas.client.set_racks.assert_not_called()
+    maas.client.vlans_with_dhcp.return_value = []
+    assert maas.look(memory, 1060)[0].given == {}
+
+
+def test_a_pause_of_the_looks_counts_for_nobodys_death(maas: MAAS):
+    maas.has([_dead(A), B])
+    memory, _ = maas.look(Memory(), 1000)
+    memory, _ = maas.look(memory, 1500)
+    assert memory.dead_since == {"aaa": 1500}
+    maas.client.set_racks.assert_not_called()
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (witness.WitnessError("does not answer at x:7913"), "rack-b does not answer at x:7913"),
+        ({"problem": "dhcpd does not answer"}, "rack-b says: dhcpd does not answer"),
+        ({**LOST, "vlans": {}}, "dhcpd on rack-b is in state unknown"),
+        ({**LOST, "vlans": {"5001": {"state": "normal"}}}, "dhcpd on rack-b is in state normal"),
+        ({**LOST, "vlans": [1]}, "dhcpd on rack-b is in state unknown"),
+        ({**LOST, "peer-answers": True}, "10.1.0.1 still answers rack-b"),
+        ({**LOST, "peer-answers": "no"}, "10.1.0.1 still answers rack-b"),
+    ],
+)
+def test_without_evidence_nothing_changes_and_why_is_told(
+    maas: MAAS, said: witness.Body | witness.WitnessError, why: str
+):
+    maas.has([_dead(A), B])
+    maas.said = said
+    assert maas.look_until(1150) == [f"fabric-0 pxe: rack-a is not replaced: {why}"]
+    maas.client.set_racks.assert_not_called()
+
+
+def test_a_witness_is_asked_at_any_of_its_addresses(maas: MAAS):
+    maas.has([_dead(A), B])
+    maas.said = witness.WitnessError("does not answer")
+    maas.look_until(1120)
+    assert [address for address, _ in maas.asked] == ["10.0.0.2", "10.1.0.2"]
+
+
+def test_a_refusal_of_maas_is_told(maas: MAAS):
+    maas.has([_dead(A), B])
+    maas.client.set_racks.side_effect = api.APIError("no")
+    assert maas.look_until(1150) == ["fabric-0 pxe: MAAS refuses: no"]
+
+
+class Job:
+    """The timer's job, with a database that has a clock and a memory."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        self.now = 1000.0
+        self.memory: Memory | None = None
+        self.locked = False
+        self.looked = 0
+        monkeypatch.setattr(dhcp_ha, "GRACE", tmp_path / "grace")
+        monkeypatch.setattr(dhcp_ha, "TOLD", tmp_path / "told")
+        monkeypatch.setattr(migration, "login_from_config", lambda: None)
+        monkeypatch.setattr(accounts, "internal_api_key", lambda: "a:b:c")
+        monkeypatch.setattr(database, "connect", lambda *_: contextlib.nullcontext(self))
+        monkeypatch.setattr(database, "try_lock", lambda *_: not self.locked)
+        monkeypatch.setattr(dhcp_ha, "look", self._look)
+        dhcp_ha.GRACE.write_text("120\n")
+
+    def _look(self, *_: object) -> tuple[Memory, list[str]]:
+        self.looked += 1
+        return Memory(self.now, {"aaa": 990.5}, {"5001": ("aaa", "bbb")}), ["pxe: no"]
+
+    def cursor(self) -> contextlib.AbstractContextManager["Job"]:
+        return contextlib.nullcontext(self)
+
+    def execute(self, statement: str, values: tuple[str, ...] = ()) -> None:
+        self.row: tuple[object, ...] | None = (self.now,)
+        if statement.startswith("INSERT"):
+            self.kept = json.loads(values[0])
+        elif "memory FROM" in statement:
+            self.row = (self.kept,) if hasattr(self, "kept") else None
+
+    def fetchone(self) -> tuple[object, ...] | None:
+        return self.row
+
+
+@pytest.fixture
+def job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Job:
+    return Job(monkeypatch, tmp_path)
+
+
+def test_one_look_of_all_regions_is_enough(job: Job):
+    assert dhcp_ha.main() == 0
+    assert dhcp_ha.told() == ("pxe: no",)
+    job.now += 5
+    dhcp_ha.main()
+    assert job.looked == 1
+    job.now += 30
+    job.locked = True
+    dhcp_ha.main()
+    assert job.looked == 1
+    job.locked = False
+    dhcp_ha.main()
+    assert job.looked == 2
+
+
+def test_what_is_remembered_comes_back(job: Job):
+    dhcp_ha.main()
+    memory = dhcp_ha.recall(job)  # type: ignore[arg-type]
+    assert memory == Memory(1000.0, {"aaa": 990.5}, {"5001": ("aaa", "bbb")})
+
+
+def test_no_grace_is_no_look(job: Job):
+    dhcp_ha.GRACE.unlink()
+    assert dhcp_ha.main() == 0
+    assert job.looked == 0
+    assert dhcp_ha.told() == ()
+
+
+def test_a_database_that_is_away_is_tried_again(job: Job, monkeypatch: pytest.MonkeyPatch):
+    def away(*_: object):
+        raise database.DatabaseError("no primary")
+
+    monkeypatch.setattr(database, "connect", away)
+    assert dhcp_ha.main() == 0
+
+
+def test_the_timer_is_there_while_dead_racks_are_replaced(job: Job):
+    dhcp_ha.GRACE.unlink()
+    with mock.patch.object(dhcp_ha, "python_timer", autospec=python_timer) as timer:
+        timer.ensure.return_value = timer.remove.return_value = False
+        assert dhcp_ha.ensure(120)
+        assert not dhcp_ha.ensure(120)
+        timer.ensure.assert_called_with(dhcp_ha.TIMER, dhcp_ha.TEMPLATE, mock.ANY)
+        assert dhcp_ha.ensure(0)
+        assert not dhcp_ha.GRACE.exists()
+    assert job.looked == 0
