@@ -108,3 +108,17 @@ def is_active(unit: str) -> bool:
     """Tell whether a unit runs."""
     command = ["/usr/bin/systemctl", "is-active", "--quiet", unit]
     return subprocess.run(command, check=False, timeout=10).returncode == 0
+
+
+def unit_state(unit: str) -> tuple[str, str]:
+    """Return a unit's state and the result of its last run in systemd's words."""
+    properties = ["--property=ActiveState", "--property=Result"]
+    output = subprocess.run(
+        ["/usr/bin/systemctl", "show", *properties, unit],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=10,
+    ).stdout
+    words = dict(line.split("=", 1) for line in output.splitlines())
+    return words["ActiveState"], words["Result"]

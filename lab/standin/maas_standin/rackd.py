@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.request
 
-from maas_standin import host, local_config, rpc
+from maas_standin import dhcpd, host, local_config, rpc
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +72,7 @@ class Rack:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._channels: dict[str, rpc.Channel | None] = {}
+        self._dhcpd = dhcpd.Service()
         self.is_dismissed = threading.Event()
 
     def connect(self, loops: EventLoops) -> None:
@@ -136,10 +137,19 @@ class Rack:
         threading.Thread(target=self._report, args=[channel], daemon=True).start()
         while True:
             message = channel.receive()
-            if message.get("command") == "disassociate":
+            if message.get("command") == "configure_dhcp":
+                self._dhcpd.configure(message["dhcpd"], message["dhcpd_interfaces"])
+                channel.send({"command": "ping", **self._describe()})
+            elif message.get("command") == "disassociate":
                 logger.info("This rack was deleted; forgetting the secret and restarting.")
                 host.SECRET.unlink(missing_ok=True)
                 self.is_dismissed.set()
+
+    def _describe(self) -> rpc.Message:
+        """Return what the regions are told of this rack's services and network."""
+        # There is no DHCP for IPv6 here.
+        services = {"dhcpd": self._dhcpd.check(), "dhcpd6": ("off", "")}
+        return {"services": services, "interfaces": host.interfaces()}
 
     def _report(self, channel: rpc.Channel) -> None:
         count = 0
@@ -147,8 +157,7 @@ class Rack:
             while True:
                 message: rpc.Message = {"command": "ping"}
                 if count % SERVICES_EVERY == 1:
-                    message["services"] = {}
-                    message["interfaces"] = host.interfaces()
+                    message |= self._describe()
                 channel.send(message)
                 count += 1
                 time.sleep(PING_S)

@@ -9,7 +9,7 @@ import typing
 
 import psycopg2
 
-from maas_standin import database, host, nodes, rpc
+from maas_standin import database, dhcp, host, nodes, rpc
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.pool = pool
         self._system_id, self._pid = process
         self._lock = threading.Lock()
+        self._dhcp_lock = threading.Lock()
         self._connected: dict[rpc.Channel, dict[str, typing.Any]] = {}
 
     def connect(self, channel: rpc.Channel, node: dict[str, typing.Any]) -> None:
@@ -34,6 +35,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         with self._lock:
             self._connected[channel] = node
         self.publish()
+        self.push_dhcp()
 
     def disconnect(self, channel: rpc.Channel) -> None:
         """Note that a rack is gone."""
@@ -73,6 +75,25 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             (endpoint, racks),
         )
         nodes.update_rackd_status(cursor)
+
+    def push_dhcp(self, _: str = "") -> None:
+        """Tell each rack the DHCP that it has to serve, if that is not what it was told last."""
+        with self._lock:
+            connected = dict(self._connected)
+        # One thread at a time: none is to send what it read before another's newer text.
+        with self._dhcp_lock:
+            for channel, node in connected.items():
+                self._push_dhcp(channel, node)
+
+    def _push_dhcp(self, channel: rpc.Channel, node: dict[str, typing.Any]) -> None:
+        try:
+            files = self.pool.run(dhcp.configure, node["id"])
+            if channel.send_changed({"command": "configure_dhcp", **files}):
+                logger.info("Rack %s was sent its DHCP.", node["hostname"])
+        except (dhcp.DHCPError, psycopg2.Error) as error:
+            logger.error("No DHCP for rack %s yet: %s", node["hostname"], str(error).strip())
+        except rpc.ChannelError as error:
+            logger.info("Rack %s is gone: %s", node["hostname"], error)
 
     def dismiss(self, system_id: str) -> None:
         """Tell a rack that was deleted to forget the secret; with no ID, check all."""

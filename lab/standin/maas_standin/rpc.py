@@ -37,6 +37,7 @@ class Channel:
         self._connection = connection
         self._stream = connection.makefile("rb")
         self._lock = threading.Lock()
+        self._last: Message = {}
 
     def send(self, message: Message) -> None:
         """Send one message."""
@@ -45,6 +46,14 @@ class Channel:
                 self._connection.sendall(json.dumps(message).encode() + b"\n")
         except OSError as error:
             raise ChannelError(str(error)) from error
+
+    def send_changed(self, message: Message) -> bool:
+        """Send a message if it is not the one sent in this way last; tell whether it was."""
+        if message == self._last:
+            return False
+        self.send(message)
+        self._last = message
+        return True
 
     def receive(self) -> Message:
         """Return the next message."""

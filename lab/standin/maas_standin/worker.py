@@ -35,6 +35,7 @@ def _refresh_connections(server: racks.Server) -> None:
     while True:
         time.sleep(racks.REFRESH_S)
         server.publish()
+        server.push_dhcp()
 
 
 def _run(*threads: typing.Callable[[], None]) -> None:
@@ -50,7 +51,8 @@ def main(number: int, ready: int) -> None:
     pool = database.Pool(config, name, POOL_SIZE)
     pool.open_all()
     rack_server = _listen(pool, system_id)
-    database.Listener(config, name, {"sys_rack_delete": rack_server.dismiss}).start()
+    handlers = {"sys_rack_delete": rack_server.dismiss, "sys_dhcp": rack_server.push_dhcp}
+    database.Listener(config, name, handlers).start()
     stopping = threading.Event()
 
     def stop(_: int, __: types.FrameType | None) -> None:

@@ -187,6 +187,17 @@ CREATE TRIGGER sys_dhcp_vlan AFTER INSERT OR UPDATE OR DELETE ON maasserver_vlan
     FOR EACH STATEMENT EXECUTE FUNCTION sys_dhcp_update();
 CREATE TRIGGER sys_dhcp_iprange AFTER INSERT OR UPDATE OR DELETE ON maasserver_iprange
     FOR EACH STATEMENT EXECUTE FUNCTION sys_dhcp_update();
+CREATE TRIGGER sys_dhcp_subnet AFTER INSERT OR UPDATE OR DELETE ON maasserver_subnet
+    FOR EACH STATEMENT EXECUTE FUNCTION sys_dhcp_update();
+-- A refresh writes to these often and changes them seldom: each row counts, not each statement.
+CREATE TRIGGER sys_dhcp_interface AFTER INSERT OR UPDATE OR DELETE ON maasserver_interface
+    FOR EACH ROW EXECUTE FUNCTION sys_dhcp_update();
+CREATE TRIGGER sys_dhcp_staticipaddress
+    AFTER INSERT OR UPDATE OR DELETE ON maasserver_staticipaddress
+    FOR EACH ROW EXECUTE FUNCTION sys_dhcp_update();
+CREATE TRIGGER sys_dhcp_config AFTER INSERT OR UPDATE ON maasserver_config
+    FOR EACH ROW WHEN (NEW.name IN ('ntp_servers', 'ntp_external_only', 'use_rack_proxy'))
+    EXECUTE FUNCTION sys_dhcp_update();
 CREATE FUNCTION sys_dns_update() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_notify('sys_dns', NEW.name);
