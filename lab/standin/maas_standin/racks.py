@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """A worker's side of its connections to racks."""
 
+import contextlib
 import logging
 import socketserver
 import threading
@@ -105,7 +106,9 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         for channel, node in connected.items():
             if node["system_id"] == system_id:
                 logger.info("Rack %s (%s) was deleted.", node["hostname"], system_id)
-                channel.send({"command": "disassociate"})
+                # It may be gone already; the listener that calls us must live on.
+                with contextlib.suppress(rpc.ChannelError):
+                    channel.send({"command": "disassociate"})
 
 
 class _Handler(socketserver.BaseRequestHandler):
