@@ -8,6 +8,7 @@ import ops
 import accounts
 import api
 import controllers
+import dhcp
 import health_table
 import peers
 import survey
@@ -37,6 +38,7 @@ class Actions(ops.Object):
         self.framework.observe(on["get-api-key"].action, self._on_get_api_key)
         self.framework.observe(on["list-controllers"].action, self._on_list_controllers)
         self.framework.observe(on["delete-controller"].action, self._on_delete_controller)
+        self.framework.observe(on["enable-dhcp"].action, self._on_enable_dhcp)
         self.framework.observe(on["health"].action, self._on_health)
 
     def _on_create_admin(self, event: ops.ActionEvent) -> None:
@@ -84,6 +86,19 @@ class Actions(ops.Object):
             event.set_results({"deleted": controllers.delete(name, force=force).describe()})
         except (accounts.AccountError, api.APIError) as error:
             event.fail(str(error))
+
+    def _on_enable_dhcp(self, event: ops.ActionEvent) -> None:
+        if not self._is_serving(event):
+            return
+        subnet, start, end = (str(event.params[name]) for name in ("subnet", "start", "end"))
+        try:
+            done = dhcp.enable(subnet, start, end, alone=bool(event.params.get("alone", False)))
+        except (accounts.AccountError, api.APIError) as error:
+            event.fail(str(error))
+            return
+        event.set_results(
+            {"vlan": done.vlan, "primary": done.primary, "secondary": done.secondary}
+        )
 
     def _on_health(self, event: ops.ActionEvent) -> None:
         """Tell what is redundant; also where nothing serves, and never a failure."""

@@ -96,6 +96,29 @@ class Client:
         vlans = [vlan for fabric in _objects(fabrics) for vlan in _objects(fabric.get("vlans"))]
         return [_vlan(one) for one in vlans if one.get("dhcp_on") is True]
 
+    def vlan_of(self, cidr: str) -> VLAN | None:
+        """Return the VLAN of a subnet, None if MAAS does not know that."""
+        subnets: object = self._request("GET", "subnets/").json()
+        found = [one for one in _objects(subnets) if one.get("cidr") == cidr]
+        return _vlan(cast("dict[str, object]", found[0]["vlan"])) if found else None
+
+    def create_range(self, start: str, end: str) -> int:
+        """Have addresses for DHCP to hand out; returns the range's ID."""
+        data = {"type": "dynamic", "start_ip": start, "end_ip": end}
+        made: object = self._request("POST", "ipranges/", data=data).json()
+        return _number(cast("dict[str, object]", made).get("id"))
+
+    def delete_range(self, number: int) -> None:
+        """Take a range of addresses away."""
+        self._request("DELETE", f"ipranges/{number}/")
+
+    def turn_dhcp_on(self, vlan: VLAN, primary: str, secondary: str) -> None:
+        """Have racks serve DHCP on a VLAN."""
+        data = {"dhcp_on": "true", "primary_rack": primary}
+        self._request(
+            "PUT", vlan.path, data=data | ({"secondary_rack": secondary} if secondary else {})
+        )
+
     def set_racks(self, vlan: VLAN, primary: str, secondary: str) -> None:
         """Give a VLAN its racks. MAAS takes a change of both in two steps only."""
         if primary != vlan.primary:

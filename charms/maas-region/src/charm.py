@@ -12,9 +12,11 @@ from collections.abc import Iterable
 import ops
 
 import actions
+import config
 import controllers
 import database
 import db_proxy
+import dhcp_ha
 import peers
 import ports
 import region
@@ -60,6 +62,7 @@ class MAASRegionCharm(ops.CharmBase):
         framework.observe(self.on[RPC].relation_changed, self._on_rack_changed)
         for event in (self.on.leader_elected, self.on.update_status):
             framework.observe(event, self._note_unknown_racks)
+        self._options = config.Config.of(self.config)
         self.peers = peers.Peers(self, PEERS)
         self.database = db.DatabaseRequirer(self, DB)
         self.api = maas_api.MAASAPIProvider(self, API)
@@ -117,14 +120,15 @@ class MAASRegionCharm(ops.CharmBase):
         if not region.version():
             self._situation = status.Situation(problem=problem)
             return
-        problem = problem or self._config_problem()
+        problem = problem or self._options.problem
         self.unit.set_workload_version(region.version())
         watchdog_timer.ensure(watched.CHARM, watched.__file__)
         ports.ensure_open()
         connection = self.database.get()
         outcome = self._ensure_serving(connection)
+        serves, is_leader = bool(outcome and outcome.is_serving), self.unit.is_leader()
         if self.peers.is_readable():
-            if self.unit.is_leader():
+            if is_leader:
                 self._publish_app(outcome)
             controllers.ensure_departed(self.peers.app().departed)
         maas_url = self._maas_url()
@@ -138,24 +142,19 @@ class MAASRegionCharm(ops.CharmBase):
             has_url=bool(maas_url),
             kept_url=maas_url if region.vip_of(maas_url) and not self.api.get() else "",
             outcome=outcome,
-            refusals=self._ensure_settings() if outcome and outcome.is_serving else (),
+            refusals=settings.ensure(self._options.maas) if serves and is_leader else (),
+            dhcp=self._ensure_dhcp(serves=serves),
             regions=sum(one.ready for one in self.peers.units().values()),
         )
 
     def _ensure_installed(self) -> str:
         """Install what is missing; returns why it is not possible."""
         try:
-            region.install(str(self.config["source"]))
+            region.install(self._options.source)
             db_proxy.install()
         except apt_source.SourceError as error:
             return str(error)
         return ""
-
-    def _config_problem(self) -> str:
-        workers = int(self.config["num-workers"])
-        if 1 <= workers <= region.MAX_WORKERS:
-            return ""
-        return f"set num-workers to 1 to {region.MAX_WORKERS}, it is {workers}"
 
     def _ensure_serving(self, connection: db.DatabaseConnection | None) -> serving.Outcome | None:
         """Serve when all that it takes is there; None while something is missing."""
@@ -180,11 +179,14 @@ class MAASRegionCharm(ops.CharmBase):
             self._publish_unit(ready=False)
         return outcome
 
-    def _ensure_settings(self) -> tuple[str, ...]:
-        """Set in MAAS what options name, on one unit; returns what MAAS refuses."""
-        given = {name: str(self.config.get(name, "")).strip() for name in settings.OPTIONS}
-        wanted = {name: value for name, value in given.items() if value}
-        return settings.ensure(wanted) if self.unit.is_leader() else ()
+    def _ensure_dhcp(self, *, serves: bool) -> tuple[str, ...]:
+        """Have this unit look after the racks' DHCP while it serves; returns what it found."""
+        dhcp_ha.ensure(self._dhcp_grace_s() if serves else 0)
+        return dhcp_ha.told()
+
+    def _dhcp_grace_s(self) -> int:
+        """Return after how many seconds a dead rack is replaced as DHCP server, 0 for never."""
+        return self._options.dhcp_grace_s if self.rpc.relations else 0
 
     def _wish(self, connection: db.DatabaseConnection, maas_url: str) -> serving.Wish:
         given, login = connection.provider, connection.credentials
@@ -196,7 +198,7 @@ class MAASRegionCharm(ops.CharmBase):
             login=database.Login(given.database or database.NAME, login.username, login.password),
             maas_url=maas_url,
             address=self._address(),
-            num_workers=0 if self._config_problem() else int(self.config["num-workers"]),
+            num_workers=self._options.num_workers,
             expected_cluster=self.peers.cluster(),
             versions=self.peers.versions(),
         )
@@ -250,7 +252,8 @@ class MAASRegionCharm(ops.CharmBase):
         ready = [one.address for one in self.peers.units().values() if one.ready]
         urls = [region.url(address) for address in ready if address]
         if secret_id := shared_secret.publish(self, self.rpc.relations):
-            self.rpc.publish(maas_rpc.ProviderAppData(maas_url, tuple(urls), secret_id))
+            grace_s = self._dhcp_grace_s()
+            self.rpc.publish(maas_rpc.ProviderAppData(maas_url, tuple(urls), secret_id, grace_s))
 
     def _address(self) -> str:
         """Return this unit's own address, as its peers reach it; never a VIP."""
@@ -277,12 +280,14 @@ class MAASRegionCharm(ops.CharmBase):
     def _on_stop(self, _: ops.StopEvent) -> None:
         """Drain and stop; the other regions delete this one from MAAS."""
         watchdog_timer.remove(watched.CHARM)
+        dhcp_ha.remove()
         serving.leave()
         self._situation = status.Situation(is_leaving=True)
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
         watchdog_timer.remove(watched.CHARM)
         controllers.remove()
+        dhcp_ha.remove()
         region.forget()
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:

@@ -38,6 +38,9 @@ DEAD = "dead"
 # Every region's timer comes every 30 s: one look of them all is enough. After a longer pause (the
 # database was away) nothing is known of who was dead in between.
 OFTEN_S, GAP_S = 20, 75
+# dhcpd notices a cut link after 60 s (max-response-delay), and a rack that is alone stops its own
+# half of the grace later (maas-rack's isolation.py): both must come before the promotion.
+MIN_GRACE_S, MAX_GRACE_S = 120, 3600
 
 logger = logging.getLogger(__name__)
 

@@ -25,6 +25,7 @@ class Situation:
     kept_url: str = ""
     outcome: serving.Outcome | None = None
     refusals: tuple[str, ...] = ()
+    dhcp: tuple[str, ...] = ()
     regions: int = 0
 
 
@@ -46,6 +47,8 @@ def ladder(situation: Situation) -> Iterator[ops.StatusBase]:
         yield ops.WaitingStatus("for the database's primary and credentials")
     elif not situation.has_url:
         yield ops.WaitingStatus("for the leader to publish the MAAS URL")
+    for problem in situation.dhcp:
+        yield ops.WaitingStatus(f"DHCP on {problem}")
     if situation.outcome:
         yield _of(situation.outcome, situation)
 

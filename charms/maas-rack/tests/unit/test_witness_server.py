@@ -7,11 +7,11 @@ import pytest
 
 import dhcpd
 import witness_server
-from charmed_maas import files
+from charmed_maas import files, witness
 
 PEER = dhcpd.Peer("failover-vlan-5001", 5001, "10.1.0.3", "10.1.0.4")
 LOST = dhcpd.Failover("communications-interrupted", "normal", 1795361569)
-ASKED = {"peer": "10.1.0.4", "own": "10.1.0.3"}
+ASKED: witness.Body = {"peer": "10.1.0.4", "own": "10.1.0.3"}
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +44,7 @@ def test_whether_the_peers_address_answers_is_told_where_asked():
 
 
 @pytest.mark.parametrize("asked", [{"peer": "10.1.0.4"}, {**ASKED, "peer": "-I eth0"}])
-def test_a_question_that_makes_no_sense_gets_no_answer_about_the_peer(asked: dict[str, object]):
+def test_a_question_that_makes_no_sense_gets_no_answer_about_the_peer(asked: witness.Body):
     told = witness_server.respond(asked)
     assert told["problem"]
     assert "peer-answers" not in told

@@ -15,6 +15,10 @@ import charm
 import serving
 
 CLUSTER = "8c649c6f-9ff2-4aae-aa3a-3ddba6812151"
+CONTROLLERS = dict.fromkeys(
+    ("ensure_departed", "still_known", "listed", "delete", "remove"), mock.DEFAULT
+)
+DHCP = dict.fromkeys(("ensure", "remove", "told"), mock.DEFAULT)
 SERVING = dict.fromkeys(("ensure", "stop", "leave", "pause"), mock.DEFAULT)
 
 
@@ -30,6 +34,7 @@ class Workload:
     open_port: mock.MagicMock
     watchdog: mock.MagicMock
     settings: mock.MagicMock
+    dhcp: mock.MagicMock
 
 
 @contextlib.contextmanager
@@ -47,18 +52,16 @@ def replaced() -> Iterator[Workload]:
         mock.patch("charm.db_proxy.install", autospec=True) as install_proxy,
         mock.patch.multiple("charm.serving", autospec=True, **SERVING) as verbs,
         mock.patch("charm.settings.ensure", autospec=True, return_value=()) as ensure_settings,
-        mock.patch("charm.controllers.ensure_departed", autospec=True) as ensure_departed,
-        mock.patch("charm.controllers.still_known", autospec=True) as still_known,
-        mock.patch("controllers.listed", autospec=True) as listed,
-        mock.patch("controllers.delete", autospec=True) as delete,
-        mock.patch("charm.controllers.remove", autospec=True) as remove,
+        mock.patch.multiple("controllers", autospec=True, **CONTROLLERS) as of_controllers,
         mock.patch("charm.watchdog_timer", autospec=True) as watchdog,
+        mock.patch.multiple("charm.dhcp_ha", autospec=True, **DHCP) as dhcp,
         mock.patch("actions.accounts.create_admin", autospec=True) as create_admin,
         mock.patch("actions.accounts.create_admin_with_file", autospec=True) as with_file,
         mock.patch("actions.accounts.api_keys", autospec=True) as api_keys,
     ):
         verbs["ensure"].return_value = serving.Outcome(serving.Stage.SERVING, cluster=CLUSTER)
-        still_known.side_effect = lambda departed: departed
+        dhcp["told"].return_value = ()
+        of_controllers["still_known"].side_effect = lambda departed: departed
         yield Workload(
             region=mock.MagicMock(
                 install=install,
@@ -68,13 +71,7 @@ def replaced() -> Iterator[Workload]:
                 forget=forget,
             ),
             serving=mock.MagicMock(**verbs),
-            controllers=mock.MagicMock(
-                ensure_departed=ensure_departed,
-                still_known=still_known,
-                listed=listed,
-                delete=delete,
-                remove=remove,
-            ),
+            controllers=mock.MagicMock(**of_controllers),
             accounts=mock.MagicMock(
                 create_admin=create_admin, create_admin_with_file=with_file, api_keys=api_keys
             ),
@@ -82,6 +79,7 @@ def replaced() -> Iterator[Workload]:
             open_port=open_port,
             watchdog=watchdog,
             settings=mock.MagicMock(ensure=ensure_settings),
+            dhcp=mock.MagicMock(**dhcp),
         )
 
 

@@ -12,6 +12,7 @@ from ops import testing
 import accounts
 import api
 import charm
+import dhcp
 import findings
 import survey
 from charmed_maas.interfaces import db
@@ -98,6 +99,22 @@ def test_delete_controller_tells_what_it_deleted_or_why_not(context: Context, wo
     workload.controllers.delete.side_effect = api.APIError("k5 runs")
     with pytest.raises(testing.ActionFailed, match="k5 runs"):
         context.run(context.on.action("delete-controller", params={"name": "k5"}), _state())
+
+
+def test_enable_dhcp_tells_who_serves_or_why_nobody_does(context: Context):
+    ends = {"subnet": "10.1.0.0/24", "start": "10.1.0.100", "end": "10.1.0.199"}
+    with mock.patch("actions.dhcp.enable", autospec=True) as enable:
+        enable.return_value = dhcp.Enabled("fabric-0 untagged", "k1", "k2")
+        context.run(context.on.action("enable-dhcp", params=ends), _state())
+        enable.assert_called_once_with(*ends.values(), alone=False)
+        assert context.action_results == {
+            "vlan": "fabric-0 untagged",
+            "primary": "k1",
+            "secondary": "k2",
+        }
+        enable.side_effect = api.APIError("no rack")
+        with pytest.raises(testing.ActionFailed, match="no rack"):
+            context.run(context.on.action("enable-dhcp", params=ends), _state())
 
 
 NOTHING = findings.Findings(

@@ -369,6 +369,47 @@ def test_a_unit_that_never_served_takes_no_traffic(context: Context, workload: W
     assert out.unit_status == testing.MaintenanceStatus("starting: MAAS: 502")
 
 
+def test_racks_are_told_the_grace_and_dead_ones_replaced_by_it(
+    context: Context, workload: Workload
+):
+    out = context.run(context.on.update_status(), _state())
+    assert _local(out, "rpc").local_app_data["dhcp-grace"] == "120"
+    workload.dhcp.ensure.assert_called_once_with(120)
+
+    out = context.run(context.on.config_changed(), _state(config={"dhcp-ha-grace": 300}))
+    assert _local(out, "rpc").local_app_data["dhcp-grace"] == "300"
+    workload.dhcp.ensure.assert_called_with(300)
+
+    out = context.run(context.on.config_changed(), _state(config={"dhcp-ha": False}))
+    assert "dhcp-grace" not in _local(out, "rpc").local_app_data
+    workload.dhcp.ensure.assert_called_with(0)
+
+
+def test_a_region_that_does_not_serve_looks_after_no_dhcp(context: Context, workload: Workload):
+    workload.serving.ensure.return_value = serving.Outcome(serving.Stage.UNREACHABLE, "away")
+    context.run(context.on.update_status(), _state())
+    workload.dhcp.ensure.assert_called_once_with(0)
+
+
+@pytest.mark.parametrize("grace_s", [119, 3601, -5])
+def test_a_grace_that_is_not_safe_is_refused_and_the_nearest_one_taken(
+    context: Context, workload: Workload, grace_s: int
+):
+    out = context.run(context.on.config_changed(), _state(config={"dhcp-ha-grace": grace_s}))
+    assert out.unit_status == testing.BlockedStatus(
+        f"set dhcp-ha-grace to 120 to 3600, it is {grace_s}"
+    )
+    workload.dhcp.ensure.assert_called_once_with(3600 if grace_s > 3600 else 120)
+
+
+def test_what_stands_against_a_replacement_is_told(context: Context, workload: Workload):
+    workload.dhcp.told.return_value = ("pxe: rack-a is not replaced: 10.1.0.1 still answers",)
+    out = context.run(context.on.update_status(), _state())
+    assert out.unit_status == testing.WaitingStatus(
+        "DHCP on pxe: rack-a is not replaced: 10.1.0.1 still answers"
+    )
+
+
 @pytest.mark.parametrize(
     ("stage", "name", "message"),
     [

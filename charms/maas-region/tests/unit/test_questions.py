@@ -230,8 +230,14 @@ def test_where_maas_switches_nothing_it_is_asked_for_no_reach(monkeypatch: pytes
 
 
 # The form of real MAAS 3.7.3's answers, shortened.
-VLAN = {"vid": 0, "dhcp_on": True, "fabric": "fabric-0", "name": "untagged", "id": 5001}
-VLAN |= {"fabric_id": 0}
+VLAN = {
+    "vid": 0,
+    "dhcp_on": True,
+    "fabric": "fabric-0",
+    "fabric_id": 0,
+    "name": "untagged",
+    "id": 5001,
+}
 FABRICS = [
     {"id": 0, "name": "fabric-0", "vlans": [
         {**VLAN, "primary_rack": "wwtnny", "secondary_rack": "hsgcck"},

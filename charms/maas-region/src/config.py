@@ -1,0 +1,47 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""The options of the charm, checked once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import dhcp_ha
+import region
+import settings
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the operator chose.
+
+    num_workers is 0 where the option is none that MAAS takes: it then keeps what it has.
+    dhcp_grace_s is 0 where no rack is to be replaced, maas are MAAS's settings that are set here;
+    problem says which option is wrong and how to mend it.
+    """
+
+    source: str
+    num_workers: int
+    dhcp_grace_s: int
+    maas: Mapping[str, str]
+    problem: str = ""
+
+    @classmethod
+    def of(cls, options: Mapping[str, str | int | float | bool]) -> "Config":
+        """Return what options say."""
+        workers, grace_s = int(options["num-workers"]), int(options["dhcp-ha-grace"])
+        workers_are_good = 1 <= workers <= region.MAX_WORKERS
+        least, most = dhcp_ha.MIN_GRACE_S, dhcp_ha.MAX_GRACE_S
+        problem = ""
+        if not workers_are_good:
+            problem = f"set num-workers to 1 to {region.MAX_WORKERS}, it is {workers}"
+        elif not least <= grace_s <= most:
+            problem = f"set dhcp-ha-grace to {least} to {most}, it is {grace_s}"
+        given = {name: str(options.get(name, "")).strip() for name in settings.OPTIONS}
+        return cls(
+            str(options["source"]),
+            workers if workers_are_good else 0,
+            min(max(grace_s, least), most) if options["dhcp-ha"] else 0,
+            {name: value for name, value in given.items() if value},
+            problem,
+        )

@@ -1,0 +1,102 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+from unittest import mock
+
+import pytest
+
+import accounts
+import api
+import dhcp
+
+VLAN = {"id": 5001, "fabric_id": 0, "vid": 0, "fabric": "fabric-0", "name": "untagged"}
+SUBNET = {"cidr": "10.1.0.0/24", "vlan": VLAN}
+ENDS = ("10.1.0.100", "10.1.0.199")
+
+
+def _rack(name: str, address: str, status: str = "running") -> dict[str, object]:
+    links = [{"ip_address": address}]
+    return {
+        "system_id": f"id-{name}",
+        "hostname": name,
+        "service_set": [{"name": "rackd", "status": status}],
+        "interface_set": [{"vlan": {"id": 5001 if address else 5002}, "links": links}],
+    }
+
+
+class MAAS:
+    """MAAS's HTTP API as far as DHCP goes, and what it was asked to change."""
+
+    def __init__(self) -> None:
+        self.racks = [_rack("k1", "10.1.0.1"), _rack("k2", "10.1.0.2")]
+        self.subnet = SUBNET
+        self.refuses = ""
+        self.changed: list[tuple[str, str, object]] = []
+
+    def request(self, verb: str, url: str, data: object = None, **_: object) -> mock.Mock:
+        path = url.partition("/2.0/")[2]
+        if verb != "GET":
+            self.changed.append((verb, path, data))
+        if path == self.refuses:
+            return mock.Mock(ok=False, text='{"x": ["no"]}', status_code=400)
+        answers = {
+            "subnets/": [self.subnet],
+            "rackcontrollers/": self.racks,
+            "ipranges/": {"id": 7},
+        }
+        return mock.Mock(ok=True, json=lambda: answers[path])
+
+
+@pytest.fixture
+def maas(monkeypatch: pytest.MonkeyPatch) -> MAAS:
+    found = MAAS()
+    monkeypatch.setattr(accounts, "internal_api_key", lambda: "a:b:c")
+    monkeypatch.setattr("requests.Session.request", lambda _, *a, **k: found.request(*a, **k))
+    return found
+
+
+def _enable(cidr: str = "10.1.0.0/24", *, alone: bool = False) -> dhcp.Enabled:
+    return dhcp.enable(cidr, *ENDS, alone=alone)
+
+
+def test_two_racks_serve_a_range(maas: MAAS):
+    assert _enable() == dhcp.Enabled("fabric-0 untagged", "k1", "k2")
+    assert maas.changed == [
+        ("POST", "ipranges/", {"type": "dynamic", "start_ip": ENDS[0], "end_ip": ENDS[1]}),
+        (
+            "PUT",
+            "fabrics/0/vlans/0/",
+            {"dhcp_on": "true", "primary_rack": "id-k1", "secondary_rack": "id-k2"},
+        ),
+    ]
+
+
+@pytest.mark.parametrize("other", [_rack("k2", "10.1.0.2", "dead"), _rack("k2", "")])
+def test_one_rack_serves_only_where_that_is_wanted(maas: MAAS, other: dict[str, object]):
+    maas.racks[1] = other
+    with pytest.raises(api.APIError, match="only k1 has an address in fabric-0 untagged"):
+        _enable()
+    assert maas.changed == []
+    assert _enable(alone=True) == dhcp.Enabled("fabric-0 untagged", "k1", "")
+
+
+def test_what_cannot_be_is_told_and_nothing_changes(maas: MAAS):
+    with pytest.raises(api.APIError, match=r"MAAS knows no subnet '10\.9\.0\.0/24'"):
+        _enable("10.9.0.0/24")
+    maas.racks = []
+    with pytest.raises(api.APIError, match="no rack that runs"):
+        _enable()
+    maas.subnet = {**SUBNET, "vlan": {**VLAN, "primary_rack": "id-k1"}}
+    with pytest.raises(api.APIError, match="has a rack for DHCP already"):
+        _enable()
+    assert maas.changed == []
+
+
+def test_maas_refuses_in_its_own_words(maas: MAAS):
+    maas.refuses = "ipranges/"
+    with pytest.raises(api.APIError, match=r'{"x": \["no"\]}'):
+        _enable()
+    maas.refuses = "fabrics/0/vlans/0/"
+    with pytest.raises(api.APIError, match=r'{"x": \["no"\]}'):
+        _enable()
+    assert maas.changed[-1] == ("DELETE", "ipranges/7/", None)
