@@ -265,8 +265,8 @@ class MAAS:
         return {}
 
     def primary(self) -> str:
-        """The name of the postgresql-ha unit that Patroni calls leader."""
-        address = next(host for host, role in self.members().items() if role == "leader")
+        """The name of the postgresql-ha unit that Patroni calls leader; KeyError without one."""
+        address = {role: host for host, role in self.members().items()}["leader"]
         units = self.units("postgresql-ha").items()
         return next(name for name, unit in units if unit.public_address == address)
 

@@ -3,6 +3,7 @@
 
 """HAProxy: its configuration, checked before it counts, and its runtime socket."""
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import routes
-from charmed_maas import addresses, apt_source, commands, files, systemd
+from charmed_maas import addresses, apt_source, commands, files, probes, systemd
 
 SERVICE = "haproxy.service"
 HAPROXY = "/usr/sbin/haproxy"
@@ -81,7 +82,8 @@ def ensure_config(text: str) -> bool:
     changed = _ensure_drop_in()
     # It is for a reload alone, and a hook may have been killed in the midst of one.
     files.ensure_file(SERVER_STATE, "")
-    if _has(text) and running_digest() == _digest(text):
+    if _has(text) and (running_digest() == _digest(text) or hangs()):
+        # One that hangs is the watchdog's: a reload of it would wait until that kills it.
         return changed
     validate(text)
     before = CONFIG.read_text() if CONFIG.is_file() else ""
@@ -97,8 +99,10 @@ def ensure_config(text: str) -> bool:
             _start(text)
     except (systemd.SystemdError, HAProxyError) as error:
         files.ensure_file(CONFIG, before)
-        if is_running() and MARK in before:
-            _reload(before)
+        # One that has died meanwhile is started with it by systemd.
+        with contextlib.suppress(systemd.SystemdError, HAProxyError):
+            if is_running() and MARK in before:
+                _reload(before)
         raise HAProxyError(f"HAProxy does not run with the new configuration: {error}") from error
     return True
 
@@ -191,6 +195,12 @@ def running_digest() -> str:
     """Return the digest of the configuration that the running HAProxy was started with."""
     found = re.search(r"^description: (\S+)", _ask("show info"), re.MULTILINE)
     return found.group(1) if found else ""
+
+
+def hangs() -> bool:
+    """Tell whether HAProxy runs and gives no answer at its socket."""
+    runs = is_running() and SOCKET.exists()
+    return runs and not probes.unix_answers(str(SOCKET), b"show version\n")
 
 
 def _is_distributions(text: str) -> bool:

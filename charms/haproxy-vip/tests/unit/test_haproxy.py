@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 import os
+import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -172,6 +173,36 @@ def test_a_failing_reload_restores_what_was_there(daemon: Daemon, systemd: Syste
     with pytest.raises(haproxy.HAProxyError, match="does not run with the new"):
         haproxy.ensure_config(render(0, 1))
     assert haproxy.CONFIG.read_text() == render(0) == daemon.loaded
+
+
+def test_one_that_dies_in_a_reload_leaves_what_was_there(
+    daemon: Daemon, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+):
+    def inactive(_: str):
+        raise haproxy.systemd.SystemdError("haproxy.service is not active, cannot reload.")
+
+    haproxy.ensure_config(render(0))
+    monkeypatch.setattr(haproxy.systemd, "reload", inactive)
+    with pytest.raises(haproxy.HAProxyError, match="is not active, cannot reload"):
+        haproxy.ensure_config(render(0, 1))
+    assert haproxy.CONFIG.read_text() == render(0)
+
+
+def test_one_that_hangs_is_left_to_the_watchdog(
+    daemon: Daemon, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+):
+    haproxy.ensure_config(render(0))
+    monkeypatch.setattr(haproxy, "_ask", lambda _: "")
+    with socket.socket(socket.AF_UNIX) as silent:
+        haproxy.SOCKET.parent.mkdir(parents=True)
+        silent.bind(str(haproxy.SOCKET))
+        silent.listen()
+        monkeypatch.setattr(haproxy.probes, "TIMEOUT_S", 0.1)
+        did = list(systemd.did)
+        assert haproxy.hangs()
+        assert not haproxy.ensure_config(render(0))
+        assert systemd.did == did
+    assert not haproxy.hangs()
 
 
 def test_a_refused_text_never_reaches_the_file(daemon: Daemon, monkeypatch: pytest.MonkeyPatch):
