@@ -39,6 +39,7 @@ ORDER = (
     "test_refresh.py",
     "test_hooks.py",
     "test_processes.py",
+    "test_dhcp.py",
     "test_machines.py",
     "test_address.py",
     "test_never_lost.py",

@@ -1,7 +1,7 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
-"""DHCP clients on one interface: `dhcp_client.py INTERFACE TIMEOUT_S < wishes.json`, as root.
+"""DHCP clients on one interface: `dhcp_client.py INTERFACE TIMEOUT_S WISHES`, as root.
 
 The wishes are an object of client numbers to the addresses that they have, "" for none. One with
 an address asks all servers to renew it, as after half of a lease's time without an answer; one
@@ -119,8 +119,7 @@ def ask(interface: str, clients: list[Client], timeout_s: float) -> dict[int, st
 
 def main() -> None:
     """Run as the command."""
-    interface, timeout_s = sys.argv[1], float(sys.argv[2])
-    wishes = json.load(sys.stdin)
+    interface, timeout_s, wishes = sys.argv[1], float(sys.argv[2]), json.loads(sys.argv[3])
     clients = [Client(int(number), address) for number, address in wishes.items()]
     got = ask(interface, clients, timeout_s)
     print(json.dumps({one.number: got.get(one.number, "") for one in clients}))

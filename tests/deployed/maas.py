@@ -213,6 +213,12 @@ class MAAS:
         """A setting of MAAS's own, by its name with dashes."""
         return self.get(f"maas/?op=get_config&name={name.replace('-', '_')}")
 
+    def change(self, verb: str, path: str, **data: str) -> Any:
+        """POST, PUT or DELETE in the API as an administrator; returns what it answers."""
+        answer = self._session.request(verb, f"{self.url}/api/2.0/{path}", data=data, timeout=30)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
     def set_setting(self, name: str, value: str) -> None:
         """Set it as an operator does in MAAS."""
         answer = self._session.post(

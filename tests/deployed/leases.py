@@ -1,0 +1,87 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""MAAS's DHCP on the second network of the machines, and clients there."""
+
+import ipaddress
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import remote
+from maas import MAAS
+
+CLIENT = Path(__file__).with_name("dhcp_client.py")
+FIRST, LAST = 100, 199
+
+
+class DHCP:
+    """One subnet that has DHCP; clients are numbers, and live on a region's machine."""
+
+    def __init__(self, maas: MAAS) -> None:
+        self._maas = maas
+        vip = ipaddress.ip_address(maas.vip)
+        self._subnet: dict[str, Any] = next(
+            one
+            for one in maas.get("subnets/")
+            if vip not in ipaddress.ip_network(one["cidr"]) and "." in one["cidr"]
+        )
+        self.network = ipaddress.IPv4Network(self._subnet["cidr"])
+        self._vlan = f"vlans/{self._subnet['vlan']['id']}/"
+        # A machine with neither rack, which hears both as a machine to be booted does.
+        racks = {unit.machine for unit in maas.units("maas-rack").values()}
+        regions = maas.units("maas-region").items()
+        self._host = next(name for name, unit in regions if unit.machine not in racks)
+        show = f"ip -o -4 address show to {self.network}"
+        self._interface = maas.on_machine(self._host, show).split()[1]
+
+    def enable(self) -> None:
+        """Turn it on by the charm's action."""
+        wish = {"subnet": str(self.network), "start": self._at(FIRST), "end": self._at(LAST)}
+        self._maas.juju.run(self._maas.leader("maas-region"), "enable-dhcp", wish)
+
+    def disable(self) -> None:
+        """Turn it off, and forget the range."""
+        self._maas.change("PUT", self._vlan, dhcp_on="false", primary_rack="", secondary_rack="")
+        for one in self._maas.get("ipranges/"):
+            if one["type"] == "dynamic":
+                self._maas.change("DELETE", f"ipranges/{one['id']}/")
+
+    def racks(self) -> tuple[str, str]:
+        """The host names of the primary and the secondary rack, "" for none."""
+        names = {one["system_id"]: name for name, one in self._maas.controllers("rack").items()}
+        vlan = self._maas.get(self._vlan)
+        primary, secondary = (
+            names.get(vlan[f"{role}_rack"] or "", "") for role in ("primary", "secondary")
+        )
+        return primary, secondary
+
+    def unit(self, rack: str) -> str:
+        """The unit of maas-rack by its host name."""
+        ids = {one["system_id"]: name for name, one in self._maas.controllers("rack").items()}
+        for unit in self._maas.units("maas-rack"):
+            if ids.get(self._maas.on_machine(unit, "cat /var/lib/maas/maas_id").strip()) == rack:
+                return unit
+        raise AssertionError(f"no unit is {rack}")
+
+    def state(self, unit: str) -> str:
+        """dhcpd's failover state on a rack, as its charm tells the regions."""
+        charm = f"/var/lib/juju/agents/unit-{unit.replace('/', '-')}/charm"
+        ask = "import witness_server; print(witness_server.respond({}))"
+        return self._maas.on_machine(
+            unit, f'cd {charm} && PYTHONPATH=src venv/bin/python -c "{ask}"'
+        )
+
+    def ask(
+        self, wishes: dict[int, str] | Iterable[int], *, timeout_s: float = 60
+    ) -> dict[int, str]:
+        """Have clients ask for an address, or renew theirs; returns what each one got."""
+        given = wishes if isinstance(wishes, dict) else dict.fromkeys(wishes, "")
+        words = (self._interface, timeout_s, json.dumps(given))
+        with remote.python(self._maas.juju, self._host, CLIENT, *words) as process:
+            told, _ = process.communicate(timeout=timeout_s + 60)
+        return {int(number): address for number, address in json.loads(told).items()}
+
+    def _at(self, number: int) -> str:
+        return str(self.network[number])
