@@ -32,6 +32,7 @@ class Client:
     wanted: str = ""
     server: bytes = b""
     tried: float = 0
+    began: float = 0
     xid: int = field(default_factory=lambda: random.getrandbits(32))
 
     @property
@@ -56,8 +57,10 @@ def _checksum(data: bytes) -> int:
 
 
 def _frame(client: Client, kind: int, options: bytes, address: str = "0.0.0.0") -> bytes:
-    # The flag says that it cannot take an answer to an address that it does not have yet.
-    head = struct.pack(">BBBBIHH", 1, 1, 6, 0, client.xid, 0, 0x8000)
+    # By how long it has asked a secondary knows that the primary does not answer it. The flag says
+    # that it cannot take an answer to an address that it does not have yet.
+    secs = int(time.monotonic() - client.began)
+    head = struct.pack(">BBBBIHH", 1, 1, 6, 0, client.xid, secs, 0x8000)
     bootp = head + socket.inet_aton(address) + bytes(12) + client.mac.ljust(16, b"\0") + bytes(192)
     body = bootp + MAGIC + bytes([53, 1, kind]) + options + b"\xff"
     udp = struct.pack(">HHHH", 68, 67, 8 + len(body), 0) + body
@@ -98,6 +101,7 @@ def ask(interface: str, clients: list[Client], timeout_s: float) -> dict[int, st
         for client in waiting:
             if time.monotonic() - client.tried > AGAIN_S:
                 client.tried = time.monotonic()
+                client.began = client.began or client.tried
                 link.send(client.request())
         try:
             told = _answer(link.recv(2048))

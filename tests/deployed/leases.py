@@ -73,6 +73,16 @@ class DHCP:
             unit, f'cd {charm} && PYTHONPATH=src venv/bin/python -c "{ask}"'
         )
 
+    def is_on(self, unit: str) -> bool:
+        """Tell whether a rack's dhcpd runs."""
+        active = self._maas.on_machine(unit, "systemctl is-active maas-dhcpd; true")
+        return active.strip() == "active"
+
+    def address(self, unit: str) -> str:
+        """A rack's address in the subnet."""
+        show = f"ip -o -4 address show to {self.network}"
+        return self._maas.on_machine(unit, show).split()[3].partition("/")[0]
+
     def ask(
         self, wishes: dict[int, str] | Iterable[int], *, timeout_s: float = 60
     ) -> dict[int, str]:
