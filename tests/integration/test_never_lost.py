@@ -22,6 +22,8 @@ def rows(maas: MAAS) -> set[tuple[str, int]]:
     return writers.acknowledged
 
 
+# Three minutes; the last member's leaving, below, is the harder one.
+@pytest.mark.long
 def test_every_row_is_there_after_db_was_removed_and_integrated(
     maas: MAAS, rows: set[tuple[str, int]]
 ):
