@@ -47,15 +47,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Memory:
-    """What one look leaves to the next: when it was, who is dead since when, who was given.
+    """What one look leaves to the next, on any region.
 
-    Times are the database's, in seconds since 1970; racks by ID, given by the VLAN's ID as
-    (primary, secondary).
+    That is when it was, which racks are dead since when, which ones a VLAN was given as (primary,
+    secondary), and what an operator should know. Times are the database's, in seconds since 1970;
+    racks and VLANs go by their IDs.
     """
 
     looked: float = 0
     dead_since: Mapping[str, float] = field(default_factory=dict[str, float])
     given: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    told: tuple[str, ...] = ()
 
 
 def ensure(grace_s: int) -> bool:
@@ -74,7 +76,7 @@ def remove() -> bool:
 
 
 def told() -> tuple[str, ...]:
-    """Return what the last look on this unit found that an operator should know."""
+    """Return what the last look found that an operator should know."""
     try:
         found: object = json.loads(TOLD.read_text())
     except (FileNotFoundError, ValueError):
@@ -84,13 +86,8 @@ def told() -> tuple[str, ...]:
     )
 
 
-def look(
-    client: api.Client, memory: Memory, now: float, grace_s: float
-) -> tuple[Memory, list[str]]:
-    """Look at every VLAN once, and change what is to change.
-
-    Returns what to remember and what stands against a change; raises api.APIError.
-    """
+def look(client: api.Client, memory: Memory, now: float, grace_s: float) -> Memory:
+    """Look at every VLAN once, and change what is to change; raises api.APIError."""
     found = client.racks()
     before = memory.dead_since if now - memory.looked <= GAP_S else {}
     dead_since = {
@@ -114,7 +111,7 @@ def look(
         given[str(vlan.id)] = decision.primary, decision.secondary
     there = {str(vlan.id) for vlan in vlans}
     given = {key: roles for key, roles in given.items() if key in there}
-    return Memory(now, dead_since, given), objections
+    return Memory(now, dead_since, given, tuple(objections))
 
 
 def _plan(vlan: api.VLAN) -> dhcp_plan.VLAN:
@@ -181,11 +178,13 @@ def recall(connection: "Connection") -> Memory:
         row = cursor.fetchone()
     if not row:
         return Memory()
-    kept = cast("dict[str, dict[str, object]]", row[0])
+    kept = cast("dict[str, object]", row[0])
+    dead_since, given = (cast("dict[str, object]", kept[key]) for key in ("dead_since", "given"))
     return Memory(
         float(str(kept["looked"])),
-        {key: float(str(value)) for key, value in kept["dead_since"].items()},
-        {key: _pair(value) for key, value in kept["given"].items()},
+        {key: float(str(value)) for key, value in dead_since.items()},
+        {key: _pair(value) for key, value in given.items()},
+        tuple(str(one) for one in cast("list[object]", kept.get("told", []))),
     )
 
 
@@ -220,19 +219,18 @@ def main() -> int:
         with database.connect(login, "charmed-maas dhcp") as connection:
             if not database.try_lock(connection, database.DHCP):
                 return 0
-            before, now = recall(connection), _now(connection)
-            if 0 <= now - before.looked < OFTEN_S:
-                return 0
-            client = api.Client(accounts.internal_api_key())
-            memory, objections = look(client, before, now, grace_s)
-            remember(connection, memory)
+            memory, now = recall(connection), _now(connection)
+            if not 0 <= now - memory.looked < OFTEN_S:
+                client = api.Client(accounts.internal_api_key())
+                memory = look(client, memory, now, grace_s)
+                remember(connection, memory)
+            # Also what another region found.
+            files.ensure_file(TOLD, json.dumps(memory.told) + "\n")
     except FileNotFoundError:
         return 0
     except (api.APIError, accounts.AccountError, database.DatabaseError) as error:
         # The timer tries again in seconds; a failed unit would only alarm.
         logger.info("%s", error)
-        return 0
-    files.ensure_file(TOLD, json.dumps(objections) + "\n")
     return 0
 
 

@@ -56,15 +56,15 @@ class MAAS:
             raise self.said
         return self.said
 
-    def look(self, memory: Memory, now: float) -> tuple[Memory, list[str]]:
+    def look(self, memory: Memory, now: float) -> Memory:
         return dhcp_ha.look(self.client, memory, now, GRACE_S)
 
     def look_until(self, now: float) -> list[str]:
         """Look every 30 s from 1000 on, and return what the last one tells."""
-        memory, told = Memory(), list[str]()
+        memory = Memory()
         for at in range(1000, int(now) + 1, 30):
-            memory, told = self.look(memory, at)
-        return told
+            memory = self.look(memory, at)
+        return list(memory.told)
 
 
 @pytest.fixture
@@ -102,20 +102,20 @@ def test_a_third_rack_takes_the_secondarys_place(maas: MAAS):
 
 def test_what_a_vlan_was_given_is_remembered_while_it_has_dhcp(maas: MAAS):
     maas.client.vlans_with_dhcp.return_value = [replace(VLAN, secondary="")]
-    memory, _ = maas.look(Memory(), 1000)
+    memory = maas.look(Memory(), 1000)
     assert memory.given == {str(VLAN_ID): ("aaa", "bbb")}
     # By hand, then.
     maas.client.set_racks.reset_mock()
-    memory, _ = maas.look(memory, 1030)
+    memory = maas.look(memory, 1030)
     maas.client.set_racks.assert_not_called()
     maas.client.vlans_with_dhcp.return_value = []
-    assert maas.look(memory, 1060)[0].given == {}
+    assert maas.look(memory, 1060).given == {}
 
 
 def test_a_pause_of_the_looks_counts_for_nobodys_death(maas: MAAS):
     maas.has([_dead(A), B])
-    memory, _ = maas.look(Memory(), 1000)
-    memory, _ = maas.look(memory, 1500)
+    memory = maas.look(Memory(), 1000)
+    memory = maas.look(memory, 1500)
     assert memory.dead_since == {"aaa": 1500}
     maas.client.set_racks.assert_not_called()
 
@@ -171,9 +171,9 @@ class Job:
         monkeypatch.setattr(dhcp_ha, "look", self._look)
         dhcp_ha.GRACE.write_text("120\n")
 
-    def _look(self, *_: object) -> tuple[Memory, list[str]]:
+    def _look(self, *_: object) -> Memory:
         self.looked += 1
-        return Memory(self.now, {"aaa": 990.5}, {"5001": ("aaa", "bbb")}), ["pxe: no"]
+        return Memory(self.now, {"aaa": 990.5}, {"5001": ("aaa", "bbb")}, ("pxe: no",))
 
     def cursor(self) -> contextlib.AbstractContextManager["Job"]:
         return contextlib.nullcontext(self)
@@ -198,8 +198,10 @@ def test_one_look_of_all_regions_is_enough(job: Job):
     assert dhcp_ha.main() == 0
     assert dhcp_ha.told() == ("pxe: no",)
     job.now += 5
+    dhcp_ha.TOLD.unlink()
     dhcp_ha.main()
     assert job.looked == 1
+    assert dhcp_ha.told() == ("pxe: no",)
     job.now += 30
     job.locked = True
     dhcp_ha.main()
@@ -212,7 +214,7 @@ def test_one_look_of_all_regions_is_enough(job: Job):
 def test_what_is_remembered_comes_back(job: Job):
     dhcp_ha.main()
     memory = dhcp_ha.recall(job)  # type: ignore[arg-type]
-    assert memory == Memory(1000.0, {"aaa": 990.5}, {"5001": ("aaa", "bbb")})
+    assert memory == Memory(1000.0, {"aaa": 990.5}, {"5001": ("aaa", "bbb")}, ("pxe: no",))
 
 
 def test_no_grace_is_no_look(job: Job):
