@@ -24,7 +24,10 @@ RECENT_S = 600
 LINES = 5000
 MAX_LENGTH = 160
 ERROR = 3  # syslog(3)
-LOGIN = re.compile(r"://[^\s/@]+@")
+LOGIN = re.compile(r"://\S*@")
+SECRET = re.compile(
+    r"""(?i)(\s-p|\bpass\w*|--?pass\w*|\btoken|\bsecret|\bkey)([\s=:'",]+)(?!for\b|auth)\S+"""
+)
 # What only a human can mend, in the words of libc, PostgreSQL and systemd. Whatever else is
 # logged beside it follows from it.
 GRAVE = re.compile(
@@ -55,9 +58,9 @@ def first_cause(services: Iterable[str]) -> str:
     """
     names = list(services)
     units = [word for name in names for word in ("--unit", name)]
-    since = f"--since=@{int(min([time.time() - RECENT_S, *map(_started_at, names)]))}"
-    argv = [JOURNALCTL, "--quiet", "--no-pager", "--output=json", f"--lines={LINES}", since]
+    argv = [JOURNALCTL, "--quiet", "--no-pager", "--output=json", f"--lines={LINES}"]
     try:
+        argv.append(f"--since=@{int(min([time.time() - RECENT_S, *map(_started_at, names)]))}")
         text = commands.run([*argv, *units]).stdout
     except commands.CommandError as error:
         # The trouble that is looked for is told in any case.
@@ -106,7 +109,7 @@ def _line(row: str) -> Line | None:
 
 def _shorten(text: str) -> str:
     printable = "".join(one if one.isprintable() else " " for one in text)
-    words = LOGIN.sub("://", " ".join(printable.split()))
+    words = SECRET.sub(r"\1\2…", LOGIN.sub("://", " ".join(printable.split())))
     return words if len(words) <= MAX_LENGTH else f"{words[:MAX_LENGTH]} …"
 
 

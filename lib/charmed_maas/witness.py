@@ -18,7 +18,7 @@ from typing import BinaryIO, cast
 
 # Beside dhcpd's OMAPI (7911, 7912), outside of what MAAS keeps for itself.
 PORT = 7913
-TIMEOUT_S = 15.0
+CONNECT_S, TIMEOUT_S = 3.0, 20.0
 MAX_LINE = 65536
 
 Body = dict[str, object]
@@ -32,7 +32,8 @@ def ask(address: str, secret: str, question: Body) -> Body:
     """Return a rack's answer to a question; raises WitnessError."""
     nonce = secrets.token_hex(16)
     try:
-        with socket.create_connection((address, PORT), timeout=TIMEOUT_S) as connection:
+        with socket.create_connection((address, PORT), timeout=CONNECT_S) as connection:
+            connection.settimeout(TIMEOUT_S)
             connection.sendall(_seal(secret, "question", nonce, question))
             with connection.makefile("rb") as stream:
                 line = stream.readline(MAX_LINE)

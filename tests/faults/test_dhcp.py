@@ -21,11 +21,14 @@ PROMOTED_S = 420
 def served(maas: MAAS) -> Iterator[leases.DHCP]:
     """DHCP on two racks in failover state normal."""
     found = leases.DHCP(maas)
+    maas.juju.config("maas-region", {"dhcp-ha": True})
     found.enable()
     for unit in map(found.unit, found.racks()):
         eventually(lambda unit=unit: NORMAL in found.state(unit), timeout_s=120, what="normal")
     yield found
     found.disable()
+    maas.juju.config("maas-region", reset="dhcp-ha")
+    maas.wait_settled()
 
 
 def _assert_distinct(given: dict[int, str]) -> None:

@@ -12,7 +12,7 @@ import peers
 import rack
 import watched
 import witness_server
-from charmed_maas import apt_source, watchdog_timer
+from charmed_maas import apt_source, systemd, watchdog_timer
 from charmed_maas.interfaces import maas_rpc
 
 logger = logging.getLogger(__name__)
@@ -59,9 +59,23 @@ class MAASRackCharm(ops.CharmBase):
         rack.remove()
 
     def _leave(self) -> None:
-        isolation.remove()
-        witness_server.remove()
+        for one in (isolation, witness_server):
+            try:
+                one.remove()
+            except systemd.SystemdError as error:
+                # It looks for this charm's files, which go with the unit.
+                logger.warning("%s", error)
         rack.leave()
+
+    def _look_after_dhcp(self, grace_s: int) -> list[ops.StatusBase]:
+        """Have what a dead rack's replacement takes; returns what stands against it."""
+        try:
+            isolation.ensure(grace_s)
+            rack.install_arping()
+            witness_server.ensure()
+        except (systemd.SystemdError, apt_source.SourceError) as error:
+            return [ops.BlockedStatus(f"the regions cannot look after DHCP here: {error}"[:300])]
+        return []
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
         """Report what reconciling found."""
@@ -88,7 +102,8 @@ class MAASRackCharm(ops.CharmBase):
             return [ops.WaitingStatus("for maas-region to share URL and secret")]
         if not self._enrol(enrolment):
             return [ops.MaintenanceStatus("waiting for its turn to restart with a new MAAS URL")]
-        return [self._connection_status(rack.hosts(enrolment.region_urls))]
+        connection = self._connection_status(rack.hosts(enrolment.region_urls))
+        return [*self._look_after_dhcp(enrolment.dhcp_grace_s), connection]
 
     def _enrol(self, enrolment: maas_rpc.Enrolment) -> bool:
         """Have rackd run with URL and secret; returns False while another rack goes first."""
@@ -102,8 +117,6 @@ class MAASRackCharm(ops.CharmBase):
                 return False
             rack.restart(url, secret)
             rack.settle(rack.hosts(enrolment.region_urls))
-        isolation.ensure(enrolment.dhcp_grace_s)
-        witness_server.ensure()
         peers.publish(self.model, rack.started_url())
         self.rpc.publish(
             maas_rpc.RequirerUnitData(hostname=rack.hostname(), system_id=rack.system_id())

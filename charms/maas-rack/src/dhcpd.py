@@ -24,7 +24,7 @@ CONFIG = Path("/var/lib/maas/dhcpd.conf")
 ADDRESS, OMAPI_PORT = "127.0.0.1", 7911
 TIMEOUT_S = 5.0
 ARPING, IP = "/usr/bin/arping", "/usr/sbin/ip"
-ARP_TRIES = 3
+ARP_S = 4
 # By number, with the words of dhcpd.leases(5): dhcpd's includes/dhcpd.h, failover_state.
 STATES = {
     0: "unknown-state",
@@ -87,7 +87,7 @@ def parse_peers(text: str) -> list[Peer]:
 def failovers(text: str, peers: Iterable[Peer]) -> dict[int, Failover]:
     """Ask dhcpd for the state of each peer, by VLAN; raises DHCPError.
 
-    text is its configuration, for OMAPI's key.
+    One that it does not know has the state "". text is its configuration, for OMAPI's key.
     """
     key = KEY.search(text)
     if not key:
@@ -115,8 +115,11 @@ def stop() -> None:
 def answers(own: str, address: str) -> bool:
     """Tell whether anybody has an address, on the link of an own one (by ARP)."""
     link = _link(own)
-    argv = [ARPING, "-q", "-c", str(ARP_TRIES), "-w", str(ARP_TRIES + 1), "-I", link, address]
-    return commands.run(argv, check=False).returncode == 0
+    argv = [ARPING, "-q", "-f", "-w", str(ARP_S), "-I", link, address]
+    code = commands.run(argv, check=False).returncode
+    if code not in (0, 1):
+        raise DHCPError(f"arping exited with {code}")
+    return code == 0
 
 
 def _link(own: str) -> str:
@@ -127,7 +130,10 @@ def _link(own: str) -> str:
 
 
 def _failover(omapi: pypureomapi.Omapi, name: str) -> Failover:
-    found = omapi.lookup_by_failoverstate(raw=True, name=name)
+    try:
+        found = omapi.lookup_by_failoverstate(raw=True, name=name)
+    except pypureomapi.OmapiErrorNotFound:
+        return Failover()
     return Failover(
         STATES.get(_number(found.get(b"local-state")), ""),
         STATES.get(_number(found.get(b"partner-state")), ""),

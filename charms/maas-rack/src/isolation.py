@@ -4,8 +4,9 @@
 """A rack that sees neither a region nor a failover peer stops its dhcpd, by a timer of its own.
 
 Its regions may take it for dead and have another rack promoted; both would then hand out the same
-addresses. It stops after half of the grace that the regions give it. MAAS starts dhcpd again once
-a region has sent it a configuration: the one from before may be outdated.
+addresses. dhcpd notices after 60 s that a cut link is silent (max-response-delay), and a quarter
+of the regions' grace later it stops. It starts again once a region has sent it a configuration:
+the one from before may be outdated.
 """
 
 import json
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import dhcpd
 import rack
-from charmed_maas import files, python_timer
+from charmed_maas import files, python_timer, systemd
 
 TIMER = "maas-rack-isolation"
 TEMPLATE = Path(__file__).parent / "templates" / TIMER
@@ -25,6 +26,9 @@ TEMPLATE = Path(__file__).parent / "templates" / TIMER
 GRACE = rack.STATE / "dhcp-grace"
 # Since when this rack is alone; a reboot forgets it, and dhcpd's configuration with it.
 ALONE = Path("/run/maas-rack-alone.json")
+# dhcpd was stopped here, and no region has sent a configuration since.
+STOPPED = rack.STATE / "dhcp-stopped"
+PART_OF_GRACE = 1 / 4
 # In these states dhcpd does not hear its partner; in every other one it does, or just did.
 UNHEARD = ("", "unknown-state", "startup", "communications-interrupted", "partner-down")
 
@@ -36,39 +40,53 @@ def ensure(grace_s: int) -> bool:
     if not grace_s:
         return remove()
     changed = files.ensure_file(GRACE, f"{grace_s}\n")
-    return python_timer.ensure(TIMER, TEMPLATE, __file__) or changed
+    return python_timer.ensure(TIMER, TEMPLATE, __file__, stopped=STOPPED) or changed
 
 
 def remove() -> bool:
     """Take the timer away; returns whether there was one."""
     removed = python_timer.remove(TIMER)
-    files.ensure_absent(ALONE)
+    for path in (ALONE, STOPPED):
+        files.ensure_absent(path)
     return files.ensure_absent(GRACE) or removed
 
 
-def hears_no_peer(states: Iterable[str]) -> bool:
-    """Tell whether dhcpd hears none of its failover peers, given its state for each.
+def misses_a_peer(states: Iterable[str]) -> bool:
+    """Tell whether dhcpd does not hear one of its failover peers, given its state for each.
 
-    One without any has nobody who would be promoted in its place.
+    That one may be promoted. A rack without any peer has nobody who would be.
     """
-    told = list(states)
-    return bool(told) and all(one in UNHEARD for one in told)
+    return any(one in UNHEARD for one in states)
 
 
 def look(now: float) -> bool:
     """Look once; returns whether dhcpd was stopped."""
     text = dhcpd.config()
-    # The regions are asked only when no peer is heard, which is rare.
-    if not hears_no_peer(_states(text, dhcpd.parse_peers(text))) or rack.region_serves():
+    if STOPPED.exists():
+        _bring_back(text)
+        return False
+    # The regions are asked only when a peer is not heard, which is rare.
+    if not misses_a_peer(_states(text, dhcpd.parse_peers(text))) or rack.region_serves():
         files.ensure_absent(ALONE)
         return False
     since = _since(now)
-    if now - since < int(GRACE.read_text()) / 2:
+    if now - since < int(GRACE.read_text()) * PART_OF_GRACE:
         return False
     logger.warning("neither a region nor a failover peer for %.0f s: dhcpd stops", now - since)
+    files.ensure_file(STOPPED, "")
     dhcpd.stop()
     files.ensure_absent(ALONE)
     return True
+
+
+def _bring_back(text: str) -> None:
+    """Have a region send a configuration again, unless one has: a connection may have lasted."""
+    if not text and rack.region_serves():
+        logger.warning("a region answers again: rackd starts anew, and dhcpd with it")
+        systemd.restart(rack.SERVICE)
+        text = "sent"
+    if text:
+        files.ensure_absent(STOPPED)
 
 
 def _states(text: str, peers: list[dhcpd.Peer]) -> list[str]:

@@ -3,8 +3,9 @@
 
 """The MAAS rack controller: its packages, enrolment, daemon and connections."""
 
+import concurrent.futures
 import hashlib
-import http
+import http.client
 import json
 import re
 import shutil
@@ -23,7 +24,7 @@ CHARM = "maas-rack"
 SERVICE = "maas-rackd.service"
 PACKAGE = "maas-rack-controller"
 # What dhcpd.py asks by ARP with.
-PACKAGES = (PACKAGE, "iputils-arping")
+ARPING, ARPING_PACKAGE = Path("/usr/bin/arping"), "iputils-arping"
 MAAS_RACK = "/usr/sbin/maas-rack"
 SS = "/usr/bin/ss"
 CONFIG = Path("/etc/maas/rackd.conf")
@@ -53,7 +54,12 @@ class RackError(Exception):
 def install(source: str) -> bool:
     """Install MAAS's rack from the source when it is missing; raises apt_source.SourceError."""
     changed = apt_source.ensure(source, CHARM)
-    return apt_source.install(PACKAGES) or changed
+    return apt_source.install([PACKAGE]) or changed
+
+
+def install_arping() -> bool:
+    """Install what a neighbour is asked with when it is missing; raises apt_source.SourceError."""
+    return not ARPING.exists() and apt_source.install([ARPING_PACKAGE])
 
 
 def version() -> str:
@@ -160,7 +166,9 @@ def hosts(urls: Iterable[str]) -> set[str]:
 
 def region_serves() -> bool:
     """Tell whether any region answers that has its database: the others cannot decide anything."""
-    return any(_serves(url) for url in _configured_urls())
+    urls = _configured_urls()
+    with concurrent.futures.ThreadPoolExecutor(max(len(urls), 1)) as executor:
+        return any(executor.map(_serves, urls))
 
 
 def connected(regions: Collection[str]) -> set[str]:
@@ -193,10 +201,11 @@ def settle(regions: Collection[str]) -> None:
 
 def _serves(url: str) -> bool:
     try:
-        # The URLs are the regions' own, checked where they came in.
-        with urllib.request.urlopen(f"{url}/rpc/", timeout=REGION_TIMEOUT_S) as answer:  # noqa: S310
+        # The URLs are the regions' own, checked where they came in. No proxy may stand between.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"{url}/rpc/", timeout=REGION_TIMEOUT_S) as answer:
             return answer.status == http.HTTPStatus.OK
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):
         return False
 
 

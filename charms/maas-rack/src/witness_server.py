@@ -12,7 +12,7 @@ from pathlib import Path
 
 import dhcpd
 import rack
-from charmed_maas import addresses, files, systemd, witness
+from charmed_maas import addresses, commands, files, systemd, witness
 
 NAME = "maas-rack-witness"
 SOCKET = systemd.UNITS / f"{NAME}.socket"
@@ -43,7 +43,7 @@ def respond(question: witness.Body) -> witness.Body:
     """Return dhcpd's failover states by VLAN.
 
     With `peer`, whose address is asked for, also whether anybody has it on the link of this
-    rack's address `own`.
+    rack's address `own`, or has the address that dhcpd knows its peer by on the VLAN `vlan`.
     """
     text = dhcpd.config()
     peers = dhcpd.parse_peers(text)
@@ -55,11 +55,16 @@ def respond(question: witness.Body) -> witness.Body:
             for vlan, one in failovers.items()
         }
         if "peer" in question:
-            own, peer = (addresses.parse_address(str(question[key])) for key in ("own", "peer"))
-            told["peer-answers"] = dhcpd.answers(own, peer)
-    except (dhcpd.DHCPError, KeyError, ValueError) as error:
+            pairs = {(one.own, one.address) for one in peers if one.vlan == question.get("vlan")}
+            pairs.add((str(question["own"]), str(question["peer"])))
+            told["peer-answers"] = any(_answers(own, peer) for own, peer in sorted(pairs))
+    except (dhcpd.DHCPError, commands.CommandError, KeyError, ValueError) as error:
         told["problem"] = str(error)
     return told
+
+
+def _answers(own: str, peer: str) -> bool:
+    return dhcpd.answers(addresses.parse_address(own), addresses.parse_address(peer))
 
 
 def main() -> int:

@@ -15,6 +15,8 @@ import region
 
 KINDS = {"region": "regioncontrollers", "rack": "rackcontrollers"}
 TIMEOUT_S = 60.0
+# What MAAS says of a rackd that works, fully or in part.
+RUNNING = ("running", "degraded")
 REFUSED = requests.codes.bad_request
 Answer = TypeVar("Answer")
 

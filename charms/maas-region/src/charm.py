@@ -40,11 +40,7 @@ SERVICES = (
 )
 # At these stages MAAS must not take traffic; at others it keeps what it had, for a database that
 # is away for a moment must not empty the VIP's backend until the next event.
-NOT_STARTED = (
-    serving.Stage.REFUSED,
-    serving.Stage.MIGRATING,
-    serving.Stage.ELSEWHERE,
-)
+NOT_STARTED = (serving.Stage.REFUSED, serving.Stage.MIGRATING, serving.Stage.ELSEWHERE)
 
 logger = logging.getLogger(__name__)
 
@@ -180,8 +176,10 @@ class MAASRegionCharm(ops.CharmBase):
         return outcome
 
     def _ensure_dhcp(self, *, serves: bool) -> tuple[str, ...]:
-        """Have this unit look after the racks' DHCP while it serves; returns what it found."""
-        dhcp_ha.ensure(self._dhcp_grace_s() if serves else 0)
+        """Have this unit look after the racks' DHCP, also while the database is away."""
+        grace_s = self._dhcp_grace_s()
+        if serves or not grace_s or not self.peers.own().ready:
+            dhcp_ha.ensure(grace_s if serves else 0)
         return dhcp_ha.told()
 
     def _dhcp_grace_s(self) -> int:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import api
 
-RUNNING = ("running", "degraded")
-
 
 @dataclass(frozen=True)
 class Enabled:
@@ -39,7 +37,7 @@ def _enable(client: api.Client, cidr: str, ends: tuple[str, str], *, alone: bool
     racks = [
         one
         for one in client.racks()
-        if one.status in RUNNING and any(link == vlan.id for link, _ in one.links)
+        if one.status in api.RUNNING and any(link == vlan.id for link, _ in one.links)
     ]
     if not racks:
         raise api.APIError(f"no rack that runs has an address in {vlan.name}")

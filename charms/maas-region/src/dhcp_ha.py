@@ -9,10 +9,11 @@ on what the survivor says (charmed_maas.witness).
 """
 
 import dataclasses
+import http
 import json
 import logging
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -39,7 +40,7 @@ DEAD = "dead"
 # database was away) nothing is known of who was dead in between.
 OFTEN_S, GAP_S = 20, 75
 # dhcpd notices a cut link after 60 s (max-response-delay), and a rack that is alone stops its own
-# half of the grace later (maas-rack's isolation.py): both must come before the promotion.
+# a quarter of the grace and up to 20 s later (maas-rack's isolation.py): before any promotion.
 MIN_GRACE_S, MAX_GRACE_S = 120, 3600
 
 logger = logging.getLogger(__name__)
@@ -94,11 +95,11 @@ def look(client: api.Client, memory: Memory, now: float, grace_s: float) -> Memo
         one.system_id: before.get(one.system_id, now) for one in found if one.status == DEAD
     }
     given, objections = dict(memory.given), list[str]()
-    vlans = client.vlans_with_dhcp()
+    vlans, witnesses = client.vlans_with_dhcp(), _Witnesses(found)
     for vlan in vlans:
         racks = [rack for one in found for rack in _on(vlan, one, dead_since, now)]
         ours = given.get(str(vlan.id))
-        decision = dhcp_plan.decide(_plan(vlan), racks, ours, grace_s, _Witnesses(found).ask)
+        decision = dhcp_plan.decide(_plan(vlan), racks, ours, grace_s, witnesses.ask)
         if not decision.primary:
             objections += [decision.why] if decision.why else []
             continue
@@ -121,8 +122,14 @@ def _plan(vlan: api.VLAN) -> dhcp_plan.VLAN:
 def _on(
     vlan: api.VLAN, rack: api.Controller, dead_since: Mapping[str, float], now: float
 ) -> list[dhcp_plan.Rack]:
-    """Return the rack with its first address in a VLAN, none without one there."""
-    here = [address for vlan_id, address in rack.links if vlan_id == vlan.id]
+    """Return the rack with its first address in a VLAN.
+
+    None without an IPv4 address there, by which alone DHCP fails over, nor one that has no role
+    and does not run.
+    """
+    if rack.system_id not in vlan.racks and rack.status not in api.RUNNING:
+        return []
+    here = [end for vlan_id, end in rack.links if vlan_id == vlan.id and ":" not in end]
     # Never 0 for one that is dead, not even in its first second.
     dead_s = max(now - dead_since[rack.system_id], 1e-3) if rack.system_id in dead_since else 0
     racks = [dhcp_plan.Rack(rack.system_id, rack.hostname, one, dead_s) for one in here]
@@ -133,15 +140,17 @@ class _Witnesses:
     """Asking racks at any of their addresses."""
 
     def __init__(self, racks: Iterable[api.Controller]) -> None:
-        self._addresses: dict[str, Sequence[str]] = {one.system_id: one.addresses for one in racks}
+        self._addresses = {one.system_id: one.addresses for one in racks}
+        # Asked about many VLANs, one that is away must not use up the job's time.
+        self._away: dict[str, witness.WitnessError] = {}
 
     def ask(
         self, survivor: dhcp_plan.Rack, vlan: dhcp_plan.VLAN, dead: dhcp_plan.Rack
     ) -> dhcp_plan.Evidence:
         """Return what a survivor says of the one that seems dead."""
-        question: witness.Body = {"peer": dead.address, "own": survivor.address}
+        question: witness.Body = {"peer": dead.address, "own": survivor.address, "vlan": vlan.id}
         try:
-            said = self._ask(self._addresses[survivor.system_id], question)
+            said = self._ask(survivor.system_id, question)
         except witness.WitnessError as error:
             return dhcp_plan.Evidence(problem=str(error))
         if problem := said.get("problem"):
@@ -150,14 +159,16 @@ class _Witnesses:
             _state(said, str(vlan.id)), said.get("peer-answers") is not False
         )
 
-    @staticmethod
-    def _ask(addresses: Collection[str], question: witness.Body) -> witness.Body:
+    def _ask(self, rack: str, question: witness.Body) -> witness.Body:
+        if rack in self._away:
+            raise self._away[rack]
         failure = witness.WitnessError("has no address")
-        for address in addresses:
+        for address in self._addresses[rack]:
             try:
                 return witness.ask(address, region.shared_secret(), question)
             except witness.WitnessError as error:
                 failure = error
+        self._away[rack] = failure
         raise failure
 
 
@@ -229,6 +240,8 @@ def main() -> int:
     except FileNotFoundError:
         return 0
     except (api.APIError, accounts.AccountError, database.DatabaseError) as error:
+        if isinstance(error, api.APIError) and error.status == http.HTTPStatus.UNAUTHORIZED:
+            accounts.forget()
         # The timer tries again in seconds; a failed unit would only alarm.
         logger.info("%s", error)
     return 0

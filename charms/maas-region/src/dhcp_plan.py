@@ -111,7 +111,7 @@ def _without_secondary(
     if primary.dead_s:
         return Decision(f"{vlan.name}: {primary.hostname} is dead and has no secondary rack")
     # Whoever took it away after we gave it, and not by deleting the rack, wants none.
-    is_by_hand = ours is not None and ours[1] and all(one in known for one in ours)
+    is_by_hand = ours is not None and ours[0] == vlan.primary and ours[1] in known
     if is_by_hand or not spares:
         return KEEP
     return Decision(

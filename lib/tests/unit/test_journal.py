@@ -47,6 +47,25 @@ def test_a_cause_is_short_and_keeps_no_password():
     assert "\n" not in told
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ExternalProcessError: Command `ipmipower -u maas -p s3cret -h x` returned 1",
+        "PowerActionError: ipmi --password s3cret",
+        "ValueError: DSN host=x password=s3cret",
+        "ValueError: {'token': 's3cret'}",
+        "OperationalError: postgresql://maas:a/b@s3cret@db/x",
+    ],
+)
+def test_a_secret_beside_its_name_is_left_out(said: str):
+    assert "s3cret" not in journal.cause_of([Line("x", said)])
+
+
+def test_a_refused_password_is_told():
+    said = 'FATAL:  password authentication failed for user "maasdb"'
+    assert journal.cause_of([Line("x", said)]) == f"x: {' '.join(said.split())}"
+
+
 def test_rows_are_parsed_and_nonsense_is_left_out():
     row = {"MESSAGE": "hello", "SYSLOG_IDENTIFIER": "regiond", "PRIORITY": "3"}
     rows = [json.dumps(row), "{", json.dumps({"PRIORITY": "3"}), json.dumps(["MESSAGE"])]

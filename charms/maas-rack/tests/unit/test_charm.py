@@ -13,7 +13,7 @@ import charm
 import peers
 import rack
 import watched
-from charmed_maas import apt_source
+from charmed_maas import apt_source, systemd
 from charmed_maas.interfaces import maas_rpc
 
 VIP_URL = "http://10.0.0.100/MAAS"
@@ -115,6 +115,23 @@ def test_dhcp_stops_where_a_rack_is_alone_by_the_regions_grace(ctx: Any, workloa
     run(ctx, state(rpc(**{"dhcp-grace": "120"}), peer()))
     workload.isolation.ensure.assert_called_with(120)
     assert workload.witness_server.ensure.call_count == 2
+
+
+def test_a_rack_whose_dhcp_nobody_can_look_after_is_told_and_works(ctx: Any, workload: Any):
+    workload.install_arping.side_effect = apt_source.SourceError("apt: no")
+    after = run(ctx, state())
+    assert after.unit_status == testing.BlockedStatus(
+        "the regions cannot look after DHCP here: apt: no"
+    )
+    rpc_data = after.get_relations("rpc")[0].local_unit_data
+    assert rpc_data["system-id"] == "abc123"
+
+
+def test_units_that_systemd_does_not_let_go_keep_no_unit_from_leaving(ctx: Any, workload: Any):
+    workload.isolation.remove.side_effect = systemd.SystemdError("no")
+    run(ctx, state(), ctx.on.stop())
+    workload.witness_server.remove.assert_called_once_with()
+    workload.leave.assert_called_once_with()
 
 
 def test_a_new_region_restarts_nothing(ctx: Any, workload: Any):

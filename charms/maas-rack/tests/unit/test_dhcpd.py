@@ -79,8 +79,8 @@ def test_states_are_asked_by_omapi(monkeypatch: pytest.MonkeyPatch):
         5001: dhcpd.Failover("normal", "normal", 0x6A000000),
         5007: dhcpd.Failover("recover-wait", "unknown-state", 0x6A000001),
     }
-    with pytest.raises(dhcpd.DHCPError, match="does not answer by OMAPI"):
-        dhcpd.failovers(CONFIG, [dhcpd.Peer("failover-vlan-1", 1, "", "")])
+    unknown = dhcpd.Peer("failover-vlan-1", 1, "", "")
+    assert dhcpd.failovers(CONFIG, [*PEERS, unknown])[1] == dhcpd.Failover()
 
 
 def test_a_dhcpd_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch):
@@ -109,6 +109,16 @@ def test_an_address_is_asked_for_on_the_link_of_an_own_one(
     monkeypatch.setattr(commands, "run", run)
     assert dhcpd.answers("10.1.0.3", "10.1.0.4") is answers
     assert ran[-1][-3:] == ["-I", "eth1", "10.1.0.4"]
+
+
+def test_an_arping_that_cannot_ask_is_no_evidence(monkeypatch: pytest.MonkeyPatch):
+    def run(argv: Sequence[str], **_: object):
+        code = 2 if argv[0] == dhcpd.ARPING else 0
+        return subprocess.CompletedProcess(argv, code, "7: eth1 inet 10.1.0.3/24\n", "")
+
+    monkeypatch.setattr(commands, "run", run)
+    with pytest.raises(dhcpd.DHCPError, match="arping exited with 2"):
+        dhcpd.answers("10.1.0.3", "10.1.0.4")
 
 
 def test_an_own_address_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch):

@@ -21,6 +21,9 @@ class Rack:
     def __init__(self) -> None:
         self.peers = [PEER]
         self.state = "normal"
+        self.states: dict[int, str] = {}
+        self.config = ""
+        self.restarted = 0
         self.has_region = False
         self.stopped = 0
         self.asked_regions = 0
@@ -28,11 +31,15 @@ class Rack:
     def failovers(self, _: str, peers: list[dhcpd.Peer]) -> dict[int, dhcpd.Failover]:
         if self.state == "silent":
             raise dhcpd.DHCPError("dhcpd does not answer by OMAPI")
-        return {one.vlan: dhcpd.Failover(self.state) for one in peers}
+        return {one.vlan: dhcpd.Failover(self.states.get(one.vlan, self.state)) for one in peers}
 
     def region_serves(self) -> bool:
         self.asked_regions += 1
         return self.has_region
+
+    def restart(self, service: str) -> None:
+        assert service == rack.SERVICE
+        self.restarted += 1
 
     def stop(self) -> None:
         self.stopped += 1
@@ -44,7 +51,9 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Rack:
     monkeypatch.setattr(isolation, "ALONE", tmp_path / "alone.json")
     monkeypatch.setattr(isolation, "GRACE", tmp_path / "grace")
     isolation.GRACE.write_text(f"{GRACE_S}\n")
-    monkeypatch.setattr(dhcpd, "config", lambda: "")
+    monkeypatch.setattr(isolation, "STOPPED", tmp_path / "stopped")
+    monkeypatch.setattr(isolation.systemd, "restart", found.restart)
+    monkeypatch.setattr(dhcpd, "config", lambda: found.config)
     monkeypatch.setattr(dhcpd, "parse_peers", lambda _: found.peers)
     monkeypatch.setattr(dhcpd, "failovers", found.failovers)
     monkeypatch.setattr(dhcpd, "stop", found.stop)
@@ -53,12 +62,36 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Rack:
 
 
 @pytest.mark.parametrize("state", ["communications-interrupted", "partner-down", "silent"])
-def test_a_rack_that_hears_nobody_stops_dhcpd_after_half_the_grace(alone: Rack, state: str):
+def test_a_rack_that_hears_nobody_stops_dhcpd_after_a_part_of_the_grace(alone: Rack, state: str):
     alone.state = state
     assert not isolation.look(1000)
-    assert not isolation.look(1059)
-    assert isolation.look(1060)
+    assert not isolation.look(1029)
+    assert isolation.look(1030)
     assert alone.stopped == 1
+    assert isolation.STOPPED.exists()
+
+
+def test_one_of_many_peers_that_is_not_heard_is_enough(alone: Rack):
+    alone.peers = [PEER, dhcpd.Peer("failover-vlan-5007", 5007, "10.7.0.3", "10.7.0.4")]
+    alone.states = {5001: "normal", 5007: "communications-interrupted"}
+    isolation.look(1000)
+    assert isolation.look(1030)
+
+
+def test_dhcp_comes_back_with_a_region_though_its_connection_lasted(alone: Rack):
+    isolation.STOPPED.write_text("")
+    assert not isolation.look(1000)
+    assert (alone.restarted, isolation.STOPPED.exists()) == (0, True)
+    alone.has_region = True
+    assert not isolation.look(1010)
+    assert (alone.restarted, isolation.STOPPED.exists()) == (1, False)
+
+
+def test_a_configuration_that_a_region_has_sent_meanwhile_is_enough(alone: Rack):
+    isolation.STOPPED.write_text("")
+    alone.config = "omapi-port 7911;"
+    assert not isolation.look(1000)
+    assert (alone.restarted, isolation.STOPPED.exists()) == (0, False)
 
 
 @pytest.mark.parametrize("state", ["normal", "recover", "potential-conflict"])
@@ -85,11 +118,11 @@ def test_whoever_was_heard_meanwhile_begins_anew(alone: Rack):
     alone.state = "communications-interrupted"
     isolation.look(1000)
     alone.has_region = True
-    isolation.look(1050)
+    isolation.look(1025)
     alone.has_region = False
-    assert not isolation.look(1060)
-    assert not isolation.look(1119)
-    assert isolation.look(1120)
+    assert not isolation.look(1035)
+    assert not isolation.look(1064)
+    assert isolation.look(1065)
 
 
 def test_the_timer_is_there_only_where_dead_racks_are_replaced(alone: Rack):
@@ -98,7 +131,9 @@ def test_the_timer_is_there_only_where_dead_racks_are_replaced(alone: Rack):
         timer.ensure.return_value = timer.remove.return_value = False
         assert isolation.ensure(90)
         assert isolation.GRACE.read_text() == "90\n"
-        timer.ensure.assert_called_once_with(isolation.TIMER, isolation.TEMPLATE, mock.ANY)
+        timer.ensure.assert_called_once_with(
+            isolation.TIMER, isolation.TEMPLATE, mock.ANY, stopped=isolation.STOPPED
+        )
         assert not isolation.ensure(90)
         assert isolation.ensure(0)
         timer.remove.assert_called_once_with(isolation.TIMER)

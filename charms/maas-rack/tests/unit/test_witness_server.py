@@ -7,7 +7,7 @@ import pytest
 
 import dhcpd
 import witness_server
-from charmed_maas import files, witness
+from charmed_maas import commands, files, witness
 
 PEER = dhcpd.Peer("failover-vlan-5001", 5001, "10.1.0.3", "10.1.0.4")
 LOST = dhcpd.Failover("communications-interrupted", "normal", 1795361569)
@@ -41,6 +41,23 @@ def test_states_are_told_by_vlan():
 def test_whether_the_peers_address_answers_is_told_where_asked():
     assert witness_server.respond(ASKED)["peer-answers"] is False
     assert witness_server.respond({**ASKED, "peer": "10.1.0.9"})["peer-answers"] is True
+
+
+def test_the_address_that_dhcpd_knows_its_peer_by_is_asked_for_too(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(dhcpd, "answers", lambda _, peer: peer == PEER.address)
+    other: witness.Body = {"peer": "10.1.0.99", "own": "10.1.0.3"}
+    assert witness_server.respond(other)["peer-answers"] is False
+    assert witness_server.respond({**other, "vlan": 5001})["peer-answers"] is True
+
+
+def test_a_command_that_fails_is_told(monkeypatch: pytest.MonkeyPatch):
+    def fails(*_: object):
+        raise commands.CommandError("arping cannot be run: No such file")
+
+    monkeypatch.setattr(dhcpd, "answers", fails)
+    assert witness_server.respond(ASKED)["problem"] == "arping cannot be run: No such file"
 
 
 @pytest.mark.parametrize("asked", [{"peer": "10.1.0.4"}, {**ASKED, "peer": "-I eth0"}])

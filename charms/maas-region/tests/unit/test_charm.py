@@ -372,22 +372,30 @@ def test_a_unit_that_never_served_takes_no_traffic(context: Context, workload: W
 def test_racks_are_told_the_grace_and_dead_ones_replaced_by_it(
     context: Context, workload: Workload
 ):
-    out = context.run(context.on.update_status(), _state())
+    out = context.run(context.on.config_changed(), _state(config={"dhcp-ha": True}))
     assert _local(out, "rpc").local_app_data["dhcp-grace"] == "120"
     workload.dhcp.ensure.assert_called_once_with(120)
 
-    out = context.run(context.on.config_changed(), _state(config={"dhcp-ha-grace": 300}))
+    out = context.run(
+        context.on.config_changed(), _state(config={"dhcp-ha": True, "dhcp-ha-grace": 300})
+    )
     assert _local(out, "rpc").local_app_data["dhcp-grace"] == "300"
     workload.dhcp.ensure.assert_called_with(300)
 
-    out = context.run(context.on.config_changed(), _state(config={"dhcp-ha": False}))
+    out = context.run(context.on.config_changed(), _state())
     assert "dhcp-grace" not in _local(out, "rpc").local_app_data
     workload.dhcp.ensure.assert_called_with(0)
 
 
-def test_a_region_that_does_not_serve_looks_after_no_dhcp(context: Context, workload: Workload):
+def test_a_region_looks_after_dhcp_while_its_database_is_away_but_not_while_it_is_paused(
+    context: Context, workload: Workload
+):
     workload.serving.ensure.return_value = serving.Outcome(serving.Stage.UNREACHABLE, "away")
-    context.run(context.on.update_status(), _state())
+    ready = testing.PeerRelation("peers", local_unit_data={"ready": "true"})
+    context.run(context.on.update_status(), _state(peers=ready, config={"dhcp-ha": True}))
+    workload.dhcp.ensure.assert_not_called()
+    paused = testing.PeerRelation("peers", local_unit_data={"paused": "true", "ready": "false"})
+    context.run(context.on.update_status(), _state(peers=paused, config={"dhcp-ha": True}))
     workload.dhcp.ensure.assert_called_once_with(0)
 
 
@@ -395,7 +403,9 @@ def test_a_region_that_does_not_serve_looks_after_no_dhcp(context: Context, work
 def test_a_grace_that_is_not_safe_is_refused_and_the_nearest_one_taken(
     context: Context, workload: Workload, grace_s: int
 ):
-    out = context.run(context.on.config_changed(), _state(config={"dhcp-ha-grace": grace_s}))
+    out = context.run(
+        context.on.config_changed(), _state(config={"dhcp-ha": True, "dhcp-ha-grace": grace_s})
+    )
     assert out.unit_status == testing.BlockedStatus(
         f"set dhcp-ha-grace to 120 to 3600, it is {grace_s}"
     )

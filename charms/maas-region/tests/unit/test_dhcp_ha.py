@@ -91,7 +91,8 @@ def test_a_dead_primary_is_replaced_once_it_was_dead_for_the_grace(maas: MAAS):
     maas.client.set_racks.assert_not_called()
     assert maas.look_until(1120) == []
     maas.client.set_racks.assert_called_once_with(VLAN, "bbb", "")
-    assert maas.asked == [("10.0.0.2", {"peer": "10.1.0.1", "own": "10.1.0.2"})]
+    question = {"peer": "10.1.0.1", "own": "10.1.0.2", "vlan": VLAN_ID}
+    assert maas.asked == [("10.0.0.2", question)]
 
 
 def test_a_third_rack_takes_the_secondarys_place(maas: MAAS):
@@ -139,6 +140,22 @@ def test_without_evidence_nothing_changes_and_why_is_told(
     maas.said = said
     assert maas.look_until(1150) == [f"fabric-0 pxe: rack-a is not replaced: {why}"]
     maas.client.set_racks.assert_not_called()
+
+
+def test_who_does_not_run_or_has_only_ipv6_there_takes_no_place(maas: MAAS):
+    maas.client.vlans_with_dhcp.return_value = [replace(VLAN, secondary="")]
+    maas.has([A, replace(B, status="unknown"), replace(C, links=((VLAN_ID, "fd00::3"),))])
+    assert maas.look_until(1100) == []
+    maas.client.set_racks.assert_not_called()
+
+
+def test_a_witness_that_is_away_is_asked_once_for_all_vlans(maas: MAAS):
+    others = [replace(VLAN, id=VLAN_ID, path=f"vlans/{number}/") for number in range(3)]
+    maas.client.vlans_with_dhcp.return_value = others
+    maas.has([_dead(A), B])
+    maas.said = witness.WitnessError("does not answer")
+    maas.look_until(1120)
+    assert [address for address, _ in maas.asked] == ["10.0.0.2", "10.1.0.2"]
 
 
 def test_a_witness_is_asked_at_any_of_its_addresses(maas: MAAS):

@@ -58,6 +58,10 @@ def test_one_that_maas_deleted_is_followed_by_another(ours: tuple[Rack, Rack]):
     assert _decide(_vlan(A), A, C, ours=ours).secondary == "id-c"
 
 
+def test_a_promotion_that_was_cut_short_is_made_good():
+    assert _decide(_vlan(B), A, B, ours=(A, B)).secondary == "id-a"
+
+
 def test_a_dead_primary_is_replaced_on_its_peers_evidence():
     decision = _decide(_vlan(A, B), _dead(A), B, evidence=LOST)
     assert (decision.primary, decision.secondary) == ("id-b", "")
