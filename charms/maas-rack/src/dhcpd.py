@@ -21,6 +21,7 @@ from charmed_maas import commands, files, systemd
 SERVICE = "maas-dhcpd.service"
 # systemd starts dhcpd only while this file is there.
 CONFIG = Path("/var/lib/maas/dhcpd.conf")
+LEASES = Path("/var/lib/maas/dhcp/dhcpd.leases")
 ADDRESS, OMAPI_PORT = "127.0.0.1", 7911
 TIMEOUT_S = 5.0
 ARPING, IP = "/usr/bin/arping", "/usr/sbin/ip"
@@ -110,6 +111,25 @@ def stop() -> None:
     """Stop dhcpd until a region sends a configuration again."""
     files.ensure_absent(CONFIG)
     systemd.stop(SERVICE)
+
+
+def forget(vlan: int) -> None:
+    """Forget the failover of a VLAN that this rack serves no more, before it is given it again.
+
+    With the state from before, in which it heard nobody, it would call its partner down, and that
+    one, which has no state any more, would answer nobody for an hour (mclt): seen with 4.4.3.
+    Raises systemd.SystemdError, and DHCPError where this rack still serves the VLAN.
+    """
+    if any(peer.vlan == vlan for peer in parse_peers(config())):
+        raise DHCPError(f"this rack still serves VLAN {vlan}")
+    state = re.compile(rf'^failover peer "failover-vlan-{vlan}" state {{.*?^}}\n', re.M | re.S)
+    if not LEASES.exists() or not state.search(LEASES.read_text(errors="surrogateescape")):
+        return
+    was_running = systemd.stop(SERVICE)
+    kept = state.sub("", LEASES.read_text(errors="surrogateescape"))
+    LEASES.write_text(kept, errors="surrogateescape")
+    if was_running:
+        systemd.start(SERVICE)
 
 
 def answers(own: str, address: str) -> bool:

@@ -44,7 +44,10 @@ def respond(question: witness.Body) -> witness.Body:
 
     With `peer`, whose address is asked for, also whether anybody has it on the link of this
     rack's address `own`, or has the address that dhcpd knows its peer by on the VLAN `vlan`.
+    With `forget`, a VLAN's ID, nothing but that its failover of before is forgotten.
     """
+    if "forget" in question:
+        return _forget(question["forget"])
     text = dhcpd.config()
     peers = dhcpd.parse_peers(text)
     told: witness.Body = {"dhcpd": dhcpd.is_running(), "vlans": {}}
@@ -61,6 +64,14 @@ def respond(question: witness.Body) -> witness.Body:
     except (dhcpd.DHCPError, commands.CommandError, KeyError, ValueError) as error:
         told["problem"] = str(error)
     return told
+
+
+def _forget(vlan: object) -> witness.Body:
+    try:
+        dhcpd.forget(int(str(vlan)))
+    except (dhcpd.DHCPError, systemd.SystemdError, OSError, ValueError) as error:
+        return {"problem": str(error)}
+    return {"forgotten": True}
 
 
 def _answers(own: str, peer: str) -> bool:

@@ -103,13 +103,19 @@ def look(client: api.Client, memory: Memory, now: float, grace_s: float) -> Memo
         if not decision.primary:
             objections += [decision.why] if decision.why else []
             continue
+        secondary = decision.secondary
+        if secondary and (problem := witnesses.forget(secondary, vlan)):
+            objections.append(f"{vlan.name}: no secondary: {problem}")
+            secondary = ""
+        if (decision.primary, secondary) == (vlan.primary, vlan.secondary):
+            continue
         try:
-            client.set_racks(vlan, decision.primary, decision.secondary)
+            client.set_racks(vlan, decision.primary, secondary)
         except api.APIError as error:
             objections.append(f"{vlan.name}: MAAS refuses: {error}")
             continue
         logger.warning("%s", decision.why)
-        given[str(vlan.id)] = decision.primary, decision.secondary
+        given[str(vlan.id)] = decision.primary, secondary
     there = {str(vlan.id) for vlan in vlans}
     given = {key: roles for key, roles in given.items() if key in there}
     return Memory(now, dead_since, given, tuple(objections))
@@ -141,6 +147,7 @@ class _Witnesses:
 
     def __init__(self, racks: Iterable[api.Controller]) -> None:
         self._addresses = {one.system_id: one.addresses for one in racks}
+        self._names = {one.system_id: one.hostname for one in racks}
         # Asked about many VLANs, one that is away must not use up the job's time.
         self._away: dict[str, witness.WitnessError] = {}
 
@@ -158,6 +165,16 @@ class _Witnesses:
         return dhcp_plan.Evidence(
             _state(said, str(vlan.id)), said.get("peer-answers") is not False
         )
+
+    def forget(self, rack: str, vlan: api.VLAN) -> str:
+        """Have a rack forget a VLAN's failover of before; returns why it does not."""
+        try:
+            said = self._ask(rack, {"forget": vlan.id})
+        except witness.WitnessError as error:
+            return f"{self._names[rack]} {error}"
+        if said.get("forgotten") is True:
+            return ""
+        return f"{self._names[rack]} says: {str(said.get('problem', 'nothing'))[:100]}"
 
     def _ask(self, rack: str, question: witness.Body) -> witness.Body:
         if rack in self._away:

@@ -3,6 +3,7 @@
 
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 import pypureomapi
 import pytest
@@ -109,6 +110,73 @@ def test_an_address_is_asked_for_on_the_link_of_an_own_one(
     monkeypatch.setattr(commands, "run", run)
     assert dhcpd.answers("10.1.0.3", "10.1.0.4") is answers
     assert ran[-1][-3:] == ["-I", "eth1", "10.1.0.4"]
+
+
+LEASES = """\
+server-duid "x";
+
+lease 10.1.0.100 {
+  binding state active;
+}
+failover peer "failover-vlan-5001" state {
+  my state normal at 6 2026/11/28 09:30:44;
+  partner state normal at 6 2026/11/28 09:30:44;
+}
+failover peer "failover-vlan-5007" state {
+  my state normal at 6 2026/11/28 09:30:44;
+}
+failover peer "failover-vlan-5001" state {
+  my state communications-interrupted at 6 2026/11/28 09:31:03;
+}
+lease 10.1.0.101 {
+  binding state free;
+}
+"""
+
+
+class Machine:
+    """dhcpd's service and files."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+        self.running = True
+        self.did: list[str] = []
+        monkeypatch.setattr(dhcpd, "LEASES", directory / "dhcpd.leases")
+        monkeypatch.setattr(dhcpd, "CONFIG", directory / "dhcpd.conf")
+        monkeypatch.setattr(dhcpd.systemd, "stop", self.stop)
+        monkeypatch.setattr(dhcpd.systemd, "start", self.did.append)
+        dhcpd.LEASES.write_text(LEASES)
+
+    def stop(self, service: str) -> bool:
+        self.did.append("stop")
+        return self.running
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_vlans_failover_is_forgotten_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, running: bool
+):
+    machine = Machine(monkeypatch, tmp_path)
+    machine.running = running
+    dhcpd.forget(5001)
+    kept = dhcpd.LEASES.read_text()
+    assert "failover-vlan-5001" not in kept
+    assert "communications-interrupted" not in kept
+    assert "failover-vlan-5007" in kept
+    assert kept.count("lease 10.1.0.10") == 2
+    assert machine.did == ["stop", *([dhcpd.SERVICE] if running else [])]
+    dhcpd.forget(5001)
+    assert len(machine.did) == 1 + running
+
+
+def test_a_failover_that_is_in_use_is_not_forgotten(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    machine = Machine(monkeypatch, tmp_path)
+    dhcpd.CONFIG.write_text(CONFIG)
+    with pytest.raises(dhcpd.DHCPError, match="still serves VLAN 5001"):
+        dhcpd.forget(5001)
+    assert dhcpd.LEASES.read_text() == LEASES
+    assert machine.did == []
 
 
 def test_an_arping_that_cannot_ask_is_no_evidence(monkeypatch: pytest.MonkeyPatch):

@@ -52,6 +52,14 @@ def test_the_address_that_dhcpd_knows_its_peer_by_is_asked_for_too(
     assert witness_server.respond({**other, "vlan": 5001})["peer-answers"] is True
 
 
+def test_a_failover_is_forgotten_where_asked(monkeypatch: pytest.MonkeyPatch):
+    forgotten: list[int] = []
+    monkeypatch.setattr(dhcpd, "forget", forgotten.append)
+    assert witness_server.respond({"forget": 5001}) == {"forgotten": True}
+    assert forgotten == [5001]
+    assert "problem" in witness_server.respond({"forget": "x"})
+
+
 def test_a_command_that_fails_is_told(monkeypatch: pytest.MonkeyPatch):
     def fails(*_: object):
         raise commands.CommandError("arping cannot be run: No such file")

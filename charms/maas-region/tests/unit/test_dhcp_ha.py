@@ -44,6 +44,8 @@ class MAAS:
         self.client.vlans_with_dhcp.return_value = [VLAN]
         self.said: witness.Body | witness.WitnessError = LOST
         self.asked: list[tuple[str, witness.Body]] = []
+        self.forgotten: witness.Body = {"forgotten": True}
+        self.forgot: list[str] = []
         self.has([A, B])
 
     def has(self, racks: Sequence[api.Controller]) -> None:
@@ -51,6 +53,9 @@ class MAAS:
 
     def ask(self, address: str, secret: str, question: witness.Body) -> witness.Body:
         assert secret == "5ec2e7"
+        if "forget" in question:
+            self.forgot.append(address)
+            return self.forgotten
         self.asked.append((address, question))
         if isinstance(self.said, witness.WitnessError):
             raise self.said
@@ -99,6 +104,27 @@ def test_a_third_rack_takes_the_secondarys_place(maas: MAAS):
     maas.has([A, _dead(B), C])
     maas.look_until(1120)
     maas.client.set_racks.assert_called_once_with(VLAN, "aaa", "ccc")
+
+
+def test_a_secondary_forgets_its_failover_of_before_first(maas: MAAS):
+    maas.client.vlans_with_dhcp.return_value = [replace(VLAN, secondary="")]
+    maas.forgotten = {"problem": "this rack still serves VLAN 5001"}
+    memory = maas.look(Memory(), 1000)
+    why = "no secondary: rack-b says: this rack still serves VLAN 5001"
+    assert memory.told == (f"fabric-0 pxe: {why}",)
+    maas.client.set_racks.assert_not_called()
+    maas.forgotten = {"forgotten": True}
+    assert maas.look(memory, 1030).told == ()
+    maas.client.set_racks.assert_called_once()
+    assert maas.forgot == ["10.0.0.2", "10.0.0.2"]
+
+
+def test_a_promotion_does_not_wait_for_a_secondary(maas: MAAS):
+    maas.has([_dead(A), B, C])
+    maas.forgotten = {}
+    maas.look_until(1120)
+    maas.client.set_racks.assert_called_once_with(VLAN, "bbb", "")
+    assert maas.forgot == ["10.0.0.3"]
 
 
 def test_what_a_vlan_was_given_is_remembered_while_it_has_dhcp(maas: MAAS):
