@@ -96,6 +96,39 @@ def test_the_internal_user_is_made_once(store: Path):
     assert store.exists()
 
 
+def test_an_administrator_that_another_region_makes_at_the_same_time_is_enough(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    there: list[str] = []
+
+    def keys(_: str) -> list[str]:
+        if not there:
+            raise accounts.AccountError("User does not exist.")
+        return there
+
+    def create(*_: str):
+        there.append("a:b:c")
+        raise accounts.AccountError("Key (username)=(charmed-maas) already exists.")
+
+    monkeypatch.setattr(accounts, "API_KEY", tmp_path / "api-key")
+    monkeypatch.setattr(accounts, "api_keys", keys)
+    monkeypatch.setattr(accounts, "create_admin", create)
+    assert accounts.internal_api_key() == "a:b:c"
+
+
+def test_an_administrator_that_cannot_be_made_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    def refused(*_: str):
+        raise accounts.AccountError("no")
+
+    monkeypatch.setattr(accounts, "API_KEY", tmp_path / "api-key")
+    monkeypatch.setattr(accounts, "api_keys", refused)
+    monkeypatch.setattr(accounts, "create_admin", refused)
+    with pytest.raises(accounts.AccountError, match=r"^no$"):
+        accounts.internal_api_key()
+
+
 def test_an_unknown_users_keys_fail_with_maas_own_words():
     with pytest.raises(accounts.AccountError, match=r"^User does not exist\.$"):
         accounts.api_keys("nobody")
