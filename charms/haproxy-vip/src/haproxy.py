@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import routes
-from charmed_maas import addresses, apt_source, commands, files, probes, systemd
+import watched
+from charmed_maas import addresses, apt_source, commands, files, systemd
 
 SERVICE = "haproxy.service"
 HAPROXY = "/usr/sbin/haproxy"
@@ -200,7 +201,7 @@ def running_digest() -> str:
 def hangs() -> bool:
     """Tell whether HAProxy runs and gives no answer at its socket."""
     runs = is_running() and SOCKET.exists()
-    return runs and not probes.unix_answers(str(SOCKET), b"show version\n")
+    return runs and not watched.haproxy_answers()
 
 
 def _is_distributions(text: str) -> bool:

@@ -7,6 +7,7 @@ import logging
 
 import ops
 
+import dhcpd
 import isolation
 import peers
 import rack
@@ -71,7 +72,7 @@ class MAASRackCharm(ops.CharmBase):
         """Have what a dead rack's replacement takes; returns what stands against it."""
         try:
             isolation.ensure(grace_s)
-            rack.install_arping()
+            dhcpd.install_arping()
             witness_server.ensure()
         except (systemd.SystemdError, apt_source.SourceError) as error:
             return [ops.BlockedStatus(f"the regions cannot look after DHCP here: {error}"[:300])]

@@ -16,15 +16,17 @@ from pathlib import Path
 
 import pypureomapi
 
-from charmed_maas import commands, files, systemd
+import watched
+from charmed_maas import apt_source, commands, files, systemd
 
 SERVICE = "maas-dhcpd.service"
 # systemd starts dhcpd only while this file is there.
 CONFIG = Path("/var/lib/maas/dhcpd.conf")
 LEASES = Path("/var/lib/maas/dhcp/dhcpd.leases")
-ADDRESS, OMAPI_PORT = "127.0.0.1", 7911
+ADDRESS, OMAPI_PORT = "127.0.0.1", watched.OMAPI_PORTS[SERVICE]
 TIMEOUT_S = 5.0
-ARPING, IP = "/usr/bin/arping", "/usr/sbin/ip"
+IP = "/usr/sbin/ip"
+ARPING, ARPING_PACKAGE = "/usr/bin/arping", "iputils-arping"
 ARP_S = 4
 # By number, with the words of dhcpd.leases(5): dhcpd's includes/dhcpd.h, failover_state.
 STATES = {
@@ -69,6 +71,11 @@ class DHCPError(Exception):
     """dhcpd does not answer by OMAPI."""
 
 
+def install_arping() -> bool:
+    """Install what a neighbour is asked with when it is missing; raises apt_source.SourceError."""
+    return not Path(ARPING).exists() and apt_source.install([ARPING_PACKAGE])
+
+
 def config() -> str:
     """Return dhcpd's configuration, "" while MAAS has none for this rack."""
     try:
@@ -88,8 +95,12 @@ def parse_peers(text: str) -> list[Peer]:
 def failovers(text: str, peers: Iterable[Peer]) -> dict[int, Failover]:
     """Ask dhcpd for the state of each peer, by VLAN; raises DHCPError.
 
-    One that it does not know has the state "". text is its configuration, for OMAPI's key.
+    One that it does not know has the state "", and without peers it is not asked at all. text is
+    its configuration, for OMAPI's key.
     """
+    wanted = list(peers)
+    if not wanted:
+        return {}
     key = KEY.search(text)
     if not key:
         raise DHCPError("dhcpd.conf has no key for OMAPI")
@@ -97,7 +108,7 @@ def failovers(text: str, peers: Iterable[Peer]) -> dict[int, Failover]:
     try:
         omapi = pypureomapi.Omapi(ADDRESS, OMAPI_PORT, name, secret, timeout=TIMEOUT_S)
         with contextlib.closing(omapi):
-            return {peer.vlan: _failover(omapi, peer.name) for peer in peers}
+            return {peer.vlan: _failover(omapi, peer.name) for peer in wanted}
     except (pypureomapi.OmapiError, OSError, ValueError) as error:
         raise DHCPError(f"dhcpd does not answer by OMAPI: {error}") from error
 

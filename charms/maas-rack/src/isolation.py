@@ -9,7 +9,6 @@ of the regions' grace later it stops. It starts again once a region has sent it 
 the one from before may be outdated.
 """
 
-import json
 import logging
 import sys
 import time
@@ -25,7 +24,7 @@ TEMPLATE = Path(__file__).parent / "templates" / TIMER
 # The regions' grace in seconds, where the job reads it.
 GRACE = rack.STATE / "dhcp-grace"
 # Since when this rack is alone; a reboot forgets it, and dhcpd's configuration with it.
-ALONE = Path("/run/maas-rack-alone.json")
+ALONE = Path("/run/maas-rack-alone")
 # dhcpd was stopped here, and no region has sent a configuration since.
 STOPPED = rack.STATE / "dhcp-stopped"
 PART_OF_GRACE = 1 / 4
@@ -91,7 +90,7 @@ def _bring_back(text: str) -> None:
 
 def _states(text: str, peers: list[dhcpd.Peer]) -> list[str]:
     try:
-        return [one.state for one in dhcpd.failovers(text, peers).values()] if peers else []
+        return [one.state for one in dhcpd.failovers(text, peers).values()]
     except dhcpd.DHCPError as error:
         # One that hangs may hand out addresses as soon as it goes on.
         logger.info("%s", error)
@@ -101,9 +100,9 @@ def _states(text: str, peers: list[dhcpd.Peer]) -> list[str]:
 def _since(now: float) -> float:
     """Return since when this rack is alone, and note it; by the clock that no one sets."""
     try:
-        return float(json.loads(ALONE.read_text()))
+        return float(ALONE.read_text())
     except (FileNotFoundError, ValueError):
-        files.ensure_file(ALONE, json.dumps(now))
+        files.ensure_file(ALONE, f"{now}\n")
         return now
 
 

@@ -23,8 +23,6 @@ from charmed_maas import addresses, apt_source, commands, files, journal, system
 CHARM = "maas-rack"
 SERVICE = "maas-rackd.service"
 PACKAGE = "maas-rack-controller"
-# What dhcpd.py asks by ARP with.
-ARPING, ARPING_PACKAGE = Path("/usr/bin/arping"), "iputils-arping"
 MAAS_RACK = "/usr/sbin/maas-rack"
 SS = "/usr/bin/ss"
 CONFIG = Path("/etc/maas/rackd.conf")
@@ -55,11 +53,6 @@ def install(source: str) -> bool:
     """Install MAAS's rack from the source when it is missing; raises apt_source.SourceError."""
     changed = apt_source.ensure(source, CHARM)
     return apt_source.install([PACKAGE]) or changed
-
-
-def install_arping() -> bool:
-    """Install what a neighbour is asked with when it is missing; raises apt_source.SourceError."""
-    return not ARPING.exists() and apt_source.install([ARPING_PACKAGE])
 
 
 def version() -> str:

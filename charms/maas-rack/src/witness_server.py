@@ -52,10 +52,9 @@ def respond(question: witness.Body) -> witness.Body:
     peers = dhcpd.parse_peers(text)
     told: witness.Body = {"dhcpd": dhcpd.is_running(), "vlans": {}}
     try:
-        failovers = dhcpd.failovers(text, peers) if peers else {}
         told["vlans"] = {
             str(vlan): {"state": one.state, "partner": one.partner_state, "since": one.since}
-            for vlan, one in failovers.items()
+            for vlan, one in dhcpd.failovers(text, peers).items()
         }
         if "peer" in question:
             pairs = {(one.own, one.address) for one in peers if one.vlan == question.get("vlan")}

@@ -119,6 +119,7 @@ def _converse(argv: list[str], password: str) -> tuple[int, str]:
     try:
         output = _answer_prompts(terminal, password)
     except BaseException:
+        # Whatever ends this, the command must not live on with its terminal.
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         raise

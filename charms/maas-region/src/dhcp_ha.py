@@ -99,7 +99,7 @@ def look(client: api.Client, memory: Memory, now: float, grace_s: float) -> Memo
     for vlan in vlans:
         racks = [rack for one in found for rack in _on(vlan, one, dead_since, now)]
         ours = given.get(str(vlan.id))
-        decision = dhcp_plan.decide(_plan(vlan), racks, ours, grace_s, witnesses.ask)
+        decision = dhcp_plan.decide(vlan, racks, ours, grace_s, witnesses.ask)
         if not decision.primary:
             objections += [decision.why] if decision.why else []
             continue
@@ -119,10 +119,6 @@ def look(client: api.Client, memory: Memory, now: float, grace_s: float) -> Memo
     there = {str(vlan.id) for vlan in vlans}
     given = {key: roles for key, roles in given.items() if key in there}
     return Memory(now, dead_since, given, tuple(objections))
-
-
-def _plan(vlan: api.VLAN) -> dhcp_plan.VLAN:
-    return dhcp_plan.VLAN(vlan.id, vlan.name, vlan.primary, vlan.secondary)
 
 
 def _on(
@@ -152,7 +148,7 @@ class _Witnesses:
         self._away: dict[str, witness.WitnessError] = {}
 
     def ask(
-        self, survivor: dhcp_plan.Rack, vlan: dhcp_plan.VLAN, dead: dhcp_plan.Rack
+        self, survivor: dhcp_plan.Rack, vlan: api.VLAN, dead: dhcp_plan.Rack
     ) -> dhcp_plan.Evidence:
         """Return what a survivor says of the one that seems dead."""
         question: witness.Body = {"peer": dead.address, "own": survivor.address, "vlan": vlan.id}

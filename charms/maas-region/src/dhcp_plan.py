@@ -12,6 +12,8 @@ between them hand out addresses twice.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import api
+
 # Words of dhcpd's failover states (draft-ietf-dhc-failover-12) in which its partner is away.
 PARTNER_AWAY = ("communications-interrupted", "partner-down")
 
@@ -24,21 +26,6 @@ class Rack:
     hostname: str
     address: str
     dead_s: float = 0
-
-
-@dataclass(frozen=True)
-class VLAN:
-    """A VLAN with DHCP on, its racks' IDs, "" for none."""
-
-    id: int
-    name: str
-    primary: str
-    secondary: str
-
-    @property
-    def roles(self) -> tuple[str, str]:
-        """The primary and the secondary."""
-        return self.primary, self.secondary
 
 
 @dataclass(frozen=True)
@@ -63,12 +50,12 @@ class Decision:
 
 
 # (survivor, VLAN, the one that seems dead)
-Ask = Callable[[Rack, VLAN, Rack], Evidence]
+Ask = Callable[[Rack, api.VLAN, Rack], Evidence]
 KEEP = Decision()
 
 
 def decide(
-    vlan: VLAN,
+    vlan: api.VLAN,
     racks: Sequence[Rack],
     ours: tuple[str, str] | None,
     grace_s: float,
@@ -83,7 +70,7 @@ def decide(
     if not primary:
         return Decision(f"{vlan.name}: its primary rack has no address there")
     spares = sorted(
-        (one for one in racks if not one.dead_s and one.system_id not in vlan.roles),
+        (one for one in racks if not one.dead_s and one.system_id not in vlan.racks),
         key=lambda one: one.hostname,
     )
     if not secondary:
@@ -101,7 +88,7 @@ def decide(
 
 
 def _without_secondary(
-    vlan: VLAN,
+    vlan: api.VLAN,
     primary: Rack,
     spares: Sequence[Rack],
     ours: tuple[str, str] | None,
@@ -122,7 +109,7 @@ def _without_secondary(
 
 
 def _replace(
-    vlan: VLAN, survivor: Rack, dead: Rack, wish: Decision, grace_s: float, ask: Ask
+    vlan: api.VLAN, survivor: Rack, dead: Rack, wish: Decision, grace_s: float, ask: Ask
 ) -> Decision:
     """Return the wish once a dead rack's survivor bears witness to its death."""
     if dead.dead_s < grace_s:

@@ -46,6 +46,7 @@ def replaced() -> Iterator[Any]:
         found.first_cause.return_value = ""
         with (
             mock.patch.object(charm, "watchdog_timer", autospec=True) as found.watchdog,
+            mock.patch("charm.dhcpd.install_arping", autospec=True) as found.install_arping,
             mock.patch.multiple(charm.isolation, autospec=True, **ENSURE) as isolation,
             mock.patch.multiple(charm.witness_server, autospec=True, **ENSURE) as server,
         ):

@@ -6,7 +6,8 @@ import dataclasses
 import pytest
 
 import dhcp_plan
-from dhcp_plan import KEEP, VLAN, Decision, Evidence, Rack
+from api import VLAN
+from dhcp_plan import KEEP, Decision, Evidence, Rack
 
 GRACE_S = 120
 A, B, C = (Rack(f"id-{name}", f"rack-{name}", f"10.1.0.{at}") for at, name in enumerate("abc", 1))
@@ -18,7 +19,7 @@ def _dead(rack: Rack, dead_s: float = 300) -> Rack:
 
 
 def _vlan(primary: Rack, secondary: Rack | None = None) -> VLAN:
-    return VLAN(5001, "pxe", primary.system_id, secondary.system_id if secondary else "")
+    return VLAN("pxe", 5001, "", primary.system_id, secondary.system_id if secondary else "")
 
 
 def _never(*_: object) -> Evidence:
@@ -106,6 +107,6 @@ def test_where_nobody_is_left_to_ask_nothing_changes():
 
 def test_one_that_returns_becomes_secondary_and_gets_nothing_back():
     after = _decide(_vlan(A, B), _dead(A), B, evidence=LOST)
-    vlan = VLAN(5001, "pxe", after.primary, after.secondary)
+    vlan = VLAN("pxe", 5001, "", after.primary, after.secondary)
     back = dhcp_plan.decide(vlan, (A, B), (after.primary, after.secondary), GRACE_S, _never)
     assert (back.primary, back.secondary) == ("id-b", "id-a")
