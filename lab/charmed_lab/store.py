@@ -69,6 +69,7 @@ class Store:
             try:
                 yield self.world
             except BaseException:
+                # An interrupted change is none, just as one that failed.
                 self.world = decode(World, json.loads(self._saved))
                 raise
             if self._save():

@@ -151,6 +151,7 @@ def _retry(
                 raise
             time.sleep(attempt * (0.01 + os.getpid() % 7 / 500))  # Not in step with the other.
         except BaseException:
+            # The pool shall never hand on a transaction that somebody was interrupted in.
             if not connection.closed:
                 connection.rollback()
             raise

@@ -102,6 +102,7 @@ def write_atomically(path: str, text: str, mode: int = 0o640) -> None:
             os.chown(temporary, old.st_uid, old.st_gid)
         os.replace(temporary, target)
     except BaseException:
+        # An interrupted write, too, leaves nothing behind.
         pathlib.Path(temporary).unlink(missing_ok=True)
         raise
 
