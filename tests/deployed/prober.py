@@ -9,6 +9,8 @@ fails when it has no 200 within 5 s.
 """
 
 import asyncio
+import bisect
+import errno
 import itertools
 import json
 import signal
@@ -23,6 +25,8 @@ from urllib.parse import urlsplit
 INTERVAL_S = 0.02
 TIMEOUT_S = 5.0
 STRUCK_S = 1.0
+# What a machine says, once a second at most, to who asks it for an address that it let go.
+UNREACHABLE = f"OSError {errno.EHOSTUNREACH}"
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,29 @@ class Report:
     @property
     def failures_in_flight(self) -> list[Read]:
         """Failed reads whose connection was open while the VIP moved."""
+        away = self._away()
         return [
             read
             for read in self.failures
-            if any(read.began <= end and read.ended >= start for start, end in self.moves)
+            if any(
+                read.began <= end and read.ended >= start
+                for start, end in (away if read.outcome == UNREACHABLE else self.moves)
+            )
         ]
+
+    def _away(self) -> list[tuple[float, float]]:
+        """Return the moves, each from the last answer before its new holder was seen.
+
+        The MAC address does not show that the old holder let go. What nobody holds for longer
+        than a read waits is an outage and no move.
+        """
+        ends = sorted(read.ended for read in self.reads if not read.failed)
+        periods: list[tuple[float, float]] = []
+        for start, end in self.moves:
+            before = bisect.bisect_left(ends, start)
+            last = ends[before - 1] if before else start
+            periods.append((last if end - last < TIMEOUT_S else start, end))
+        return periods
 
     @property
     def longest_gap_s(self) -> float:
