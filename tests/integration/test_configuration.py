@@ -60,6 +60,12 @@ RESTARTED = (
     "systemctl show --timestamp=us+utc -p ActiveExitTimestamp,ActiveEnterTimestamp {} | sort"
 )
 
+# Where the timers of regions and racks read after how many seconds a dead rack is replaced.
+GRACES = {
+    "maas-region": "/var/lib/charmed-maas/dhcp-grace",
+    "maas-rack": "/var/lib/maas-rack-charm/dhcp-grace",
+}
+
 REPOSITORY = "/srv/charmed-maas-test"
 NEWER = "99:0"
 OFFER = (
@@ -126,6 +132,7 @@ OF_MAAS = {
 # Those that have a story of their own.
 OTHERS = {
     *(("maas-region", name) for name in OF_MAAS),
+    *(("maas-region", name) for name in ("dhcp-ha", "dhcp-ha-grace")),
     *((VIP_APP, name) for name in ("vip", "port", "interface")),
     *((app, "source") for app in PACKAGES),
 }
@@ -249,6 +256,36 @@ def test_a_region_is_paused_and_resumes(maas: MAAS, watch: Watch):
     maas.juju.run(unit, "resume")
     maas.wait_whole()
     prober.report.assert_no_failed_read()
+
+
+@pytest.mark.long
+def test_who_replaces_a_dead_rack_and_after_how_long_is_changed_and_back(maas: MAAS, watch: Watch):
+    prober, _ = watch()
+    before = {app: _restarts(maas, app) for app in DAEMONS}
+    assert _graces(maas) == {"none"}
+    for options, shown in (
+        ({"dhcp-ha": True}, "120"),
+        ({"dhcp-ha-grace": 3600}, "3600"),
+        ({"dhcp-ha": False, "dhcp-ha-grace": 120}, "none"),
+    ):
+        maas.juju.config("maas-region", options)
+        eventually(
+            lambda shown=shown: _graces(maas) == {shown},
+            timeout_s=IN_EFFECT_S,
+            what=f"a grace of {shown} everywhere",
+        )
+        maas.wait_settled()
+    assert {app: _restarts(maas, app) for app in DAEMONS} == before
+    prober.report.assert_no_failed_read()
+
+
+def _graces(maas: MAAS) -> set[str]:
+    """What the timers of regions and racks go by."""
+    return {
+        maas.on_machine(unit, f"cat {path} 2>/dev/null || echo none").strip()
+        for app, path in GRACES.items()
+        for unit in maas.units(app)
+    }
 
 
 def _places(maas: MAAS, address: str) -> dict[str, str]:
