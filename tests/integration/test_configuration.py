@@ -55,6 +55,7 @@ URLS = {
     "maas-region": 'sed -n "s/^maas_url: //p" /etc/maas/regiond.conf',
     "maas-rack": 'grep -o "http[^ ]*" /etc/maas/rackd.conf | head -1',
 }
+OWN_NAME = "maas.test"
 DAEMONS = {"maas-region": "maas-regiond", "maas-rack": "maas-rackd"}
 RESTARTED = (
     "systemctl show --timestamp=us+utc -p ActiveExitTimestamp,ActiveEnterTimestamp {} | sort"
@@ -132,7 +133,7 @@ OF_MAAS = {
 # Those that have a story of their own.
 OTHERS = {
     *(("maas-region", name) for name in OF_MAAS),
-    *(("maas-region", name) for name in ("dhcp-ha", "dhcp-ha-grace")),
+    *(("maas-region", name) for name in ("maas-url", "dhcp-ha", "dhcp-ha-grace")),
     *((VIP_APP, name) for name in ("vip", "port", "interface")),
     *((app, "source") for app in PACKAGES),
 }
@@ -382,11 +383,48 @@ def _move(maas: MAAS, wanted: Options, figure: Figure, log: Path) -> Report:
 
 def _all_follow(maas: MAAS, url: str) -> bool:
     """Tell whether every region's and every rack's file has the URL."""
-    return all(
-        maas.on_machine(unit, command).strip() == url
-        for app, command in URLS.items()
-        for unit in maas.units(app)
+    return all(_urls(maas, app) == {url} for app in URLS)
+
+
+def _urls(maas: MAAS, app: str) -> set[str]:
+    return {maas.on_machine(unit, URLS[app]).strip() for unit in maas.units(app)}
+
+
+@pytest.mark.long
+def test_regions_go_by_an_own_name_that_leads_to_the_vip(maas: MAAS, watch: Watch):
+    """Racks go on by the VIP; a name that leads elsewhere is refused, and nothing restarts."""
+    prober, _ = watch()
+    url, app, units = maas.url, "maas-region", maas.units("maas-region")
+    own = url.replace(maas.vip, OWN_NAME)
+    racks = _restarts(maas, "maas-rack")
+    for unit in units:
+        maas.on_machine(unit, f"echo {units[unit].public_address} {OWN_NAME} >>/etc/hosts")
+    before = _restarts(maas, app)
+    maas.juju.config(app, {"maas-url": own})
+    refused = f"not the VIP {maas.vip}"
+    maas.juju.wait(
+        lambda status: any(
+            refused in unit.workload_status.message for unit in status.apps[app].units.values()
+        )
     )
+    assert _restarts(maas, app) == before
+    for unit in units:
+        maas.on_machine(unit, f'sed -i "s/.* {OWN_NAME}$/{maas.vip} {OWN_NAME}/" /etc/hosts')
+    for wanted, options in ((own, {"maas-url": own}), (url, {"maas-url": ""})):
+        maas.juju.config(app, options)
+        eventually(
+            lambda wanted=wanted: _urls(maas, app) == {wanted},
+            timeout_s=IN_EFFECT_S,
+            what=f"regions go by {wanted}",
+        )
+        maas.wait_whole()
+        after = _restarts(maas, app)
+        _assert_one_at_a_time(before, after)
+        before = after
+    for unit in units:
+        maas.on_machine(unit, f'sed -i "/ {OWN_NAME}$/d" /etc/hosts')
+    assert _restarts(maas, "maas-rack") == racks
+    prober.report.assert_no_failed_read()
 
 
 @pytest.mark.long

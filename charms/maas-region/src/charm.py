@@ -24,6 +24,7 @@ import serving
 import settings
 import shared_secret
 import status
+import urls
 import watched
 from charmed_maas import addresses, apt_source, watchdog_timer
 from charmed_maas.interfaces import db, maas_api, maas_rpc
@@ -63,6 +64,7 @@ class MAASRegionCharm(ops.CharmBase):
         self.database = db.DatabaseRequirer(self, DB)
         self.api = maas_api.MAASAPIProvider(self, API)
         self.rpc = maas_rpc.MAASRPCProvider(self, RPC)
+        self.urls = urls.URLs(self.unit, self._options.maas_url, self.peers, self.api)
         lifecycle = (self.on.install, self.on.start, self.on.upgrade_charm, self.on.update_status)
         changes = (self.on.config_changed, self.on.leader_elected, self.on.secret_changed)
         endpoints = (self.peers, self.database, self.api, self.rpc)
@@ -116,7 +118,7 @@ class MAASRegionCharm(ops.CharmBase):
         if not region.version():
             self._situation = status.Situation(problem=problem)
             return
-        problem = problem or self._options.problem
+        problem = problem or self._options.problem or self.urls.problem()
         self.unit.set_workload_version(region.version())
         watchdog_timer.ensure(watched.CHARM, watched.__file__)
         ports.ensure_open()
@@ -127,7 +129,7 @@ class MAASRegionCharm(ops.CharmBase):
             if is_leader:
                 self._publish_app(outcome)
             controllers.ensure_departed(self.peers.app().departed)
-        maas_url = self._maas_url()
+        maas_url = self.urls.maas()
         endpoints = (self.peers, self.database, self.api, self.rpc)
         self._situation = status.Situation(
             is_paused=self.peers.own().paused,
@@ -162,7 +164,7 @@ class MAASRegionCharm(ops.CharmBase):
             self.database.request(database.NAME)
         own = self.peers.own()
         self._publish_unit(ready=own.ready and not own.paused)
-        maas_url = self._maas_url()
+        maas_url = self.urls.regions()
         if own.paused:
             serving.pause()
             return None
@@ -201,19 +203,6 @@ class MAASRegionCharm(ops.CharmBase):
             versions=self.peers.versions(),
         )
 
-    def _maas_url(self) -> str:
-        """Return the URL of every region alike: the leader chooses, all others follow."""
-        if not self.unit.is_leader():
-            return self.peers.app().maas_url
-        if through_vip := self.api.get():
-            return through_vip.url
-        last = self.peers.app().maas_url
-        # A relation that is missing or silent for a while must not restart every region, twice.
-        if self.api.problems or (region.vip_of(last) and not self.api.has_no_vip()):
-            return last
-        staying = [one.address for one in self.peers.units().values() if not one.leaving]
-        return region.url(staying[0]) if staying and staying[0] else ""
-
     def _publish_unit(self, *, ready: bool, cluster: str = "") -> None:
         """Tell peers and haproxy-vip about this unit; cluster is the one it serves with."""
         own = self.peers.own()
@@ -245,13 +234,16 @@ class MAASRegionCharm(ops.CharmBase):
         )
         if departed and outcome and outcome.is_serving:
             departed = controllers.still_known(departed)
-        maas_url = self._maas_url()
-        self.peers.publish_app(peers.AppData(self.peers.cluster(), maas_url, members, departed))
+        maas_url = self.urls.maas()
+        data = peers.AppData(
+            self.peers.cluster(), maas_url, members, departed, own_url=self.urls.own()
+        )
+        self.peers.publish_app(data)
         ready = [one.address for one in self.peers.units().values() if one.ready]
-        urls = [region.url(address) for address in ready if address]
+        regions = tuple(region.url(address) for address in ready if address)
         if secret_id := shared_secret.publish(self, self.rpc.relations):
             grace_s = self._dhcp_grace_s()
-            self.rpc.publish(maas_rpc.ProviderAppData(maas_url, tuple(urls), secret_id, grace_s))
+            self.rpc.publish(maas_rpc.ProviderAppData(maas_url, regions, secret_id, grace_s))
 
     def _address(self) -> str:
         """Return this unit's own address, as its peers reach it; never a VIP."""

@@ -16,11 +16,13 @@ class Config:
     """What the operator chose.
 
     num_workers is 0 where the option is none that MAAS takes: it then keeps what it has.
-    dhcp_grace_s is 0 where no rack is to be replaced, maas are MAAS's settings that are set here;
-    problem says which option is wrong and how to mend it.
+    maas_url is the URL by their own name for the VIP, dhcp_grace_s is 0 where no rack is to be
+    replaced, maas are MAAS's settings that are set here; problem says which option is wrong and
+    how to mend it.
     """
 
     source: str
+    maas_url: str
     num_workers: int
     dhcp_grace_s: int
     maas: Mapping[str, str]
@@ -40,6 +42,7 @@ class Config:
         given = {name: str(options.get(name, "")).strip() for name in settings.OPTIONS}
         return cls(
             str(options["source"]),
+            str(options["maas-url"]).strip(),
             workers if workers_are_good else 0,
             min(max(grace_s, least), most) if options["dhcp-ha"] else 0,
             {name: value for name, value in given.items() if value},

@@ -6,8 +6,9 @@
 Each unit writes its address, whether it serves or an operator paused it, its ID in MAAS, which
 version of MAAS it has installed, when it last started it, which those who wait for their turn are
 woken by, and the ID of the cluster that it has served with. The leader writes into the
-application databag what must outlive units: the MAAS URL, the cluster's ID once it has served,
-which unit has which controller, and which controllers have departed.
+application databag what must outlive units: the MAAS URL, the operator's own for it once it has
+led to the VIP, the cluster's ID once it has served, which unit has which controller, and which
+controllers have departed.
 """
 
 import functools
@@ -77,6 +78,7 @@ class AppData:
     maas_url: str = ""
     members: tuple[controllers.Member, ...] = ()
     departed: tuple[controllers.Departed, ...] = ()
+    own_url: str = ""
 
     @classmethod
     def from_databag(cls, data: Mapping[str, str]) -> "AppData":
@@ -86,6 +88,7 @@ class AppData:
             maas_url=databag.url(data, "maas-url"),
             members=tuple(map(_member, _controllers(data, "controllers"))),
             departed=tuple(map(_departed, _controllers(data, "departed"))),
+            own_url=databag.url(data, "own-url"),
         )
 
     def to_databag(self) -> dict[str, str]:
@@ -95,6 +98,7 @@ class AppData:
         return {
             "cluster": self.cluster,
             "maas-url": self.maas_url,
+            "own-url": self.own_url,
             "controllers": databag.dump(members) if members else "",
             "departed": databag.dump(departed) if departed else "",
         }

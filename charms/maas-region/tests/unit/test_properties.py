@@ -55,6 +55,7 @@ PUBLISHED = st.one_of(
             st.builds(controllers.Departed, st.just("region"), WORDS, st.integers(0, 1 << 33)),
             max_size=3,
         ).map(tuple),
+        st.just("http://maas.test/MAAS"),
     ),
 )
 
@@ -221,3 +222,17 @@ def test_an_option_is_taken_or_named(source: str, workers: int):
     assert 0 <= workload.serving.ensure.call_args.args[0].num_workers <= region.MAX_WORKERS
     if out.unit_status.name == "blocked":
         assert message.startswith("source ") or "num-workers" in message
+
+
+@garbage.EVENT
+@given(garbage.values | st.from_regex(r"https?://[a-z.:\[\]%/-]{0,20}/MAAS", fullmatch=True))
+def test_an_own_url_is_named_where_it_is_not_the_vips(url: str):
+    context = testing.Context(charm.MAASRegionCharm)
+    vip = {"vip": "10.0.0.100", "url": "http://10.0.0.100/MAAS"}
+    before = _state(config={"maas-url": url}, api=testing.Relation("api", remote_app_data=vip))
+    with replaced() as workload:
+        out = context.run(context.on.config_changed(), before)
+    message = out.unit_status.message
+    garbage.assert_fit(message)
+    assert workload.serving.ensure.call_args.args[0].maas_url == vip["url"]
+    assert message.startswith("maas-url: ") or not url.strip()

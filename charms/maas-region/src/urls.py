@@ -1,0 +1,97 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""The URLs that MAAS is reached by, alike on all regions: the leader chooses, others follow."""
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+import ops
+
+import peers
+import region
+from charmed_maas import commands, databag
+from charmed_maas.interfaces import maas_api
+
+OPTION = "maas-url"
+GETENT = "/usr/bin/getent"
+RESOLVED_S = 5.0
+HTTP_PORT = 80
+
+
+class URLs:
+    """What one unit goes by; own is the option's, "" for none."""
+
+    def __init__(
+        self, unit: ops.Unit, own: str, their_peers: peers.Peers, api: maas_api.MAASAPIProvider
+    ) -> None:
+        self._unit, self._own, self._peers, self._api = unit, own, their_peers, api
+
+    def maas(self) -> str:
+        """Return the URL through the VIP, or of one region while there is none."""
+        if not self._unit.is_leader():
+            return self._peers.app().maas_url
+        if through_vip := self._api.get():
+            return through_vip.url
+        last = self._peers.app().maas_url
+        # A relation that is missing or silent for a while must not restart every region, twice.
+        if self._api.problems or (region.vip_of(last) and not self._api.has_no_vip()):
+            return last
+        staying = [one.address for one in self._peers.units().values() if not one.leaving]
+        return region.url(staying[0]) if staying and staying[0] else ""
+
+    def own(self) -> str:
+        """Return the option's URL once it has led to the VIP, "" before.
+
+        What was taken stays until the option changes: a name that cannot be resolved for a while,
+        or leads elsewhere, must not restart every region, twice.
+        """
+        last = self._peers.app().own_url
+        if self._api.has_no_vip():
+            return ""
+        if not self._unit.is_leader():
+            return last
+        return self._own if self._own == last or not self.problem() else ""
+
+    def regions(self) -> str:
+        """Return the URL that regions have as MAAS's own."""
+        return self.own() or self.maas()
+
+    def problem(self) -> str:
+        """Return why the option's URL does not lead to the VIP, "" when it does; the leader's."""
+        if not self._own or not self._unit.is_leader():
+            return ""
+        through_vip = self._api.get()
+        if not through_vip:
+            return f"{OPTION}: there is no VIP to go by it: integrate api with haproxy-vip"
+        try:
+            databag.url({OPTION: self._own}, OPTION)
+        except databag.DatabagError as error:
+            return str(error)
+        return _form(self._own, through_vip.url) or _place(self._own, through_vip.vip)
+
+
+def _form(own: str, through_vip: str) -> str:
+    """Return in what a URL differs from the VIP's, besides the host."""
+    parts, wanted = urlsplit(own), urlsplit(through_vip)
+    found = parts.scheme, parts.port or HTTP_PORT, parts.path.rstrip("/")
+    if found == (wanted.scheme, wanted.port or HTTP_PORT, wanted.path) and not parts.query:
+        return ""
+    port = f":{wanted.port}" if wanted.port else ""
+    return f"{OPTION}: set it to {wanted.scheme}://NAME{port}{wanted.path}, as the VIP serves it"
+
+
+def _place(own: str, vip: str) -> str:
+    """Return where a URL's host leads, "" for the VIP."""
+    name = urlsplit(own).hostname or ""
+    try:
+        argv = [GETENT, "ahosts", "--", name]
+        lines = commands.run(argv, timeout_s=RESOLVED_S, check=False).stdout.splitlines()
+    except commands.CommandError as error:
+        return f"{OPTION}: {name}: {error}"
+    found = {ip_address(line.split()[0].partition("%")[0]) for line in lines if line.strip()}
+    wanted = ip_address(vip)
+    leads = sorted(str(one) for one in found if one.version == wanted.version)
+    if leads == [str(wanted)]:
+        return ""
+    return f"{OPTION}: {name} is {', '.join(leads) or 'nowhere'}, not the VIP {vip}: mend its name"
