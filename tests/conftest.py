@@ -43,6 +43,7 @@ ORDER = (
     "test_machines.py",
     "test_address.py",
     "test_never_lost.py",
+    "test_migration.py",
 )
 DEPLOY_TIMEOUT_S = 20 * 60
 

@@ -30,7 +30,12 @@ CONTROLLERS = 2
 RESTART = 3
 DHCP = 4
 MIGRATE_AS = "charmed-maas migrate "
-UPGRADE_AS = "charmed-maas dbupgrade"
+# MAAS names its own connections maas-regiond-ID whatever it is asked for, others it leaves unnamed
+# (seen with 3.7.3): its dbupgrade cannot be told from them.
+OF_MAAS = (
+    "datname = current_database() AND usename = current_user"
+    " AND (application_name = '' OR application_name LIKE 'maas%')"
+)
 # A holder whose machine died is noticed in about 20 s, and its locks are free again.
 KEEPALIVE = (
     "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
@@ -161,15 +166,23 @@ def try_lock(connection: "Connection", key: int) -> bool:
         return bool((cursor.fetchone() or (False,))[0])
 
 
-def connections_as(connection: "Connection", application_name: str) -> int:
-    """Count the connections to this database that carry an application_name."""
+def end_connections_of_maas(connection: "Connection") -> list[int]:
+    """End what MAAS itself has open in this database; returns the server's processes to await.
+
+    Those that come later are not meant.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND application_name = %s",
-            (application_name,),
+            f"SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE {OF_MAAS}"  # noqa: S608 - a constant
         )
-        return int((cursor.fetchone() or (0,))[0])
+        return [int(pid) for pid, _ in cursor.fetchall()]
+
+
+def are_open(connection: "Connection", pids: list[int]) -> bool:
+    """Tell whether any of these server processes still lives."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)", (pids,))
+        return bool((cursor.fetchone() or (0,))[0])
 
 
 def controllers(connection: "Connection") -> list[Controller]:

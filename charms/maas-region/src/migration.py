@@ -59,7 +59,8 @@ def obstacle(
 ) -> str:
     """Return why this database must not be migrated or served by this unit, "" when it may.
 
-    versions are the MAAS versions of all units; own is this unit's.
+    versions are the MAAS versions of all units; own is this unit's. While a unit migrates, what
+    the others have was asked before, and this one queues up behind it.
     """
     if expected_cluster and state.cluster != expected_cluster:
         found = f"cluster {state.cluster}" if state.cluster else "another MAAS"
@@ -77,7 +78,7 @@ def obstacle(
             " upgrade the packages on this unit"
         )
     others = sorted(name for name, version in versions.items() if version != own)
-    if others:
+    if others and not state.migrating_unit:
         return (
             f"MAAS {own} here, the database is at {state.version}:"
             f" upgrade the packages on {', '.join(others)} too"
@@ -129,14 +130,15 @@ def migrate(unit: str, expected_cluster: str, version: str) -> None:
     with database.connect(login, f"{database.MIGRATE_AS}{unit}") as connection:
         while not database.try_lock(connection, database.MIGRATE):
             time.sleep(1)
-        # The holder before may have died while its migration's connections still end.
-        while database.connections_as(connection, database.UPGRADE_AS):
-            time.sleep(1)
         state = database.state(connection)
         if state.version == version:
             return
         if problem := obstacle(state, expected_cluster, version, {}):
             raise RefusedError(problem)
+        # The holder before may be dead while the server still works for its dbupgrade.
+        before = database.end_connections_of_maas(connection)
+        while database.are_open(connection, before):
+            time.sleep(1)
         _dbupgrade(connection)
         database.record_migration(connection, version)
 
@@ -153,8 +155,7 @@ def login_from_config() -> database.Login:
 
 def _dbupgrade(connection: "Connection") -> None:
     """Run MAAS's migration while the lock's connection lives; kill it when that dies."""
-    env = {**region.ENV, "PGAPPNAME": database.UPGRADE_AS}
-    with subprocess.Popen([region.MAAS_REGION, "dbupgrade"], env=env) as process:
+    with subprocess.Popen([region.MAAS_REGION, "dbupgrade"], env=region.ENV) as process:
         try:
             while process.poll() is None:
                 with connection.cursor() as cursor:

@@ -69,13 +69,19 @@ def test_a_newer_package_waits_until_all_units_have_it():
     assert migration.obstacle(state, A, NEW, {"maas-region/0": NEW, "maas-region/1": NEW}) == ""
 
 
+def test_behind_a_unit_that_migrates_this_one_queues_up():
+    state = State(A, OLD, "maas-region/1", False)
+    assert migration.obstacle(state, A, NEW, {"maas-region/1": OLD}) == ""
+    assert "holds cluster" in migration.obstacle(state, B, NEW, {"maas-region/1": OLD})
+
+
 class TestJob:
     @pytest.fixture(autouse=True)
     def database_is_replaced(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The job's database: an empty one whose lock is free."""
         self.state = State()
         self.locked = [True]
-        self.upgrading = [0]
+        self.open_for = 0
         self.upgrade = mock.MagicMock()
         self.record = mock.MagicMock()
         monkeypatch.setattr("time.sleep", lambda _: None)
@@ -84,27 +90,37 @@ class TestJob:
             database, "connect", lambda *_: contextlib.nullcontext(mock.MagicMock())
         )
         monkeypatch.setattr(database, "try_lock", lambda *_: self.locked.pop(0))
-        monkeypatch.setattr(database, "connections_as", lambda *_: self.upgrading.pop(0))
+        self.ended = mock.MagicMock(return_value=[7, 8])
+        monkeypatch.setattr(database, "end_connections_of_maas", self.ended)
+        monkeypatch.setattr(database, "are_open", self._are_open)
         monkeypatch.setattr(database, "state", lambda _: self.state)
         monkeypatch.setattr(database, "record_migration", self.record)
         monkeypatch.setattr(migration, "_dbupgrade", self.upgrade)
+
+    def _are_open(self, _: object, pids: list[int]) -> bool:
+        assert pids == [7, 8]
+        self.upgrade.assert_not_called()
+        self.open_for -= 1
+        return self.open_for >= 0
 
     def test_it_migrates_and_records(self):
         migration.migrate("maas-region/0", "", OLD)
         self.upgrade.assert_called_once()
         assert self.record.call_args.args[1] == OLD
 
-    def test_it_waits_for_the_lock_and_for_a_dead_holders_connections(self):
+    def test_it_waits_for_the_lock_and_ends_what_a_dead_holder_has_open(self):
         self.locked = [False, False, True]
-        self.upgrading = [3, 1, 0]
+        self.open_for = 2
         migration.migrate("maas-region/0", "", OLD)
         assert self.locked == []
-        assert self.upgrading == []
+        assert self.open_for == -1
+        self.ended.assert_called_once()
         self.upgrade.assert_called_once()
 
     def test_what_another_unit_has_done_is_not_done_again(self):
         self.state = State(A, OLD, "", False)
         migration.migrate("maas-region/0", "", OLD)
+        self.ended.assert_not_called()
         self.upgrade.assert_not_called()
         self.record.assert_not_called()
 
