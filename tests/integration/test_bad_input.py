@@ -25,6 +25,7 @@ ACTIONS = [
     ("maas-region", "create-admin", {"username": "a b", "email": "a@example.com"}, "username"),
     ("maas-region", "get-api-key", {"username": "nobody"}, "does not exist"),
 ]
+MAAS_PORT = 5240
 SQUATTER_PORT = 8099
 RUNNING = (
     "systemctl show -p ActiveEnterTimestampMonotonic haproxy keepalived maas-rackd;"
@@ -96,6 +97,28 @@ def test_a_port_that_another_process_holds_is_named_and_the_process_goes_on(maas
         maas.on_machine(unit, "systemctl stop squatter")
     maas.wait_settled()
     _assert_answers(maas.vip)
+
+
+@pytest.mark.long
+def test_a_region_that_cannot_serve_shows_the_first_cause_of_it(maas: MAAS):
+    """Another process has nginx's port: its status says so, not what follows from it."""
+    unit = next(name for name, one in maas.units("maas-region").items() if not one.leader)
+    serve = f"python3 -m http.server {MAAS_PORT}"
+    maas.on_machine(unit, f"systemctl stop maas-http && systemd-run --unit squatter {serve}")
+    try:
+        message = eventually_some(lambda: _told(maas, unit, "already in use"), timeout_s=300)
+        assert "nginx" in message
+        assert str(MAAS_PORT) in message
+        _assert_answers(maas.vip)
+    finally:
+        maas.on_machine(unit, "systemctl stop squatter")
+    maas.wait_whole()
+
+
+def _told(maas: MAAS, unit: str, words: str) -> str:
+    """Return a unit's message once it has the words."""
+    message = maas.units(unit.partition("/")[0])[unit].workload_status.message
+    return message if words in message else ""
 
 
 def test_a_garbled_databag_is_named_and_services_go_on(maas: MAAS):
