@@ -205,7 +205,7 @@ class MAAS:
 
     def get(self, path: str) -> Any:
         """GET from the API as an administrator, through the VIP."""
-        answer = self._session.get(f"{self.url}/api/2.0/{path}", timeout=30)
+        answer = self.session.get(f"{self.url}/api/2.0/{path}", timeout=30)
         answer.raise_for_status()
         return answer.json()
 
@@ -215,21 +215,16 @@ class MAAS:
 
     def change(self, verb: str, path: str, **data: str) -> Any:
         """POST, PUT or DELETE in the API as an administrator; returns what it answers."""
-        answer = self._session.request(verb, f"{self.url}/api/2.0/{path}", data=data, timeout=30)
+        answer = self.session.request(verb, f"{self.url}/api/2.0/{path}", data=data, timeout=30)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
     def set_setting(self, name: str, value: str) -> None:
         """Set it as an operator does in MAAS."""
-        answer = self._session.post(
-            f"{self.url}/api/2.0/maas/?op=set_config",
-            data={"name": name.replace("-", "_"), "value": value},
-            timeout=30,
-        )
-        answer.raise_for_status()
+        self.change("POST", "maas/?op=set_config", name=name.replace("-", "_"), value=value)
 
     @functools.cached_property
-    def _session(self) -> requests.Session:
+    def session(self) -> requests.Session:
         """A session of an administrator's, who is made when missing."""
         region = self.leader("maas-region")
         who = {"username": "tester"}

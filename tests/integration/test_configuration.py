@@ -14,6 +14,7 @@ from typing import Any
 import jubilant
 import pytest
 import yaml
+from changes import Changes
 from maas import MAAS, eventually, wait_answered
 from prober import Prober, Report
 from writers import Writers
@@ -246,17 +247,46 @@ def test_settings_that_an_option_names_are_kept_in_maas_and_others_are_the_opera
 
 @pytest.mark.long
 def test_a_region_is_paused_and_resumes(maas: MAAS, watch: Watch):
+    """No read fails, nor a change, which nobody sends a second time."""
     prober, _ = watch()
     unit = next(name for name, one in maas.units("maas-region").items() if not one.leader)
-    maas.juju.run(unit, "pause")
-    assert maas.units("maas-region")[unit].workload_status.message.startswith("paused")
-    is_active = "systemctl is-active maas-regiond maas-http || true"
-    assert set(maas.on_machine(unit, is_active).split()) == {"inactive"}
-    others = len(maas.units("maas-region")) - 1
-    eventually(lambda: len(maas.rpc()) == others, timeout_s=240, what="MAAS without it")
-    maas.juju.run(unit, "resume")
-    maas.wait_whole()
+    with Changes(maas) as changes:
+        maas.juju.run(unit, "pause")
+        assert maas.units("maas-region")[unit].workload_status.message.startswith("paused")
+        is_active = "systemctl is-active maas-regiond maas-http || true"
+        assert set(maas.on_machine(unit, is_active).split()) == {"inactive"}
+        others = len(maas.units("maas-region")) - 1
+        eventually(lambda: len(maas.rpc()) == others, timeout_s=240, what="MAAS without it")
+        maas.juju.run(unit, "resume")
+        maas.wait_whole()
+    print(f"\n  {changes}", end="")
+    changes.assert_none_failed()
     prober.report.assert_no_failed_read()
+
+
+@pytest.mark.long
+def test_regions_restart_in_turn_and_no_change_fails(maas: MAAS, watch: Watch):
+    """Two serve at any time; each drains first, and the next waits until it takes requests."""
+    prober, _ = watch()
+    before, workers = (
+        _restarts(maas, "maas-region"),
+        maas.juju.config("maas-region")["num-workers"],
+    )
+    option = next(one for one in OPTIONS if one.name == "num-workers")
+    with Changes(maas) as changes:
+        maas.juju.config("maas-region", {"num-workers": workers - 1})
+        eventually(
+            lambda: set(option.shown(maas).values()) == {str(workers - 1)},
+            timeout_s=IN_EFFECT_S,
+            what="one worker less",
+        )
+        maas.wait_whole()
+    _assert_one_at_a_time(before, _restarts(maas, "maas-region"))
+    print(f"\n  {changes}", end="")
+    changes.assert_none_failed()
+    prober.report.assert_no_failed_read()
+    maas.juju.config("maas-region", {"num-workers": workers})
+    maas.wait_whole()
 
 
 @pytest.mark.long

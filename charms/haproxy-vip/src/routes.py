@@ -27,7 +27,8 @@ class Server:
 class Route:
     """One service: where the VIP listens, which servers take it.
 
-    track is the HTTP backend whose health checks also stand for a TCP service's servers.
+    track is the HTTP backend whose health checks also stand for a TCP service's servers. On
+    agent_port the servers say which share of new requests they take, 0 for nowhere.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Route:
     check: str
     servers: tuple[Server, ...]
     track: str = ""
+    agent_port: int = 0
 
 
 def build(
@@ -54,6 +56,7 @@ def build(
             check=service.check,
             servers=_servers(chosen, service.backend_port),
             track=tracked if service.mode == "tcp" else "",
+            agent_port=service.agent_port,
         )
         for service in services
     ]

@@ -24,6 +24,7 @@ import serving
 import settings
 import shared_secret
 import status
+import traffic
 import urls
 import watched
 from charmed_maas import addresses, apt_source, watchdog_timer
@@ -35,7 +36,12 @@ RPC = "rpc"
 PEERS = "peers"
 # MAAS's agents ask the host of the first MAAS URL, the VIP, for the internal API and Temporal.
 SERVICES = (
-    maas_api.Service(name="maas", backend_port=region.PORT, check="/MAAS/api/2.0/version/"),
+    maas_api.Service(
+        name="maas",
+        backend_port=region.PORT,
+        check="/MAAS/api/2.0/version/",
+        agent_port=traffic.PORT,
+    ),
     maas_api.Service("internal-api", region.INTERNAL_PORT, region.INTERNAL_PORT, "tcp"),
     maas_api.Service("temporal", region.TEMPORAL_PORT, region.TEMPORAL_PORT, "tcp"),
 )
@@ -121,6 +127,7 @@ class MAASRegionCharm(ops.CharmBase):
         problem = problem or self._options.problem or self.urls.problem()
         self.unit.set_workload_version(region.version())
         watchdog_timer.ensure(watched.CHARM, watched.__file__)
+        traffic.ensure()
         ports.ensure_open()
         connection = self.database.get()
         outcome = self._ensure_serving(connection)
@@ -272,12 +279,14 @@ class MAASRegionCharm(ops.CharmBase):
         watchdog_timer.remove(watched.CHARM)
         dhcp_ha.remove()
         serving.leave()
+        traffic.remove()
         self._situation = status.Situation(is_leaving=True)
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
         watchdog_timer.remove(watched.CHARM)
         controllers.remove()
         dhcp_ha.remove()
+        traffic.remove()
         region.forget()
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:

@@ -14,8 +14,10 @@ import health
 import migration
 import named
 import region
+import traffic
 
-DRAIN_S = 3.0
+# HAProxy asks for its share each second, and for its health twice a second apart.
+TAKEN_S = 5.0
 
 
 class Stage(enum.Enum):
@@ -72,6 +74,7 @@ def ensure(wish: Wish) -> Outcome:
         if problem := health.wait():
             return Outcome(Stage.UNHEALTHY, problem, state.cluster, region.first_cause())
         named.ensure_options()
+        traffic.take()
     except database.DatabaseError as error:
         detail = str(error) if db_proxy.primary() else "no member of it is primary now"
         return Outcome(Stage.UNREACHABLE, detail)
@@ -106,8 +109,7 @@ def _drain() -> bool:
     """Let what is under way come to its end; returns whether MAAS runs at all."""
     if not region.version() or not region.is_any_running():
         return False
-    # haproxy-vip sees it by its own checks, or was told in the hooks before.
-    time.sleep(DRAIN_S)
+    traffic.drain()
     return True
 
 
@@ -177,7 +179,11 @@ def _ensure_started(wish: Wish, state: database.State) -> Outcome | None:
     with database.connect(wish.login, f"charmed-maas restart {wish.unit}") as connection:
         if not database.try_lock(connection, database.RESTART):
             return Outcome(Stage.QUEUED)
+        if len(wish.versions) > 1:
+            traffic.drain()
         region.ensure_config(settings)
         region.restart()
-        health.wait()
+        if not health.wait() and traffic.take():
+            # The next region must not go before HAProxy sends requests here again.
+            time.sleep(TAKEN_S)
     return None

@@ -32,7 +32,8 @@ PATH = re.compile(r"/[A-Za-z0-9/._~-]{0,200}")
 class Service:
     """One port to balance; check is the path of an HTTP health check, "" for a TCP one.
 
-    listen_port 0 leaves the port on the VIP to haproxy-vip's option `port`.
+    listen_port 0 leaves the port on the VIP to haproxy-vip's option `port`. On agent_port a region
+    answers HAProxy's agent check, 0 for none.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Service:
     listen_port: int = 0
     mode: str = "http"
     check: str = ""
+    agent_port: int = 0
 
     @classmethod
     def parse(cls, item: object) -> "Service":
@@ -55,6 +57,7 @@ class Service:
                 listen_port=databag.port(fields, "listen_port"),
                 mode=databag.text(fields, "mode"),
                 check=databag.text(fields, "check"),
+                agent_port=databag.port(fields, "agent_port"),
             )
         except databag.DatabagError as error:
             raise databag.DatabagError(f"services: {error}") from error

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -17,7 +18,7 @@ from charmed_maas import commands
 from charmed_maas.interfaces.maas_api import Backend, Service
 
 SERVICES = (
-    Service("maas", 5240, 0, "http", "/MAAS/api/2.0/version/"),
+    Service("maas", 5240, 0, "http", "/MAAS/api/2.0/version/", 7914),
     Service("temporal", 5271, 5271, "tcp"),
 )
 
@@ -67,6 +68,13 @@ def daemon(monkeypatch: pytest.MonkeyPatch, systemd: Systemd, machine: Path) -> 
     haproxy.CONFIG.write_text("distribution\n")
     monkeypatch.setattr(haproxy, "_is_distributions", lambda text: text == "distribution\n")
     return Daemon(monkeypatch, systemd)
+
+
+def test_a_region_that_tells_its_share_is_asked_for_it_and_another_is_not():
+    asked = "default-server agent-check agent-port 7914 agent-inter 1s"
+    assert render(0, 1).count(asked) == 1
+    assert "agent-check" not in render(0, 1, services=[replace(SERVICES[0], agent_port=0)])
+    assert "agent-check" not in render(0, 1, services=SERVICES[1:])
 
 
 @pytest.mark.skipif(not os.path.exists(haproxy.HAPROXY), reason="needs haproxy")

@@ -75,7 +75,14 @@ def test_an_option_is_valid_or_named(given_: dict[str, Any]):
 
 def services() -> st.SearchStrategy[tuple[maas_api.Service, ...]]:
     """Return what passes the boundary of what a region may ask for."""
-    good = {"name": "maas", "backend_port": 5240, "listen_port": 80, "mode": "http", "check": "/x"}
+    good = {
+        "name": "maas",
+        "backend_port": 5240,
+        "listen_port": 80,
+        "mode": "http",
+        "check": "/x",
+        "agent_port": 7914,
+    }
     text = garbage.entries(good) | st.just(SERVICES["services"])
 
     def read(value: str) -> tuple[maas_api.Service, ...]:

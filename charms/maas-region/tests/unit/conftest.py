@@ -19,6 +19,7 @@ CONTROLLERS = dict.fromkeys(
     ("ensure_departed", "still_known", "listed", "delete", "remove"), mock.DEFAULT
 )
 DHCP = dict.fromkeys(("ensure", "remove", "told"), mock.DEFAULT)
+TRAFFIC = dict.fromkeys(("ensure", "remove"), mock.DEFAULT)
 SERVING = dict.fromkeys(("ensure", "stop", "leave", "pause"), mock.DEFAULT)
 
 
@@ -35,6 +36,7 @@ class Workload:
     watchdog: mock.MagicMock
     settings: mock.MagicMock
     dhcp: mock.MagicMock
+    traffic: mock.MagicMock
 
 
 @contextlib.contextmanager
@@ -55,6 +57,7 @@ def replaced() -> Iterator[Workload]:
         mock.patch.multiple("controllers", autospec=True, **CONTROLLERS) as of_controllers,
         mock.patch("charm.watchdog_timer", autospec=True) as watchdog,
         mock.patch.multiple("charm.dhcp_ha", autospec=True, **DHCP) as dhcp,
+        mock.patch.multiple("charm.traffic", autospec=True, **TRAFFIC) as of_traffic,
         mock.patch("actions.accounts.create_admin", autospec=True) as create_admin,
         mock.patch("actions.accounts.create_admin_with_file", autospec=True) as with_file,
         mock.patch("actions.accounts.api_keys", autospec=True) as api_keys,
@@ -80,6 +83,7 @@ def replaced() -> Iterator[Workload]:
             watchdog=watchdog,
             settings=mock.MagicMock(ensure=ensure_settings),
             dhcp=mock.MagicMock(**dhcp),
+            traffic=mock.MagicMock(**of_traffic),
         )
 
 

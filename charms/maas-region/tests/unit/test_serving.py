@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 from unittest import mock
@@ -15,6 +16,7 @@ import migration
 import named
 import region
 import serving
+import traffic
 from serving import Stage
 
 CLUSTER = "8c649c6f-9ff2-4aae-aa3a-3ddba6812151"
@@ -61,6 +63,9 @@ class Machine:
         monkeypatch.setattr(database, "connect", lambda *_: contextlib.nullcontext())
         monkeypatch.setattr(database, "state", lambda _: self._next(self.states))
         monkeypatch.setattr(database, "try_lock", lambda *_: self.free)
+        self.traffic = mock.create_autospec(traffic)
+        self.traffic.take.return_value = True
+        monkeypatch.setattr(serving, "traffic", self.traffic)
         monkeypatch.setattr("time.sleep", lambda _: None)
 
     @staticmethod
@@ -179,6 +184,64 @@ def test_a_changed_url_restarts_when_it_is_this_units_turn(machine: Machine):
     machine.free = True
     assert serving.ensure(WISH).stage is Stage.SERVING
     machine.region.restart.assert_called_once_with()
+
+
+def test_in_its_turn_a_region_drains_and_keeps_it_until_haproxy_sends_requests_again(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    machine.region.is_configured.return_value = False
+    told = mock.MagicMock()
+    told.attach_mock(machine.traffic.drain, "drain")
+    told.attach_mock(machine.region.restart, "restart")
+    told.attach_mock(machine.wait, "wait")
+    told.attach_mock(machine.traffic.take, "take")
+    monkeypatch.setattr("time.sleep", told.sleep)
+
+    @contextlib.contextmanager
+    def connect(_: object, name: str) -> Iterator[None]:
+        yield
+        if "restart" in name:
+            told.end_of_turn()
+
+    monkeypatch.setattr(database, "connect", connect)
+    serving.ensure(replace(WISH, versions={WISH.unit: "1:3.7.3", "maas-region/2": "1:3.7.3"}))
+    turn = [one[0] for one in told.mock_calls if one[0]]
+    assert turn[: turn.index("end_of_turn")] == ["drain", "restart", "wait", "take", "sleep"]
+
+
+def test_the_only_region_has_nobody_to_drain_for(machine: Machine):
+    machine.region.is_configured.return_value = False
+    serving.ensure(replace(WISH, versions={WISH.unit: "1:3.7.3"}))
+    machine.region.restart.assert_called_once_with()
+    machine.traffic.drain.assert_not_called()
+
+
+def test_a_region_that_does_not_serve_again_takes_no_requests(machine: Machine):
+    machine.region.is_configured.return_value = False
+    machine.wait.return_value = "MAAS answers 502"
+    assert serving.ensure(WISH).stage is Stage.UNHEALTHY
+    machine.traffic.take.assert_not_called()
+
+
+def test_what_a_killed_hook_left_drained_takes_requests_at_the_next_event(machine: Machine):
+    assert serving.ensure(WISH).stage is Stage.SERVING
+    machine.traffic.take.assert_called_once_with()
+
+
+@pytest.mark.parametrize("verb", [serving.pause, serving.leave])
+def test_it_drains_before_it_stops(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, verb: Callable[[], None]
+):
+    monkeypatch.setattr(db_proxy, "remove", lambda: None)
+    machine.region.stop.side_effect = machine.traffic.drain.assert_called_once_with
+    verb()
+    machine.region.stop.assert_called_once_with()
+
+    machine.region.is_any_running.return_value = False
+    machine.traffic.drain.reset_mock()
+    machine.region.stop.side_effect = None
+    verb()
+    machine.traffic.drain.assert_not_called()
 
 
 def test_new_settings_reach_a_regiond_that_runs_beside_a_dead_service(machine: Machine):

@@ -1,0 +1,66 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""Which requests this region takes: haproxy-vip asks each second, with no Juju in between.
+
+A region that is to stop says so first, serves what it has, and stops when that is done. HAProxy
+multiplies its server's weight by the share, and leaves alone what an operator told it.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import region
+import traffic_server
+from charmed_maas import commands, files, systemd
+
+PORT = 7914
+UNIT = systemd.UNITS / "maas-region-traffic.service"
+TEMPLATE = Path(__file__).parent / "templates" / f"{UNIT.name}.j2"
+SHARE = region.OURS / "traffic"
+SS = "/usr/bin/ss"
+# HAProxy asks each second; those whose machine is busy are late.
+NOTICED_S = 3.0
+# Its idle connections end after 5 s, a websocket of the user interface never does.
+DRAINED_S = 10.0
+
+
+def ensure() -> bool:
+    """Have haproxy-vip's question answered; returns whether anything changed."""
+    text = files.render(
+        TEMPLATE,
+        python=sys.executable,
+        module=traffic_server.__file__,
+        port=PORT,
+        share=SHARE,
+    )
+    changed = systemd.ensure_files({UNIT: text}, then=lambda: systemd.restart(UNIT.name))
+    return systemd.ensure_running(UNIT.name) or changed
+
+
+def remove() -> None:
+    """Answer no more, and forget."""
+    systemd.ensure_stopped(UNIT)
+    systemd.remove_files(UNIT)
+    files.ensure_absent(SHARE)
+
+
+def take() -> bool:
+    """Take new requests; returns whether this region took none."""
+    return files.ensure_file(SHARE, traffic_server.WHOLE)
+
+
+def drain() -> None:
+    """Take no new requests, and return once those under way are done, or most of them are."""
+    files.ensure_file(SHARE, "0%\n")
+    began = time.monotonic()
+    time.sleep(NOTICED_S)
+    while is_busy() and time.monotonic() - began < DRAINED_S:
+        time.sleep(0.5)
+
+
+def is_busy() -> bool:
+    """Tell whether anybody has a connection to MAAS's HTTP port."""
+    argv = [SS, "-Hnt", "state", "established", f"( sport = :{region.PORT} )"]
+    return bool(commands.run(argv, check=False).stdout.strip())

@@ -1,0 +1,106 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""Which requests a region takes: what HAProxy hears, and when a drained region may stop."""
+
+import contextlib
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import region
+import traffic
+import traffic_server
+
+
+@pytest.fixture(autouse=True)
+def share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "traffic"
+    monkeypatch.setattr(traffic, "SHARE", path)
+    monkeypatch.setattr(traffic, "NOTICED_S", 0.1)
+    return path
+
+
+@pytest.fixture
+def port(share: Path) -> Iterator[int]:
+    """The port of the service, started as systemd does."""
+    with socket.create_server(("", 0)) as server:
+        free = server.getsockname()[1]
+    argv = [sys.executable, "-I", "-S", traffic_server.__file__, str(free), str(share)]
+    with subprocess.Popen(argv) as process:
+        yield free
+        process.kill()
+
+
+def _ask(port: int, says: bytes = b"") -> bytes:
+    """Ask as HAProxy does, again until the service is there."""
+    end = time.monotonic() + 30
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+                connection.sendall(says)
+                return connection.makefile("rb").read()
+        except ConnectionRefusedError:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+
+def test_haproxy_hears_what_the_region_says_last(port: int):
+    assert _ask(port) == b"100%\n"
+    traffic.drain()
+    assert _ask(port) == b"0%\n"
+    assert traffic.take()
+    assert not traffic.take()
+    assert _ask(port) == b"100%\n"
+
+
+def test_one_that_hangs_up_or_talks_harms_nobody(port: int):
+    assert _ask(port) == b"100%\n"
+    for _ in range(5):
+        socket.create_connection(("127.0.0.1", port)).close()
+        with contextlib.suppress(OSError):
+            _ask(port, b"x" * 1_000_000)
+    assert _ask(port) == b"100%\n"
+
+
+@pytest.fixture
+def maas(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """MAAS's port, with a request under way."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(region, "PORT", server.getsockname()[1])
+        yield server
+
+
+def test_it_drains_until_the_last_request_is_done(maas: socket.socket, share: Path):
+    client = socket.create_connection(maas.getsockname())
+    served, _ = maas.accept()
+    assert traffic.is_busy()
+    told: list[str] = []
+
+    def end() -> None:
+        told.append(share.read_text())
+        client.close()
+        served.close()
+
+    threading.Timer(1, end).start()
+    began = time.monotonic()
+    traffic.drain()
+    assert time.monotonic() - began >= 1
+    assert told == ["0%\n"]
+    assert not traffic.is_busy()
+
+
+def test_a_request_that_does_not_end_keeps_no_region_for_ever(
+    maas: socket.socket, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(traffic, "DRAINED_S", 0.2)
+    with socket.create_connection(maas.getsockname()), maas.accept()[0]:
+        assert traffic.is_busy()
+        traffic.drain()
+        assert traffic.is_busy()
