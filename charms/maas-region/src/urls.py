@@ -3,20 +3,12 @@
 
 """The URLs that MAAS is reached by, alike on all regions: the leader chooses, others follow."""
 
-from ipaddress import ip_address
-from urllib.parse import urlsplit
-
 import ops
 
+import own_url
 import peers
 import region
-from charmed_maas import commands, databag
 from charmed_maas.interfaces import maas_api
-
-OPTION = "maas-url"
-GETENT = "/usr/bin/getent"
-RESOLVED_S = 5.0
-HTTP_PORT = 80
 
 
 class URLs:
@@ -63,35 +55,5 @@ class URLs:
             return ""
         through_vip = self._api.get()
         if not through_vip:
-            return f"{OPTION}: there is no VIP to go by it: integrate api with haproxy-vip"
-        try:
-            databag.url({OPTION: self._own}, OPTION)
-        except databag.DatabagError as error:
-            return str(error)
-        return _form(self._own, through_vip.url) or _place(self._own, through_vip.vip)
-
-
-def _form(own: str, through_vip: str) -> str:
-    """Return in what a URL differs from the VIP's, besides the host."""
-    parts, wanted = urlsplit(own), urlsplit(through_vip)
-    found = parts.scheme, parts.port or HTTP_PORT, parts.path.rstrip("/")
-    if found == (wanted.scheme, wanted.port or HTTP_PORT, wanted.path) and not parts.query:
-        return ""
-    port = f":{wanted.port}" if wanted.port else ""
-    return f"{OPTION}: set it to {wanted.scheme}://NAME{port}{wanted.path}, as the VIP serves it"
-
-
-def _place(own: str, vip: str) -> str:
-    """Return where a URL's host leads, "" for the VIP."""
-    name = urlsplit(own).hostname or ""
-    try:
-        argv = [GETENT, "ahosts", "--", name]
-        lines = commands.run(argv, timeout_s=RESOLVED_S, check=False).stdout.splitlines()
-    except commands.CommandError as error:
-        return f"{OPTION}: {name}: {error}"
-    found = {ip_address(line.split()[0].partition("%")[0]) for line in lines if line.strip()}
-    wanted = ip_address(vip)
-    leads = sorted(str(one) for one in found if one.version == wanted.version)
-    if leads == [str(wanted)]:
-        return ""
-    return f"{OPTION}: {name} is {', '.join(leads) or 'nowhere'}, not the VIP {vip}: mend its name"
+            return f"{own_url.OPTION}: there is no VIP to go by it: integrate api with haproxy-vip"
+        return own_url.problem(self._own, through_vip.url, through_vip.vip)

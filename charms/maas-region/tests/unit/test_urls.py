@@ -13,7 +13,7 @@ from ops import testing
 from test_charm import DATABASE, LOGIN, OTHER, OWN
 
 import charm
-import urls
+import own_url
 
 Context = testing.Context[charm.MAASRegionCharm]
 NAMED = "http://maas.test:8080/MAAS"
@@ -32,7 +32,7 @@ def _resolver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     getent = tmp_path / "getent"
     getent.write_text(GETENT)
     getent.chmod(0o755)
-    monkeypatch.setattr(urls, "GETENT", str(getent))
+    monkeypatch.setattr(own_url, "GETENT", str(getent))
 
 
 def _tell(
