@@ -70,13 +70,19 @@ class MAASRackCharm(ops.CharmBase):
 
     def _look_after_dhcp(self, grace_s: int) -> list[ops.StatusBase]:
         """Have what a dead rack's replacement takes; returns what stands against it."""
+        applied_s, problems = 0, list[ops.StatusBase]()
         try:
             isolation.ensure(grace_s)
+            applied_s = grace_s
             dhcpd.install_arping()
             witness_server.ensure()
         except (systemd.SystemdError, apt_source.SourceError) as error:
-            return [ops.BlockedStatus(f"the regions cannot look after DHCP here: {error}"[:300])]
-        return []
+            problem = f"the regions cannot look after DHCP here: {error}"
+            problems.append(ops.BlockedStatus(problem[:300]))
+        self.rpc.publish(
+            maas_rpc.RequirerUnitData(rack.hostname(), rack.system_id(), applied_s)
+        )
+        return problems
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
         """Report what reconciling found."""
@@ -119,9 +125,6 @@ class MAASRackCharm(ops.CharmBase):
             rack.restart(url, secret)
             rack.settle(rack.hosts(enrolment.region_urls))
         peers.publish(self.model, rack.started_url())
-        self.rpc.publish(
-            maas_rpc.RequirerUnitData(hostname=rack.hostname(), system_id=rack.system_id())
-        )
         return True
 
     def _connection_status(self, regions: set[str]) -> ops.StatusBase:

@@ -7,7 +7,8 @@ The region application writes the MAAS URL (the VIP's), every region's own URL a
 Juju secret that holds the MAAS shared secret (field `secret`), granted to the relation; with
 `dhcp-grace` also after how many seconds the regions replace a dead rack as DHCP server.
 Each rack unit writes its host name and, once MAAS gave it one, its system ID, by which a region
-deletes the controller after the unit has gone.
+deletes the controller after the unit has gone; with `dhcp-grace` also by which grace it stops its
+own DHCP once it is cut off, for only then may another rack be promoted.
 """
 
 from collections.abc import Mapping
@@ -59,15 +60,24 @@ class RequirerUnitData:
 
     hostname: str = ""
     system_id: str = ""
+    dhcp_grace_s: int = 0
 
     @classmethod
     def from_databag(cls, data: Mapping[str, str]) -> "RequirerUnitData":
         """Parse; raises databag.DatabagError."""
-        return cls(databag.word(data, "hostname"), databag.word(data, "system-id"))
+        return cls(
+            databag.word(data, "hostname"),
+            databag.word(data, "system-id"),
+            databag.whole_number(data, "dhcp-grace"),
+        )
 
     def to_databag(self) -> dict[str, str]:
         """Return every field, "" for one that is to be absent."""
-        return {"hostname": self.hostname, "system-id": self.system_id}
+        return {
+            "hostname": self.hostname,
+            "system-id": self.system_id,
+            "dhcp-grace": str(self.dhcp_grace_s) if self.dhcp_grace_s else "",
+        }
 
 
 @dataclass(frozen=True)

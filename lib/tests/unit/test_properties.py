@@ -59,7 +59,7 @@ PUBLISHED = st.one_of(
     st.builds(maas_api.ProviderUnitData, HOSTS, st.booleans()),
     st.builds(maas_api.RequirerAppData, HOSTS, URLS, st.booleans()),
     st.builds(maas_rpc.ProviderAppData, URLS, st.lists(URLS, max_size=3).map(tuple), SECRET_IDS),
-    st.builds(maas_rpc.RequirerUnitData, WORDS, WORDS),
+    st.builds(maas_rpc.RequirerUnitData, WORDS, WORDS, st.integers(0, 999_999)),
 )
 
 

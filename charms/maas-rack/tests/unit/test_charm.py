@@ -113,9 +113,19 @@ def test_it_enrols_with_the_vip_first_and_publishes_its_id(ctx: Any, workload: A
 def test_dhcp_stops_where_a_rack_is_alone_by_the_regions_grace(ctx: Any, workload: Any):
     run(ctx, state())
     workload.isolation.ensure.assert_called_once_with(0)
-    run(ctx, state(rpc(**{"dhcp-grace": "120"}), peer()))
+    after = run(ctx, state(rpc(**{"dhcp-grace": "120"}), peer()))
     workload.isolation.ensure.assert_called_with(120)
     assert workload.witness_server.ensure.call_count == 2
+    assert after.get_relations("rpc")[0].local_unit_data["dhcp-grace"] == "120"
+    after = run(ctx, state())
+    assert "dhcp-grace" not in after.get_relations("rpc")[0].local_unit_data
+
+
+def test_a_grace_that_is_not_applied_is_not_told(ctx: Any, workload: Any):
+    workload.isolation.ensure.side_effect = systemd.SystemdError("no")
+    after = run(ctx, state(rpc(**{"dhcp-grace": "120"}), peer()))
+    told = after.get_relations("rpc")[0].local_unit_data
+    assert (told["system-id"], told.get("dhcp-grace")) == ("abc123", None)
 
 
 def test_a_rack_whose_dhcp_nobody_can_look_after_is_told_and_works(ctx: Any, workload: Any):
