@@ -79,9 +79,7 @@ class MAASRackCharm(ops.CharmBase):
         except (systemd.SystemdError, apt_source.SourceError) as error:
             problem = f"the regions cannot look after DHCP here: {error}"
             problems.append(ops.BlockedStatus(problem[:300]))
-        self.rpc.publish(
-            maas_rpc.RequirerUnitData(rack.hostname(), rack.system_id(), applied_s)
-        )
+        self.rpc.publish(maas_rpc.RequirerUnitData(rack.hostname(), rack.system_id(), applied_s))
         return problems
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:

@@ -5,9 +5,7 @@
 
 import dataclasses
 import logging
-import random
 import time
-from collections.abc import Iterable
 
 import ops
 
@@ -19,16 +17,16 @@ import db_proxy
 import dhcp_ha
 import peers
 import ports
+import racks
 import region
 import serving
 import settings
-import shared_secret
 import status
 import traffic
 import urls
 import watched
 from charmed_maas import addresses, apt_source, watchdog_timer
-from charmed_maas.interfaces import db, maas_api, maas_rpc
+from charmed_maas.interfaces import db, maas_api
 
 DB = "db"
 API = "api"
@@ -58,18 +56,15 @@ class MAASRegionCharm(ops.CharmBase):
     def __init__(self, framework: ops.Framework) -> None:
         super().__init__(framework)
         self._situation: status.Situation | None = None
-        self._racks: list[controllers.Member] = []
-        # Before the endpoints: their `changed` reconciles with what these two note.
+        # Before the endpoints: their `changed` reconciles with what this one notes.
         for name in (DB, API, RPC, PEERS):
             framework.observe(self.on[name].relation_departed, self._on_departed)
-        framework.observe(self.on[RPC].relation_changed, self._on_rack_changed)
-        for event in (self.on.leader_elected, self.on.update_status):
-            framework.observe(event, self._note_unknown_racks)
         self._options = config.Config.of(self.config)
         self.peers = peers.Peers(self, PEERS)
         self.database = db.DatabaseRequirer(self, DB)
         self.api = maas_api.MAASAPIProvider(self, API)
-        self.rpc = maas_rpc.MAASRPCProvider(self, RPC)
+        self._racks = racks.Racks(self, RPC, self.peers)
+        self.rpc = self._racks.endpoint
         self.urls = urls.URLs(self.unit, self._options.maas_url, self.peers, self.api)
         lifecycle = (self.on.install, self.on.start, self.on.upgrade_charm, self.on.update_status)
         changes = (self.on.config_changed, self.on.leader_elected, self.on.secret_changed)
@@ -87,32 +82,6 @@ class MAASRegionCharm(ops.CharmBase):
         """Note that this unit itself leaves: it takes no traffic from now on."""
         if event.departing_unit == self.unit:
             self.peers.publish(dataclasses.replace(self.peers.own(), leaving=True, ready=False))
-
-    def _on_rack_changed(self, event: ops.RelationChangedEvent) -> None:
-        """Note a rack's ID: its databag is read in its own event only."""
-        if event.unit:
-            self._note_racks(event.relation, [event.unit])
-
-    def _note_unknown_racks(self, event: ops.EventBase) -> None:
-        """As the leader, note the IDs of the racks that none has written down.
-
-        A new leader notes all, any other event one: what an event costs must not grow with the
-        racks. Which one is left to chance, for a rack may have no ID for long.
-        """
-        if not self.unit.is_leader():
-            return
-        known = {member.unit for member in self.peers.app().members}
-        for relation in self.rpc.relations:
-            unknown = [one for one in relation.units if one.name not in known]
-            if unknown and not isinstance(event, ops.LeaderElectedEvent):
-                unknown = [random.choice(unknown)]  # noqa: S311 - it keeps no secret
-            self._note_racks(relation, unknown)
-
-    def _note_racks(self, relation: ops.Relation, units: Iterable[ops.Unit]) -> None:
-        for unit in units:
-            data = self.rpc.unit_data(relation, unit)
-            if data and data.system_id:
-                self._racks.append(controllers.Member(unit.name, "rack", data.system_id))
 
     def _reconcile(self, _: ops.EventBase) -> None:
         """Bring the unit to the state that config and relations describe."""
@@ -186,9 +155,11 @@ class MAASRegionCharm(ops.CharmBase):
 
     def _ensure_dhcp(self, *, serves: bool) -> tuple[str, ...]:
         """Have this unit look after the racks' DHCP, also while the database is away."""
-        grace_s = self._dhcp_grace_s()
-        if serves or not grace_s or not self.peers.own().ready:
-            dhcp_ha.ensure(grace_s if serves else 0)
+        is_wanted = self._dhcp_grace_s() > 0
+        if serves and is_wanted:
+            dhcp_ha.ensure()
+        elif not is_wanted or not self.peers.own().ready:
+            dhcp_ha.remove()
         return dhcp_ha.told()
 
     def _dhcp_grace_s(self) -> int:
@@ -232,11 +203,11 @@ class MAASRegionCharm(ops.CharmBase):
     def _publish_app(self, outcome: serving.Outcome | None) -> None:
         """Write down what outlives units, and tell the racks where to go."""
         app = self.peers.app()
-        racks = self.peers.living(RPC) if self.rpc.relations else set[str]()
+        alive = self.peers.living(RPC) if self.rpc.relations else set[str]()
         members, departed = controllers.settle(
-            (*app.members, *self.peers.regions(), *self._racks),
+            (*app.members, *self.peers.regions(), *self._racks.noted),
             app.departed,
-            {"region": self.peers.living(), "rack": racks},
+            {"region": self.peers.living(), "rack": alive},
             int(time.time()),
         )
         if departed and outcome and outcome.is_serving:
@@ -247,10 +218,8 @@ class MAASRegionCharm(ops.CharmBase):
         )
         self.peers.publish_app(data)
         ready = [one.address for one in self.peers.units().values() if one.ready]
-        regions = tuple(region.url(address) for address in ready if address)
-        if secret_id := shared_secret.publish(self, self.rpc.relations):
-            grace_s = self._dhcp_grace_s()
-            self.rpc.publish(maas_rpc.ProviderAppData(maas_url, regions, secret_id, grace_s))
+        regions = [region.url(address) for address in ready if address]
+        self._racks.publish(maas_url, regions, self._dhcp_grace_s(), members)
 
     def _address(self) -> str:
         """Return this unit's own address, as its peers reach it; never a VIP."""

@@ -35,11 +35,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Member:
-    """A unit's controller: which unit, "region" or "rack", its ID in MAAS."""
+    """A unit's controller: which unit, "region" or "rack", its ID in MAAS.
+
+    dhcp_grace_s is by which grace a rack stops its own DHCP, 0 where it does not.
+    """
 
     unit: str
     kind: str
     system_id: str
+    dhcp_grace_s: int = 0
 
 
 @dataclass(frozen=True)

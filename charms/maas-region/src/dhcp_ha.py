@@ -4,8 +4,8 @@
 """Keeping a living primary and secondary rack on each VLAN with DHCP, by a timer of each region's.
 
 MAAS changes neither when a rack dies. One region at a time looks, also when no Juju controller
-lives; what it must remember is in MAAS's database, so that another one goes on. dhcp_plan decides,
-on what the survivor says (charmed_maas.witness).
+lives; what it must remember is in MAAS's database, so that another one goes on, and so is by which
+grace (dhcp_grace). dhcp_plan decides, on what the survivor says (charmed_maas.witness).
 """
 
 import dataclasses
@@ -21,18 +21,18 @@ from typing import TYPE_CHECKING, cast
 import accounts
 import api
 import database
+import dhcp_grace
 import dhcp_plan
 import migration
 import region
-from charmed_maas import files, python_timer, witness
+import witnesses
+from charmed_maas import files, python_timer
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2's own name
 
 TIMER = "maas-region-dhcp"
 TEMPLATE = Path(__file__).parent / "templates" / TIMER
-# The grace in seconds, where the job reads it.
-GRACE = region.OURS / "dhcp-grace"
 # What the last look found that an operator should know, where the charm reads it.
 TOLD = region.OURS / "dhcp-told.json"
 DEAD = "dead"
@@ -50,30 +50,38 @@ logger = logging.getLogger(__name__)
 class Memory:
     """What one look leaves to the next, on any region.
 
-    That is when it was, which racks are dead since when, which ones a VLAN was given as (primary,
-    secondary), and what an operator should know. Times are the database's, in seconds since 1970;
-    racks and VLANs go by their IDs.
+    That is when it was and by whose clock, which racks are dead since when, which ones a VLAN was
+    given as (primary, secondary), and what an operator should know. Times are the database's, in
+    seconds since 1970; racks and VLANs go by their IDs.
     """
 
     looked: float = 0
+    clock: str = ""
     dead_since: Mapping[str, float] = field(default_factory=dict[str, float])
     given: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
     told: tuple[str, ...] = ()
 
 
-def ensure(grace_s: int) -> bool:
-    """Have the timer replace racks that are dead for grace_s, none with 0; returns changed."""
-    if not grace_s:
-        return remove()
-    changed = files.ensure_file(GRACE, f"{grace_s}\n")
-    return python_timer.ensure(TIMER, TEMPLATE, __file__) or changed
+@dataclass(frozen=True)
+class Now:
+    """The time by the one clock that all regions share, the database primary's; clock is which.
+
+    Another primary's may be ahead, and would age every death by that much.
+    """
+
+    time: float
+    clock: str = ""
+
+
+def ensure() -> bool:
+    """Have the timer that replaces dead racks; returns whether anything changed."""
+    return python_timer.ensure(TIMER, TEMPLATE, __file__)
 
 
 def remove() -> bool:
     """Take the timer away; returns whether there was one."""
-    removed = python_timer.remove(TIMER)
     files.ensure_absent(TOLD)
-    return files.ensure_absent(GRACE) or removed
+    return python_timer.remove(TIMER)
 
 
 def told() -> tuple[str, ...]:
@@ -87,24 +95,25 @@ def told() -> tuple[str, ...]:
     )
 
 
-def look(client: api.Client, memory: Memory, now: float, grace_s: float) -> Memory:
+def look(
+    client: api.Client, memory: Memory, now: Now, graces: Mapping[str, dhcp_grace.Grace]
+) -> Memory:
     """Look at every VLAN once, and change what is to change; raises api.APIError."""
     found = client.racks()
-    before = memory.dead_since if now - memory.looked <= GAP_S else {}
-    dead_since = {
-        one.system_id: before.get(one.system_id, now) for one in found if one.status == DEAD
-    }
+    dead_since = _dead_since(memory, now, found)
+    dead_s = {one: _dead_s(since, now, graces.get(one)) for one, since in dead_since.items()}
+    grace_s = max(one.present_s for one in graces.values())
     given, objections = dict(memory.given), list[str]()
-    vlans, witnesses = client.vlans_with_dhcp(), _Witnesses(found)
+    vlans, survivors = client.vlans_with_dhcp(), witnesses.Witnesses(found)
     for vlan in vlans:
-        racks = [rack for one in found for rack in _on(vlan, one, dead_since, now)]
+        racks = [rack for one in found for rack in _on(vlan, one, dead_s, graces)]
         ours = given.get(str(vlan.id))
-        decision = dhcp_plan.decide(vlan, racks, ours, grace_s, witnesses.ask)
+        decision = dhcp_plan.decide(vlan, racks, ours, grace_s, survivors.ask)
         if not decision.primary:
             objections += [decision.why] if decision.why else []
             continue
         secondary = decision.secondary
-        if secondary and (problem := witnesses.forget(secondary, vlan)):
+        if secondary and (problem := survivors.forget(secondary, vlan)):
             objections.append(f"{vlan.name}: no secondary: {problem}")
             secondary = ""
         if (decision.primary, secondary) == (vlan.primary, vlan.secondary):
@@ -118,11 +127,31 @@ def look(client: api.Client, memory: Memory, now: float, grace_s: float) -> Memo
         given[str(vlan.id)] = decision.primary, secondary
     there = {str(vlan.id) for vlan in vlans}
     given = {key: roles for key, roles in given.items() if key in there}
-    return Memory(now, dead_since, given, tuple(objections))
+    return Memory(now.time, now.clock, dead_since, given, tuple(objections))
+
+
+def _dead_since(memory: Memory, now: Now, racks: Iterable[api.Controller]) -> dict[str, float]:
+    goes_on = now.clock == memory.clock and now.time - memory.looked <= GAP_S
+    before = memory.dead_since if goes_on else {}
+    return {
+        one.system_id: before.get(one.system_id, now.time) for one in racks if one.status == DEAD
+    }
+
+
+def _dead_s(since: float, now: Now, grace: dhcp_grace.Grace | None) -> float:
+    """Return for how long a rack has been dead, and could know by when it has to stop its dhcpd.
+
+    Never 0, not even in its first second.
+    """
+    dead_s = now.time - since
+    return max(min(dead_s, grace.held_s) if grace else dead_s, 1e-3)
 
 
 def _on(
-    vlan: api.VLAN, rack: api.Controller, dead_since: Mapping[str, float], now: float
+    vlan: api.VLAN,
+    rack: api.Controller,
+    dead_s: Mapping[str, float],
+    graces: Mapping[str, dhcp_grace.Grace],
 ) -> list[dhcp_plan.Rack]:
     """Return the rack with its first address in a VLAN.
 
@@ -132,63 +161,10 @@ def _on(
     if rack.system_id not in vlan.racks and rack.status not in api.RUNNING:
         return []
     here = [end for vlan_id, end in rack.links if vlan_id == vlan.id and ":" not in end]
-    # Never 0 for one that is dead, not even in its first second.
-    dead_s = max(now - dead_since[rack.system_id], 1e-3) if rack.system_id in dead_since else 0
-    racks = [dhcp_plan.Rack(rack.system_id, rack.hostname, one, dead_s) for one in here]
+    applied_s = graces.get(rack.system_id, dhcp_grace.Grace()).applied_s
+    dead = dead_s.get(rack.system_id, 0)
+    racks = [dhcp_plan.Rack(rack.system_id, rack.hostname, one, dead, applied_s) for one in here]
     return racks[:1]
-
-
-class _Witnesses:
-    """Asking racks at any of their addresses."""
-
-    def __init__(self, racks: Iterable[api.Controller]) -> None:
-        self._addresses = {one.system_id: one.addresses for one in racks}
-        self._names = {one.system_id: one.hostname for one in racks}
-        # Asked about many VLANs, one that is away must not use up the job's time.
-        self._away: dict[str, witness.WitnessError] = {}
-
-    def ask(
-        self, survivor: dhcp_plan.Rack, vlan: api.VLAN, dead: dhcp_plan.Rack
-    ) -> dhcp_plan.Evidence:
-        """Return what a survivor says of the one that seems dead."""
-        question: witness.Body = {"peer": dead.address, "own": survivor.address, "vlan": vlan.id}
-        try:
-            said = self._ask(survivor.system_id, question)
-        except witness.WitnessError as error:
-            return dhcp_plan.Evidence(problem=str(error))
-        if problem := said.get("problem"):
-            return dhcp_plan.Evidence(problem=f"says: {str(problem)[:100]}")
-        return dhcp_plan.Evidence(
-            _state(said, str(vlan.id)), said.get("peer-answers") is not False
-        )
-
-    def forget(self, rack: str, vlan: api.VLAN) -> str:
-        """Have a rack forget a VLAN's failover of before; returns why it does not."""
-        try:
-            said = self._ask(rack, {"forget": vlan.id})
-        except witness.WitnessError as error:
-            return f"{self._names[rack]} {error}"
-        if said.get("forgotten") is True:
-            return ""
-        return f"{self._names[rack]} says: {str(said.get('problem', 'nothing'))[:100]}"
-
-    def _ask(self, rack: str, question: witness.Body) -> witness.Body:
-        if rack in self._away:
-            raise self._away[rack]
-        failure = witness.WitnessError("has no address")
-        for address in self._addresses[rack]:
-            try:
-                return witness.ask(address, region.shared_secret(), question)
-            except witness.WitnessError as error:
-                failure = error
-        self._away[rack] = failure
-        raise failure
-
-
-def _state(said: witness.Body, vlan: str) -> str:
-    vlans = said.get("vlans")
-    one: object = cast("dict[str, object]", vlans).get(vlan) if isinstance(vlans, dict) else None
-    return str(cast("dict[str, object]", one).get("state", "")) if isinstance(one, dict) else ""
 
 
 def recall(connection: "Connection") -> Memory:
@@ -206,6 +182,7 @@ def recall(connection: "Connection") -> Memory:
     dead_since, given = (cast("dict[str, object]", kept[key]) for key in ("dead_since", "given"))
     return Memory(
         float(str(kept["looked"])),
+        str(kept.get("clock", "")),
         {key: float(str(value)) for key, value in dead_since.items()},
         {key: _pair(value) for key, value in given.items()},
         tuple(str(one) for one in cast("list[object]", kept.get("told", []))),
@@ -222,11 +199,15 @@ def remember(connection: "Connection", memory: Memory) -> None:
         )
 
 
-def _now(connection: "Connection") -> float:
-    """Return the time by the one clock that all regions share."""
+def _now(connection: "Connection") -> Now:
+    """Return the time; each promotion of a primary begins a timeline, which names a WAL file."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT extract(epoch FROM now())::float")
-        return float((cursor.fetchone() or (0.0,))[0])
+        cursor.execute(
+            "SELECT extract(epoch FROM now())::float,"
+            " left(pg_walfile_name(pg_current_wal_lsn()), 8)"
+        )
+        time, clock = cursor.fetchone() or (0.0, "")
+        return Now(float(time), str(clock))
 
 
 def _pair(value: object) -> tuple[str, str]:
@@ -238,18 +219,18 @@ def main() -> int:
     """Run as the timer's job: look, unless another unit does."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        grace_s = int(GRACE.read_text())
         login = migration.login_from_config()
         with database.connect(login, "charmed-maas dhcp") as connection:
             if not database.try_lock(connection, database.DHCP):
                 return 0
+            graces = dhcp_grace.read(connection)
             memory, now = recall(connection), _now(connection)
-            if not 0 <= now - memory.looked < OFTEN_S:
+            if graces and not 0 <= now.time - memory.looked < OFTEN_S:
                 client = api.Client(accounts.internal_api_key())
-                memory = look(client, memory, now, grace_s)
+                memory = look(client, memory, now, graces)
                 remember(connection, memory)
             # Also what another region found.
-            files.ensure_file(TOLD, json.dumps(memory.told) + "\n")
+            files.ensure_file(TOLD, json.dumps(memory.told if graces else ()) + "\n")
     except FileNotFoundError:
         return 0
     except (api.APIError, accounts.AccountError, database.DatabaseError) as error:

@@ -20,12 +20,16 @@ PARTNER_AWAY = ("communications-interrupted", "partner-down")
 
 @dataclass(frozen=True)
 class Rack:
-    """A rack on a VLAN: its address there, and for how long it has been dead, 0 while it lives."""
+    """A rack on a VLAN: its address there, and for how long it has been dead, 0 while it lives.
+
+    applied_s is by which grace it stops its own dhcpd, 0 if it never told of one.
+    """
 
     system_id: str
     hostname: str
     address: str
     dead_s: float = 0
+    applied_s: int = 0
 
 
 @dataclass(frozen=True)
@@ -114,8 +118,8 @@ def _replace(
     """Return the wish once a dead rack's survivor bears witness to its death."""
     if dead.dead_s < grace_s:
         return KEEP
-    evidence = ask(survivor, vlan, dead)
-    if objection := _objection(evidence, survivor, dead):
+    objection = _may_go_on(dead, grace_s) or _objection(ask(survivor, vlan, dead), survivor, dead)
+    if objection:
         return Decision(f"{vlan.name}: {dead.hostname} is not replaced: {objection}")
     what = "is promoted" if wish.primary != vlan.primary else "gets another secondary"
     return Decision(
@@ -123,6 +127,15 @@ def _replace(
         wish.primary,
         wish.secondary,
     )
+
+
+def _may_go_on(dead: Rack, grace_s: float) -> str:
+    """Return why a rack that is only cut off may not have stopped its dhcpd in time."""
+    if not dead.applied_s:
+        return "it was never told the grace"
+    if dead.applied_s > grace_s:
+        return f"it applied another grace ({dead.applied_s} s)"
+    return ""
 
 
 def _objection(evidence: Evidence, survivor: Rack, dead: Rack) -> str:

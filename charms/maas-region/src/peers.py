@@ -7,11 +7,12 @@ Each unit writes its address, whether it serves or an operator paused it, its ID
 version of MAAS it has installed, when it last started it, which those who wait for their turn are
 woken by, and the ID of the cluster that it has served with. The leader writes into the
 application databag what must outlive units: the MAAS URL, the operator's own for it once it has
-led to the VIP, the cluster's ID once it has served, which unit has which controller, and which
-controllers have departed.
+led to the VIP, the cluster's ID once it has served, which unit has which controller, by which
+grace a rack stops its own DHCP, and which controllers have departed.
 """
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import cast
@@ -25,6 +26,7 @@ from charmed_maas.interfaces import endpoint
 
 # Of seconds since 1970: more are no time that Python's clock knows.
 MAX_DIGITS = 12
+GRACE = re.compile(r"[0-9]{1,6}")
 # One controller's entry takes some sixty characters, and a thousand racks are not the most.
 MAX_CONTROLLERS_LENGTH = 1024 * 1024
 
@@ -93,7 +95,7 @@ class AppData:
 
     def to_databag(self) -> dict[str, str]:
         """Return every field, "" for one that is to be absent."""
-        members = [_dashed(asdict(one)) for one in self.members]
+        members = [_entry(one) for one in self.members]
         departed = [_dashed(asdict(one)) for one in self.departed]
         return {
             "cluster": self.cluster,
@@ -191,6 +193,12 @@ class Peers(endpoint.Endpoint):
             self.write(relation, self.model.app, data.to_databag())
 
 
+def _entry(member: controllers.Member) -> dict[str, str]:
+    fields = asdict(member)
+    grace_s = fields.pop("dhcp_grace_s")
+    return _dashed(fields | ({"dhcp_grace": grace_s} if grace_s else {}))
+
+
 def _dashed(fields: dict[str, object]) -> dict[str, str]:
     return {key.replace("_", "-"): str(value) for key, value in fields.items()}
 
@@ -212,7 +220,11 @@ def _fields(key: str, item: object, *names: str) -> dict[str, str]:
 
 def _member(item: object) -> controllers.Member:
     fields = _fields("controllers", item, "unit", "kind", "system-id")
-    return controllers.Member(fields["unit"], fields["kind"], fields["system-id"])
+    entry = cast("dict[str, object]", item)
+    grace = str(entry.get("dhcp-grace", "0"))
+    if not GRACE.fullmatch(grace):
+        raise databag.DatabagError("controllers: dhcp-grace is no number")
+    return controllers.Member(fields["unit"], fields["kind"], fields["system-id"], int(grace))
 
 
 def _departed(item: object) -> controllers.Departed:

@@ -102,6 +102,14 @@ class MAASRPCProvider(Endpoint):
         for relation in self.relations:
             self.write(relation, self.model.app, data.to_databag())
 
+    def dhcp_grace_s(self) -> int:
+        """Return the grace that the racks were told last; only the leader may."""
+        found = [
+            self.parse(relation, self.model.app, ProviderAppData.from_databag)
+            for relation in self.relations
+        ]
+        return max((one.dhcp_grace_s for one in found if one), default=0)
+
     def unit_data(self, relation: ops.Relation, unit: ops.Unit) -> RequirerUnitData | None:
         """Return what one rack wrote: read it only in that rack's own event."""
         return self.parse(relation, unit, RequirerUnitData.from_databag)

@@ -58,6 +58,7 @@ def replaced() -> Iterator[Workload]:
         mock.patch("charm.watchdog_timer", autospec=True) as watchdog,
         mock.patch.multiple("charm.dhcp_ha", autospec=True, **DHCP) as dhcp,
         mock.patch.multiple("charm.traffic", autospec=True, **TRAFFIC) as of_traffic,
+        mock.patch("racks.dhcp_grace.tell", autospec=True, return_value=True) as tell,
         mock.patch("actions.accounts.create_admin", autospec=True) as create_admin,
         mock.patch("actions.accounts.create_admin_with_file", autospec=True) as with_file,
         mock.patch("actions.accounts.api_keys", autospec=True) as api_keys,
@@ -82,7 +83,7 @@ def replaced() -> Iterator[Workload]:
             open_port=open_port,
             watchdog=watchdog,
             settings=mock.MagicMock(ensure=ensure_settings),
-            dhcp=mock.MagicMock(**dhcp),
+            dhcp=mock.MagicMock(**dhcp, tell=tell),
             traffic=mock.MagicMock(**of_traffic),
         )
 

@@ -374,17 +374,60 @@ def test_racks_are_told_the_grace_and_dead_ones_replaced_by_it(
 ):
     out = context.run(context.on.config_changed(), _state(config={"dhcp-ha": True}))
     assert _local(out, "rpc").local_app_data["dhcp-grace"] == "120"
-    workload.dhcp.ensure.assert_called_once_with(120)
+    workload.dhcp.ensure.assert_called_once_with()
+    workload.dhcp.remove.assert_not_called()
 
     out = context.run(
         context.on.config_changed(), _state(config={"dhcp-ha": True, "dhcp-ha-grace": 300})
     )
     assert _local(out, "rpc").local_app_data["dhcp-grace"] == "300"
-    workload.dhcp.ensure.assert_called_with(300)
 
     out = context.run(context.on.config_changed(), _state())
     assert "dhcp-grace" not in _local(out, "rpc").local_app_data
-    workload.dhcp.ensure.assert_called_with(0)
+    workload.dhcp.remove.assert_called_once_with()
+
+
+def test_racks_have_no_grace_that_the_regions_timers_do_not_know(
+    context: Context, workload: Workload
+):
+    rpc = testing.Relation(
+        "rpc",
+        remote_app_name="maas-rack",
+        remote_units_data={0: {"system-id": "rack11", "dhcp-grace": "120"}},
+        local_app_data={"dhcp-grace": "120"},
+    )
+    config = {"dhcp-ha": True, "dhcp-ha-grace": 300}
+    workload.dhcp.tell.return_value = False
+    out = context.run(context.on.leader_elected(), _state(rpc=rpc, config=config))
+    assert _local(out, "rpc").local_app_data["dhcp-grace"] == "120"
+
+    workload.dhcp.tell.return_value = True
+    out = context.run(context.on.config_changed(), out)
+    assert _local(out, "rpc").local_app_data["dhcp-grace"] == "300"
+    workload.dhcp.tell.assert_called_with(300, {"rack11": 120})
+
+    out = context.run(context.on.config_changed(), dataclasses.replace(out, config={}))
+    workload.dhcp.tell.assert_called_with(0, {"rack11": 120})
+    assert "dhcp-grace" not in _local(out, "rpc").local_app_data
+    workload.dhcp.tell.reset_mock()
+    context.run(context.on.config_changed(), out)
+    workload.dhcp.tell.assert_not_called()
+
+
+def test_a_new_leader_learns_which_graces_the_racks_have_applied(
+    context: Context, workload: Workload
+):
+    known = [{"unit": "maas-rack/0", "kind": "rack", "system-id": "rack11"}]
+    peers = testing.PeerRelation("peers", local_app_data={"controllers": json.dumps(known)})
+    rpc = testing.Relation(
+        "rpc",
+        remote_app_name="maas-rack",
+        remote_units_data={0: {"system-id": "rack11", "dhcp-grace": "120"}},
+        local_app_data={"dhcp-grace": "120"},
+    )
+    state = _state(peers=peers, rpc=rpc, config={"dhcp-ha": True})
+    context.run(context.on.leader_elected(), state)
+    workload.dhcp.tell.assert_called_with(120, {"rack11": 120})
 
 
 def test_a_region_looks_after_dhcp_while_its_database_is_away_but_not_while_it_is_paused(
@@ -393,10 +436,11 @@ def test_a_region_looks_after_dhcp_while_its_database_is_away_but_not_while_it_i
     workload.serving.ensure.return_value = serving.Outcome(serving.Stage.UNREACHABLE, "away")
     ready = testing.PeerRelation("peers", local_unit_data={"ready": "true"})
     context.run(context.on.update_status(), _state(peers=ready, config={"dhcp-ha": True}))
-    workload.dhcp.ensure.assert_not_called()
+    workload.dhcp.remove.assert_not_called()
     paused = testing.PeerRelation("peers", local_unit_data={"paused": "true", "ready": "false"})
     context.run(context.on.update_status(), _state(peers=paused, config={"dhcp-ha": True}))
-    workload.dhcp.ensure.assert_called_once_with(0)
+    workload.dhcp.remove.assert_called_once_with()
+    workload.dhcp.ensure.assert_not_called()
 
 
 @pytest.mark.parametrize("grace_s", [119, 3601, -5])
@@ -409,7 +453,8 @@ def test_a_grace_that_is_not_safe_is_refused_and_the_nearest_one_taken(
     assert out.unit_status == testing.BlockedStatus(
         f"set dhcp-ha-grace to 120 to 3600, it is {grace_s}"
     )
-    workload.dhcp.ensure.assert_called_once_with(3600 if grace_s > 3600 else 120)
+    nearest = "3600" if grace_s > 3600 else "120"
+    assert _local(out, "rpc").local_app_data["dhcp-grace"] == nearest
 
 
 def test_what_stands_against_a_replacement_is_told(context: Context, workload: Workload):

@@ -13,11 +13,13 @@ import pytest
 import accounts
 import api
 import database
+import dhcp_grace
 import dhcp_ha
 import migration
 import region
 from charmed_maas import python_timer, witness
-from dhcp_ha import Memory
+from dhcp_grace import Grace
+from dhcp_ha import Memory, Now
 
 GRACE_S = 120
 VLAN_ID = 5001
@@ -46,6 +48,7 @@ class MAAS:
         self.asked: list[tuple[str, witness.Body]] = []
         self.forgotten: witness.Body = {"forgotten": True}
         self.forgot: list[str] = []
+        self.graces = {one.system_id: Grace(GRACE_S, GRACE_S, 9e9) for one in (A, B, C)}
         self.has([A, B])
 
     def has(self, racks: Sequence[api.Controller]) -> None:
@@ -61,8 +64,8 @@ class MAAS:
             raise self.said
         return self.said
 
-    def look(self, memory: Memory, now: float) -> Memory:
-        return dhcp_ha.look(self.client, memory, now, GRACE_S)
+    def look(self, memory: Memory, now: float, clock: str = "") -> Memory:
+        return dhcp_ha.look(self.client, memory, Now(now, clock), self.graces)
 
     def look_until(self, now: float) -> list[str]:
         """Look every 30 s from 1000 on, and return what the last one tells."""
@@ -147,6 +150,52 @@ def test_a_pause_of_the_looks_counts_for_nobodys_death(maas: MAAS):
     maas.client.set_racks.assert_not_called()
 
 
+def test_another_primarys_clock_ages_nobodys_death(maas: MAAS):
+    maas.has([_dead(A), B])
+    memory = maas.look(Memory(), 1000, "00000001")
+    memory = maas.look(memory, 1030, "00000001")
+    assert memory.dead_since == {"aaa": 1000}
+    memory = maas.look(memory, 1030 + dhcp_ha.GAP_S, "00000002")
+    assert (memory.dead_since, memory.clock) == ({"aaa": 1030 + dhcp_ha.GAP_S}, "00000002")
+    memory = maas.look(memory, 1140, "00000002")
+    maas.client.set_racks.assert_not_called()
+
+
+def test_a_death_counts_from_when_the_rack_had_applied_the_grace(maas: MAAS):
+    maas.has([_dead(A), B])
+    maas.graces["aaa"] = Grace(GRACE_S, GRACE_S, held_s=GRACE_S - 1)
+    assert maas.look_until(2000) == []
+    maas.client.set_racks.assert_not_called()
+    maas.graces["aaa"] = Grace(GRACE_S, GRACE_S, held_s=GRACE_S)
+    maas.look_until(2000)
+    maas.client.set_racks.assert_called_with(VLAN, "bbb", "")
+
+
+@pytest.mark.parametrize(
+    ("graces", "why"),
+    [
+        ({"bbb": Grace(GRACE_S, GRACE_S, 9e9)}, "it was never told the grace"),
+        (
+            {"aaa": Grace(GRACE_S, 300, 9e9), "bbb": Grace(GRACE_S, GRACE_S, 9e9)},
+            "it applied another grace (300 s)",
+        ),
+    ],
+)
+def test_a_rack_that_may_go_on_is_not_replaced_until_maas_deletes_it(
+    maas: MAAS, graces: dict[str, Grace], why: str
+):
+    maas.has([_dead(A), B, C])
+    maas.graces = graces
+    assert maas.look_until(1150) == [f"fabric-0 pxe: rack-a is not replaced: {why}"]
+    assert maas.asked == []
+    # As MAAS leaves it when the controller of a unit that was removed by force is deleted.
+    maas.has([B, C])
+    maas.client.vlans_with_dhcp.return_value = [replace(VLAN, primary="bbb", secondary="")]
+    assert maas.look_until(1000) == []
+    (vlan, *roles) = maas.client.set_racks.call_args.args
+    assert (vlan.primary, roles) == ("bbb", ["bbb", "ccc"])
+
+
 @pytest.mark.parametrize(
     ("said", "why"),
     [
@@ -205,24 +254,25 @@ class Job:
         self.memory: Memory | None = None
         self.locked = False
         self.looked = 0
-        monkeypatch.setattr(dhcp_ha, "GRACE", tmp_path / "grace")
         monkeypatch.setattr(dhcp_ha, "TOLD", tmp_path / "told")
         monkeypatch.setattr(migration, "login_from_config", lambda: None)
         monkeypatch.setattr(accounts, "internal_api_key", lambda: "a:b:c")
         monkeypatch.setattr(database, "connect", lambda *_: contextlib.nullcontext(self))
         monkeypatch.setattr(database, "try_lock", lambda *_: not self.locked)
         monkeypatch.setattr(dhcp_ha, "look", self._look)
-        dhcp_ha.GRACE.write_text("120\n")
+        self.graces = {"aaa": Grace(120, 120, 500.0)}
+        monkeypatch.setattr(dhcp_grace, "read", lambda _: self.graces)
 
-    def _look(self, *_: object) -> Memory:
+    def _look(self, _: object, __: Memory, now: Now, graces: dict[str, Grace]) -> Memory:
         self.looked += 1
-        return Memory(self.now, {"aaa": 990.5}, {"5001": ("aaa", "bbb")}, ("pxe: no",))
+        assert graces == self.graces
+        return Memory(now.time, now.clock, {"aaa": 990.5}, {"5001": ("aaa", "bbb")}, ("pxe: no",))
 
     def cursor(self) -> contextlib.AbstractContextManager["Job"]:
         return contextlib.nullcontext(self)
 
     def execute(self, statement: str, values: tuple[str, ...] = ()) -> None:
-        self.row: tuple[object, ...] | None = (self.now,)
+        self.row: tuple[object, ...] | None = (self.now, "00000001")
         if statement.startswith("INSERT"):
             self.kept = json.loads(values[0])
         elif "memory FROM" in statement:
@@ -257,13 +307,15 @@ def test_one_look_of_all_regions_is_enough(job: Job):
 def test_what_is_remembered_comes_back(job: Job):
     dhcp_ha.main()
     memory = dhcp_ha.recall(job)  # type: ignore[arg-type]
-    assert memory == Memory(1000.0, {"aaa": 990.5}, {"5001": ("aaa", "bbb")}, ("pxe: no",))
+    given = {"5001": ("aaa", "bbb")}
+    assert memory == Memory(1000.0, "00000001", {"aaa": 990.5}, given, ("pxe: no",))
 
 
 def test_no_grace_is_no_look(job: Job):
-    dhcp_ha.GRACE.unlink()
+    dhcp_ha.main()
+    job.graces, job.now = {}, 2000.0
     assert dhcp_ha.main() == 0
-    assert job.looked == 0
+    assert job.looked == 1
     assert dhcp_ha.told() == ()
 
 
@@ -275,13 +327,10 @@ def test_a_database_that_is_away_is_tried_again(job: Job, monkeypatch: pytest.Mo
     assert dhcp_ha.main() == 0
 
 
-def test_the_timer_is_there_while_dead_racks_are_replaced(job: Job):
-    dhcp_ha.GRACE.unlink()
+def test_without_the_timer_nothing_is_told(job: Job):
+    dhcp_ha.main()
     with mock.patch.object(dhcp_ha, "python_timer", autospec=python_timer) as timer:
-        timer.ensure.return_value = timer.remove.return_value = False
-        assert dhcp_ha.ensure(120)
-        assert not dhcp_ha.ensure(120)
+        assert dhcp_ha.ensure() == timer.ensure.return_value
         timer.ensure.assert_called_with(dhcp_ha.TIMER, dhcp_ha.TEMPLATE, mock.ANY)
-        assert dhcp_ha.ensure(0)
-        assert not dhcp_ha.GRACE.exists()
-    assert job.looked == 0
+        assert dhcp_ha.remove() == timer.remove.return_value
+    assert dhcp_ha.told() == ()

@@ -10,7 +10,10 @@ from api import VLAN
 from dhcp_plan import KEEP, Decision, Evidence, Rack
 
 GRACE_S = 120
-A, B, C = (Rack(f"id-{name}", f"rack-{name}", f"10.1.0.{at}") for at, name in enumerate("abc", 1))
+A, B, C = (
+    Rack(f"id-{name}", f"rack-{name}", f"10.1.0.{at}", applied_s=GRACE_S)
+    for at, name in enumerate("abc", 1)
+)
 LOST = Evidence("communications-interrupted", peer_answers=False)
 
 
@@ -95,6 +98,27 @@ def test_nobody_is_replaced_within_the_grace():
 def test_without_evidence_nothing_changes_and_why_is_told(evidence: Evidence, why: str):
     decision = _decide(_vlan(A, B), _dead(A), B, C, evidence=evidence)
     assert decision == Decision(f"pxe: rack-a is not replaced: {why}")
+
+
+@pytest.mark.parametrize(
+    ("applied_s", "why"),
+    [
+        (0, "it was never told the grace"),
+        (GRACE_S + 1, f"it applied another grace ({GRACE_S + 1} s)"),
+    ],
+)
+def test_one_that_may_not_have_stopped_by_itself_is_not_replaced_and_nobody_is_asked(
+    applied_s: int, why: str
+):
+    dead = dataclasses.replace(_dead(A), applied_s=applied_s)
+    assert _decide(_vlan(A, B), dead, B).why == f"pxe: rack-a is not replaced: {why}"
+    dead = dataclasses.replace(_dead(B), applied_s=applied_s)
+    assert _decide(_vlan(A, B), A, dead, C).why == f"pxe: rack-b is not replaced: {why}"
+
+
+def test_one_that_applied_a_shorter_grace_has_stopped_all_the_earlier():
+    dead = dataclasses.replace(_dead(A), applied_s=GRACE_S - 30)
+    assert _decide(_vlan(A, B), dead, B, evidence=LOST).primary == "id-b"
 
 
 def test_where_nobody_is_left_to_ask_nothing_changes():

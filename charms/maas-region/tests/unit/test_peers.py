@@ -13,7 +13,10 @@ UNIT = UnitData("10.0.0.1", True, True, True, "abc123", "1:3.7.3", "1795361569")
 APP = AppData(
     cluster="8c649c6f",
     maas_url="http://10.0.0.100/MAAS",
-    members=(Member("maas-region/0", "region", "abc123"),),
+    members=(
+        Member("maas-rack/0", "rack", "def456", 120),
+        Member("maas-region/0", "region", "abc123"),
+    ),
     departed=(Departed("rack", "def456", 1795361569),),
 )
 
@@ -47,6 +50,7 @@ def test_an_empty_databag_is_the_default():
         ("controllers", '[{"unit": "a/0", "kind": "switch", "system-id": "x"}]'),
         ("departed", '[{"kind": "rack", "system-id": "x", "since": "soon"}]'),
         ("controllers", '[{"unit": "a/0", "kind": 1, "system-id": 2}]'),
+        ("controllers", '[{"unit": "a/0", "kind": "rack", "system-id": "x", "dhcp-grace": -1}]'),
         ("departed", '[{"kind": "rack", "since": "1"}]'),
         ("maas-url", "nowhere"),
     ],

@@ -27,7 +27,7 @@ from charmed_maas.interfaces import db, maas_rpc
 
 GOOD_UNIT = {**garbage.written(UNIT), "ready": "true", "leaving": "true", "cluster": CLUSTER}
 GOOD_APP = garbage.written(APP)
-MEMBER = {"unit": "maas-rack/3", "kind": "rack", "system-id": "abc123"}
+MEMBER = {"unit": "maas-rack/3", "kind": "rack", "system-id": "abc123", "dhcp-grace": "120"}
 DEPARTED = {"kind": "rack", "system-id": "abc123", "since": 1795361569}
 WORDS = st.from_regex(r"[a-z0-9]{1,10}", fullmatch=True)
 URLS = st.just("http://10.0.0.100/MAAS")
@@ -95,12 +95,17 @@ def test_what_is_published_is_read_back(data: Any):
 
 
 @garbage.FAST
-@given(st.lists(garbage.databags({"hostname": "rack-0", "system-id": "abc123"}), max_size=3))
+@given(
+    st.lists(
+        garbage.databags({"hostname": "rack-0", "system-id": "abc123", "dhcp-grace": "120"}),
+        max_size=3,
+    )
+)
 @example([{"system-id": "x" * 60_000}] * 2)
 def test_what_racks_write_never_makes_what_is_written_down_unreadable(bags: list[dict[str, str]]):
     found = [garbage.parse(maas_rpc.RequirerUnitData.from_databag, bag) for bag in bags]
     members = tuple(
-        controllers.Member(f"maas-rack/{number}", "rack", one.system_id)
+        controllers.Member(f"maas-rack/{number}", "rack", one.system_id, one.dhcp_grace_s)
         for number, one in enumerate(found)
         if one and one.system_id
     )

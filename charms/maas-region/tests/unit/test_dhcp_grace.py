@@ -1,0 +1,74 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+import contextlib
+
+import pytest
+
+import database
+import dhcp_grace
+import migration
+from dhcp_grace import Grace
+
+
+class Database:
+    """A table that statements of the module make, forget and fill."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, tuple[int, int]] | None = None
+        self.found: list[tuple[object, ...]] = []
+
+    def cursor(self) -> contextlib.AbstractContextManager["Database"]:
+        return contextlib.nullcontext(self)
+
+    def execute(self, statement: str, values: tuple[object, ...] = ()) -> None:
+        if statement == dhcp_grace.CREATE:
+            self.rows = self.rows or {}
+        elif statement == dhcp_grace.FORGET:
+            (kept,) = values
+            self.rows = {one: row for one, row in (self.rows or {}).items() if one in list(kept)}  # type: ignore[call-overload]
+        elif statement == dhcp_grace.WRITE:
+            present_s, racks, applied = values
+            self.rows = {one: (present_s, s) for one, s in zip(racks, applied, strict=True)}  # type: ignore[misc]
+        elif statement == dhcp_grace.READ:
+            self.found = [(one, *row, 7.5) for one, row in (self.rows or {}).items()]
+        else:
+            self.found = [(self.rows is not None,)]
+
+    def fetchone(self) -> tuple[object, ...]:
+        return self.found[0]
+
+    def fetchall(self) -> list[tuple[object, ...]]:
+        return self.found
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> Database:
+    found = Database()
+    monkeypatch.setattr(migration, "login_from_config", lambda: None)
+    monkeypatch.setattr(database, "connect", lambda *_, **__: contextlib.nullcontext(found))
+    return found
+
+
+def test_what_the_leader_tells_every_timer_reads(kept: Database):
+    assert dhcp_grace.read(kept) == {}  # type: ignore[arg-type]
+    assert dhcp_grace.tell(300, {"aaa": 120, "bbb": 0})
+    assert dhcp_grace.read(kept) == {"aaa": Grace(300, 120, 7.5), "bbb": Grace(300, 0, 7.5)}  # type: ignore[arg-type]
+
+
+def test_without_a_grace_nothing_is_kept_of_any_rack(kept: Database):
+    dhcp_grace.tell(300, {"aaa": 120})
+    assert dhcp_grace.tell(0, {"aaa": 120})
+    assert dhcp_grace.read(kept) == {}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("error", [database.DatabaseError("away"), FileNotFoundError("no config")])
+def test_a_database_that_is_away_knows_nothing(
+    kept: Database, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
+    def fails(*_: object, **__: object):
+        raise error
+
+    monkeypatch.setattr(database, "connect", fails)
+    assert not dhcp_grace.tell(300, {"aaa": 120})
+    assert kept.rows is None
