@@ -62,11 +62,14 @@ RESTARTED = (
     "systemctl show --timestamp=us+utc -p ActiveExitTimestamp,ActiveEnterTimestamp {} | sort"
 )
 
-# Where the timers of regions and racks read after how many seconds a dead rack is replaced.
-GRACES = {
-    "maas-region": "/var/lib/charmed-maas/dhcp-grace",
-    "maas-rack": "/var/lib/maas-rack-charm/dhcp-grace",
-}
+# Where a rack's timer reads after how many seconds a dead rack is replaced, and where those of the
+# regions read it, with what each rack told that it goes by.
+RACKS_GRACE = "cat /var/lib/maas-rack-charm/dhcp-grace 2>/dev/null || echo none"
+REGIONS_GRACE = (
+    "cd / && runuser -u postgres -- psql -At maasdb -c "
+    '"SELECT present_s FROM charmed_maas.dhcp_grace'
+    ' UNION SELECT applied_s FROM charmed_maas.dhcp_grace" 2>/dev/null || true'
+)
 
 REPOSITORY = "/srv/charmed-maas-test"
 NEWER = "99:0"
@@ -312,10 +315,9 @@ def test_who_replaces_a_dead_rack_and_after_how_long_is_changed_and_back(maas: M
 
 def _graces(maas: MAAS) -> set[str]:
     """What the timers of regions and racks go by."""
-    return {
-        maas.on_machine(unit, f"cat {path} 2>/dev/null || echo none").strip()
-        for app, path in GRACES.items()
-        for unit in maas.units(app)
+    regions = set(maas.on_machine(maas.primary(), REGIONS_GRACE).split())
+    return (regions or {"none"}) | {
+        maas.on_machine(unit, RACKS_GRACE).strip() for unit in maas.units("maas-rack")
     }
 
 
