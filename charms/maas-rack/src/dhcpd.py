@@ -60,10 +60,9 @@ class Peer:
 
 @dataclass(frozen=True)
 class Failover:
-    """What dhcpd says of a peer: both ends' states, and since when its own (s since 1970)."""
+    """What dhcpd says of a peer: its own state, and since when (s since 1970)."""
 
     state: str = ""
-    partner_state: str = ""
     since: int = 0
 
 
@@ -167,7 +166,6 @@ def _failover(omapi: pypureomapi.Omapi, name: str) -> Failover:
         return Failover()
     return Failover(
         STATES.get(_number(found.get(b"local-state")), ""),
-        STATES.get(_number(found.get(b"partner-state")), ""),
         _number(found.get(b"local-stos")) or int(time.time()),
     )
 

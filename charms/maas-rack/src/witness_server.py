@@ -8,6 +8,7 @@ systemd listens and starts this for each question: charmed_maas.witness has who 
 
 import logging
 import sys
+import time
 from pathlib import Path
 
 import dhcpd
@@ -40,7 +41,7 @@ def remove() -> bool:
 
 
 def respond(question: witness.Body) -> witness.Body:
-    """Return dhcpd's failover states by VLAN.
+    """Return whether dhcpd runs, and its failover states by VLAN, each with its age in seconds.
 
     With `peer`, whose address is asked for, also whether anybody has it on the link of this
     rack's address `own`, or has the address that dhcpd knows its peer by on the VLAN `vlan`.
@@ -53,7 +54,7 @@ def respond(question: witness.Body) -> witness.Body:
     told: witness.Body = {"dhcpd": dhcpd.is_running(), "vlans": {}}
     try:
         told["vlans"] = {
-            str(vlan): {"state": one.state, "partner": one.partner_state, "since": one.since}
+            str(vlan): {"state": one.state, "for": max(0, int(time.time()) - one.since)}
             for vlan, one in dhcpd.failovers(text, peers).items()
         }
         if "peer" in question:

@@ -7,13 +7,20 @@ A machine is an address: units that share one share the machine.
 """
 
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 PRIMARY = "primary"
 SYNCHRONOUS = "synchronous replica"
 REPLICA = "replica"
+NORMAL = "normal"
+RECOVER_WAIT = "recover-wait"
+# In these states of its failover dhcpd answers no client.
+SILENT = (
+    *("startup", "recover", "recover-wait", "recover-done"),
+    *("potential-conflict", "paused", "shutdown"),
+)
 Item = TypeVar("Item")
 
 
@@ -94,10 +101,31 @@ class Rack:
 
 @dataclass(frozen=True)
 class Served:
-    """What racks do for others: DHCP on a VLAN (the primary rack first), or reaching a BMC."""
+    """What racks do for others: DHCP on a VLAN (the primary rack first), or reaching a BMC.
+
+    id is the VLAN's.
+    """
 
     name: str
     racks: tuple[str, ...]
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class Failover:
+    """The state of dhcpd's failover on a VLAN, and for how many seconds it has been in it."""
+
+    state: str = ""
+    for_s: int = 0
+
+
+@dataclass(frozen=True)
+class DHCPServer:
+    """A rack's dhcpd: its failover by the VLAN's ID; problem is why a running one tells none."""
+
+    runs: bool
+    failovers: Mapping[int, Failover] = field(default_factory=dict[int, Failover])
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,7 +139,10 @@ class Strays:
 
 @dataclass(frozen=True)
 class Findings:
-    """All that was learnt; vip is None where there is none, and MAAS's URL leads to url_host."""
+    """All that was learnt; vip is None where there is none, and MAAS's URL leads to url_host.
+
+    dhcpds go by the racks' IDs.
+    """
 
     regions: tuple[Region, ...]
     database: Database | Unknown
@@ -121,6 +152,9 @@ class Findings:
     vlans: tuple[Served, ...] | Unknown
     bmcs: tuple[Served, ...] | Unknown
     controllers: Strays | Unknown
+    dhcpds: Mapping[str, DHCPServer | Unknown] = field(
+        default_factory=dict[str, "DHCPServer | Unknown"]
+    )
 
     @functools.cached_property
     def living(self) -> dict[str, Rack]:
@@ -130,7 +164,7 @@ class Findings:
     @functools.cached_property
     def dhcp_alone(self) -> dict[str, list[str]]:
         """The VLANs that one machine's racks alone serve, by machine; under "" those of none."""
-        return self._alone(known(self.vlans))
+        return self._alone(known(self.vlans), self._answers_clients)
 
     @functools.cached_property
     def bmcs_alone(self) -> dict[str, list[str]]:
@@ -140,12 +174,27 @@ class Findings:
         """
         return self._alone([one for one in known(self.bmcs) if one.racks])
 
-    def _alone(self, items: Sequence[Served]) -> dict[str, list[str]]:
+    def _answers_clients(self, vlan: Served, rack: str) -> bool:
+        """Tell whether a living rack's dhcpd answers on a VLAN; it does where nobody says no."""
+        dhcpd = self.dhcpds.get(rack)
+        if not isinstance(dhcpd, DHCPServer):
+            return True
+        return dhcpd.runs and dhcpd.failovers.get(vlan.id, Failover()).state not in SILENT
+
+    def _alone(
+        self,
+        items: Sequence[Served],
+        does: Callable[[Served, str], bool] = lambda *_: True,
+    ) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         if isinstance(self.racks, Unknown):
             return found
         for item in items:
-            able = {self.living[one].address for one in item.racks if one in self.living}
+            able = {
+                self.living[one].address
+                for one in item.racks
+                if one in self.living and does(item, one)
+            }
             if len(able) < 2:
                 found.setdefault(next(iter(able), ""), []).append(item.name)
         return found

@@ -17,6 +17,8 @@ NOWHERE = "-"
 WHAT_WIDTH = 11
 # A longer one is no address but a host name: it stands as it is, and the rest behind it.
 MACHINE_WIDTH = 16
+# MAAS's mclt, for which a dhcpd waits that knows its leases to be old.
+MCLT_S = 3600
 
 
 @dataclass(frozen=True)
@@ -134,10 +136,34 @@ def _dhcp(found: findings.Findings) -> Iterator[Row]:
             rack = racks.get(system_id)
             name, status = (rack.hostname, rack.status) if rack else (system_id, "unknown")
             state = f"{vlan.name}: {part} rack {name}, {status or 'unknown'}"
-            is_alive = rack.is_alive if rack else None
-            yield Row("DHCP", rack.address if rack else NOWHERE, state, is_alive)
+            more, ok = _dhcpd(vlan, found.dhcpds.get(system_id))
+            if not rack or not rack.is_alive:
+                ok = False if rack else None
+            yield Row("DHCP", rack.address if rack else NOWHERE, f"{state}{more}", ok)
     if found.vlans == ():
         yield Row("DHCP", NOWHERE, "MAAS serves it on no VLAN")
+
+
+def _dhcpd(
+    vlan: findings.Served, dhcpd: findings.DHCPServer | findings.Unknown | None
+) -> tuple[str, bool | None]:
+    """Return what a rack's dhcpd tells of itself, and whether all is well with it."""
+    if dhcpd is None:
+        return "", True
+    if isinstance(dhcpd, findings.Unknown):
+        return f", dhcpd unknown: {dhcpd.why}", None
+    if not dhcpd.runs:
+        return ", dhcpd does not run", False
+    if dhcpd.problem:
+        return f", dhcpd runs: {dhcpd.problem}", None
+    if len(vlan.racks) < 2:
+        return ", dhcpd runs", True
+    failover = dhcpd.failovers.get(vlan.id, findings.Failover())
+    state = f", failover {failover.state or 'unknown'}"
+    if failover.state == findings.RECOVER_WAIT:
+        left_s = max(0, MCLT_S - failover.for_s)
+        state += f", answers nobody for {-(-left_s // 60)} more minutes"
+    return state, failover.state == findings.NORMAL
 
 
 def _bmcs(found: findings.Findings) -> Iterator[Row]:

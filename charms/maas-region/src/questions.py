@@ -25,7 +25,7 @@ import database
 import findings
 import migration
 import region
-from charmed_maas import commands
+from charmed_maas import commands, witness
 
 ANSWER_S = 1.0
 KERNEL_S = 0.5
@@ -43,7 +43,7 @@ ROLES = {
 }
 REFUSALS = (
     *(OSError, http.client.HTTPException, api.APIError, accounts.AccountError),
-    *(database.DatabaseError, commands.CommandError),
+    *(database.DatabaseError, commands.CommandError, witness.WitnessError),
     *(AttributeError, LookupError, TypeError, ValueError),
 )
 Answer = TypeVar("Answer")
@@ -147,6 +147,17 @@ def vlans() -> list[api.VLAN]:
     return _maas().vlans_with_dhcp()
 
 
+def dhcpd(address: str) -> findings.DHCPServer:
+    """Return what the rack at an address tells of its dhcpd."""
+    said = witness.ask(address, region.shared_secret(), {})
+    vlans = cast("dict[str, dict[str, object]]", said["vlans"])
+    return findings.DHCPServer(
+        said["dhcpd"] is True,
+        {int(vlan): _failover(one) for vlan, one in vlans.items()},
+        str(said.get("problem", ""))[:100],
+    )
+
+
 def controllers() -> list[database.Controller]:
     """Return the controllers that MAAS's database has."""
     with database.connect(migration.login_from_config(), APPLICATION, timeout_s=2) as connection:
@@ -175,6 +186,10 @@ def _maas() -> api.Client:
     if not accounts.API_KEY.is_file():
         raise accounts.AccountError("no API key yet: run health again when MAAS serves here")
     return api.Client(accounts.internal_api_key(), timeout_s=MAAS_S)
+
+
+def _failover(item: dict[str, object]) -> findings.Failover:
+    return findings.Failover(str(item["state"])[:40], int(str(item.get("for", 0))))
 
 
 def _member(item: dict[str, object]) -> tuple[str, str]:

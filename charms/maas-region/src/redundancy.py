@@ -80,6 +80,14 @@ def unknown(found: findings.Findings) -> list[tuple[str, str]]:
     missing = [(name, one.why) for name, one in parts.items() if isinstance(one, findings.Unknown)]
     if found.vip and not found.vip.problem and all(one.problem for one in found.vip.units):
         missing.append(("VIP", "no unit says that it can take it"))
+    untold = [
+        one
+        for one, dhcpd in found.dhcpds.items()
+        if one in found.living and (isinstance(dhcpd, findings.Unknown) or dhcpd.problem)
+    ]
+    if untold:
+        names = listed(sorted(found.living[one].hostname for one in untold))
+        missing.append((f"dhcpd of {names}", "it does not tell"))
     database = found.database
     is_known = isinstance(database, findings.Database)
     # Of two members it is known without: losing the primary stops writes.

@@ -14,6 +14,7 @@ import findings
 import questions
 
 Roles = dict[str, questions.Question[questions.Cluster]]
+DHCPServers = dict[str, list[questions.Question[findings.DHCPServer]]]
 
 
 @dataclass(frozen=True)
@@ -69,19 +70,21 @@ def look(model: Model) -> findings.Findings:
     regions = {one.name: _ask_region(one) for one in model.regions if one.address}
     roles = _ask_database(model.database)
     vip = _vip(model) if model.vip else None
+    listed, served = racks.answer(), vlans.answer()
+    # Only now is it known whom to ask.
+    dhcpds = _ask_dhcpds(listed, served)
     return findings.Findings(
         regions=tuple(_region(one, regions.get(one.name)) for one in model.regions),
         database=_database(model.database, roles),
         vip=vip,
         url_host=urlsplit(model.url).hostname or "",
-        racks=_racks(racks.answer(), model),
-        vlans=_served((one.name, one.racks) for one in answer)
-        if not isinstance(answer := vlans.answer(), findings.Unknown)
-        else answer,
+        racks=_racks(listed, model),
+        vlans=_vlans(served),
         bmcs=_served(answer.items())
         if not isinstance(answer := bmcs.answer(), findings.Unknown)
         else answer,
         controllers=_strays(known.answer(), model),
+        dhcpds={rack: _first(asked) for rack, asked in dhcpds.items()},
     )
 
 
@@ -182,6 +185,41 @@ def holder(
         return findings.Unknown("it is no neighbour of this machine")
     found = [one for one in units if macs.get(one) == macs[vip]]
     return found[0] if len(found) == 1 else findings.Unknown("its MAC address is not one unit's")
+
+
+def _ask_dhcpds(
+    racks: list[api.Controller] | findings.Unknown, vlans: list[api.VLAN] | findings.Unknown
+) -> DHCPServers:
+    """Ask each rack that serves a VLAN, at all its addresses: not all need be in reach."""
+
+    def ask(address: str) -> questions.Question[findings.DHCPServer]:
+        return questions.Question(lambda: questions.dhcpd(address))
+
+    if isinstance(racks, findings.Unknown) or isinstance(vlans, findings.Unknown):
+        return {}
+    serving = {rack for vlan in vlans for rack in vlan.racks}
+    return {
+        one.system_id: [ask(address) for address in one.addresses]
+        for one in racks
+        if one.system_id in serving
+    }
+
+
+def _first(
+    asked: list[questions.Question[findings.DHCPServer]],
+) -> findings.DHCPServer | findings.Unknown:
+    answers = [one.answer() for one in asked]
+    told = [one for one in answers if not isinstance(one, findings.Unknown)]
+    return (told or answers or [findings.Unknown("it has no address")])[0]
+
+
+def _vlans(
+    answer: list[api.VLAN] | findings.Unknown,
+) -> tuple[findings.Served, ...] | findings.Unknown:
+    if isinstance(answer, findings.Unknown):
+        return answer
+    found = (findings.Served(one.name, one.racks, one.id) for one in answer)
+    return tuple(sorted(found, key=lambda one: (one.name, one.racks)))
 
 
 def _racks(

@@ -77,8 +77,8 @@ def test_peers_are_read_from_the_configuration():
 def test_states_are_asked_by_omapi(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(pypureomapi, "Omapi", Omapi)
     assert dhcpd.failovers(CONFIG, PEERS) == {
-        5001: dhcpd.Failover("normal", "normal", 0x6A000000),
-        5007: dhcpd.Failover("recover-wait", "unknown-state", 0x6A000001),
+        5001: dhcpd.Failover("normal", 0x6A000000),
+        5007: dhcpd.Failover("recover-wait", 0x6A000001),
     }
     unknown = dhcpd.Peer("failover-vlan-1", 1, "", "")
     assert dhcpd.failovers(CONFIG, [*PEERS, unknown])[1] == dhcpd.Failover()

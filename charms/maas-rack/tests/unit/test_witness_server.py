@@ -1,6 +1,7 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import witness_server
 from charmed_maas import commands, files, witness
 
 PEER = dhcpd.Peer("failover-vlan-5001", 5001, "10.1.0.3", "10.1.0.4")
-LOST = dhcpd.Failover("communications-interrupted", "normal", 1795361569)
+LOST = dhcpd.Failover("communications-interrupted", 1795361569)
 ASKED: witness.Body = {"peer": "10.1.0.4", "own": "10.1.0.3"}
 
 
@@ -25,16 +26,11 @@ def _rack(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_states_are_told_by_vlan():
+def test_states_are_told_by_vlan(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(time, "time", lambda: 1795361569 + 90.7)
     assert witness_server.respond({}) == {
         "dhcpd": True,
-        "vlans": {
-            "5001": {
-                "state": "communications-interrupted",
-                "partner": "normal",
-                "since": 1795361569,
-            }
-        },
+        "vlans": {"5001": {"state": "communications-interrupted", "for": 90}},
     }
 
 

@@ -14,6 +14,8 @@ from findings import (
     SYNCHRONOUS,
     VIP,
     Database,
+    DHCPServer,
+    Failover,
     Findings,
     Member,
     Rack,
@@ -40,9 +42,13 @@ EXAMPLE = Findings(
         Rack("hsgcck", "rack-0", "10.0.0.21", "running"),
         Rack("wwtnny", "rack-1", "10.0.0.22", "running"),
     ),
-    vlans=(Served("fabric-0 untagged", ("hsgcck", "wwtnny")), Served("fabric-1 lab", ("wwtnny",))),
+    vlans=(
+        Served("fabric-0 untagged", ("hsgcck", "wwtnny"), 5001),
+        Served("fabric-1 lab", ("wwtnny",), 5002),
+    ),
     bmcs=tuple(Served(f"node-{number}", ("hsgcck", "wwtnny")) for number in range(12)),
     controllers=Strays(in_maas=("rack old-rack (cgtk7r)",), in_both=5),
+    dhcpds=dict.fromkeys(("hsgcck", "wwtnny"), DHCPServer(True, {5001: Failover("normal", 4000)})),
 )
 
 
@@ -103,8 +109,48 @@ def test_what_could_not_be_learnt_says_why():
 
 
 def test_racks_that_maas_could_not_list_are_told_by_their_ids():
-    rows = _states("DHCP", racks=Unknown("no answer"))
+    rows = _states("DHCP", racks=Unknown("no answer"), dhcpds={})
     assert rows[0] == ("-", "fabric-0 untagged: primary rack hsgcck, unknown", None)
+
+
+def test_each_racks_dhcpd_is_told_with_its_failover():
+    vlans = (Served("x", ("hsgcck", "wwtnny"), 5001),)
+    normal = DHCPServer(True, {5001: Failover("normal", 90)})
+    for second, told, ok in (
+        (normal, "failover normal", True),
+        (DHCPServer(runs=False), "dhcpd does not run", False),
+        (DHCPServer(True, {5001: Failover("partner-down", 9)}), "failover partner-down", False),
+        (
+            DHCPServer(True, {5001: Failover("recover-wait", 1140)}),
+            "failover recover-wait, answers nobody for 41 more minutes",
+            False,
+        ),
+        (
+            DHCPServer(True, {5001: Failover("recover-wait", 4000)}),
+            "failover recover-wait, answers nobody for 0 more minutes",
+            False,
+        ),
+        (DHCPServer(True), "failover unknown", False),
+        (DHCPServer(True, problem="no key"), "dhcpd runs: no key", None),
+        (Unknown("no answer in 1 s"), "dhcpd unknown: no answer in 1 s", None),
+    ):
+        rows = _states("DHCP", vlans=vlans, dhcpds={"hsgcck": normal, "wwtnny": second})
+        assert rows == [
+            ("10.0.0.21", "x: primary rack rack-0, running, failover normal", True),
+            ("10.0.0.22", f"x: secondary rack rack-1, running, {told}", ok),
+        ]
+    alone = (Served("x", ("hsgcck",), 5001),)
+    assert _states("DHCP", vlans=alone, dhcpds={"hsgcck": DHCPServer(True)}) == [
+        ("10.0.0.21", "x: primary rack rack-0, running, dhcpd runs", True)
+    ]
+
+
+def test_a_dead_rack_is_told_so_whatever_its_dhcpd_tells():
+    racks = (Rack("hsgcck", "rack-0", "10.0.0.21", "dead"),)
+    vlans = (Served("x", ("hsgcck",), 5001),)
+    for dhcpd in (DHCPServer(True), Unknown("no answer in 1 s")):
+        (row,) = _states("DHCP", racks=racks, vlans=vlans, dhcpds={"hsgcck": dhcpd})
+        assert row[2] is False
 
 
 def test_the_vip_is_told_as_far_as_it_is_known():
@@ -160,7 +206,7 @@ WHOLE = dataclasses.replace(
     EXAMPLE,
     regions=tuple(Region(f"maas-region/{n}", address) for n, address in enumerate((A, B, C))),
     database=Database((Member(A, PRIMARY), Member(B, SYNCHRONOUS), Member(C, REPLICA)), (A, B, C)),
-    vlans=(Served("fabric-0 untagged", ("hsgcck", "wwtnny")),),
+    vlans=(Served("fabric-0 untagged", ("hsgcck", "wwtnny"), 5001),),
     controllers=Strays(in_both=5),
 )
 

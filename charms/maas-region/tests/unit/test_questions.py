@@ -1,6 +1,7 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
+import contextlib
 import functools
 import http.client
 import http.server
@@ -22,8 +23,8 @@ import database
 import migration
 import questions
 import region
-from charmed_maas import commands
-from findings import PRIMARY, REPLICA, SYNCHRONOUS, Unknown
+from charmed_maas import commands, witness
+from findings import PRIMARY, REPLICA, SYNCHRONOUS, DHCPServer, Failover, Unknown
 
 HERE = "127.0.0.1"
 LOOPS = {"eventloops": {"r1:pid=3254": [[HERE, 5250]], "r2:pid=4112": [["10.99.0.12", 5250]]}}
@@ -183,6 +184,49 @@ def test_maas_is_asked_with_the_key_that_is_there(tmp_path: Path, monkeypatch: p
     assert questions.racks() == client.return_value.racks.return_value
     assert questions.vlans() == client.return_value.vlans_with_dhcp.return_value
     client.assert_called_with("a:b:c", timeout_s=questions.MAAS_S)
+
+
+def _rack(
+    monkeypatch: pytest.MonkeyPatch, told: witness.Body, secret: str = "5ec2e7"
+) -> threading.Thread:
+    """Have a rack at HERE that answers one question."""
+    listener = socket.create_server((HERE, 0))
+    monkeypatch.setattr(witness, "PORT", listener.getsockname()[1])
+    monkeypatch.setattr(region, "shared_secret", lambda: "5ec2e7")
+
+    def serve() -> None:
+        refused = contextlib.suppress(witness.WitnessError)
+        with listener, listener.accept()[0] as end, end.makefile("rwb") as stream, refused:
+            witness.answer(stream, stream, secret, lambda _: told)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return thread
+
+
+def test_a_rack_tells_of_its_dhcpd(monkeypatch: pytest.MonkeyPatch):
+    normal = {"state": "normal", "for": 90}
+    thread = _rack(monkeypatch, {"dhcpd": True, "vlans": {"5001": normal}})
+    assert questions.dhcpd(HERE) == DHCPServer(True, {5001: Failover("normal", 90)})
+    thread.join()
+    thread = _rack(monkeypatch, {"dhcpd": False, "vlans": {}, "problem": "refused"})
+    assert questions.dhcpd(HERE) == DHCPServer(False, {}, "refused")
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    ("told", "secret", "why"),
+    [
+        ({"dhcpd": True, "vlans": [1]}, "5ec2e7", "nonsense in the answer"),
+        ({}, "0ther0", "sends no sealed answer"),
+    ],
+)
+def test_a_rack_that_tells_nonsense_or_knows_another_secret_is_unknown(
+    monkeypatch: pytest.MonkeyPatch, told: witness.Body, secret: str, why: str
+):
+    thread = _rack(monkeypatch, told, secret)
+    assert questions.Question(lambda: questions.dhcpd(HERE)).answer() == Unknown(why)
+    thread.join()
 
 
 @pytest.mark.parametrize(("problem", "made"), [("", True), ("MAAS answers 502", False)])

@@ -13,6 +13,8 @@ from findings import (
     SYNCHRONOUS,
     VIP,
     Database,
+    DHCPServer,
+    Failover,
     Findings,
     Member,
     Rack,
@@ -207,6 +209,36 @@ def test_a_rack_that_serves_a_vlan_alone_is_missed(
     two = (Rack("kkk111", "k1", K, "running"), Rack("kkk222", "k2", L, status))
     whole = found(racks=two, vlans=(Served("fabric-0 untagged", racks),), bmcs=())
     assert losses(whole) == ({missed: "no DHCP on fabric-0 untagged"} if missed else {})
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        DHCPServer(runs=False),
+        DHCPServer(True, {0: Failover("recover-wait", 60)}),
+        DHCPServer(True, {0: Failover("potential-conflict")}),
+    ],
+)
+def test_a_rack_whose_dhcpd_answers_nobody_is_no_second_one(second: DHCPServer):
+    normal = DHCPServer(True, {0: Failover("normal")})
+    whole = found(bmcs=(), dhcpds={"kkk111": normal, "kkk222": second})
+    assert losses(whole) == {K: "no DHCP on fabric-0 untagged"}
+    both = found(bmcs=(), dhcpds={"kkk111": second, "kkk222": second})
+    assert said(both) == "does not work now: no DHCP on fabric-0 untagged"
+
+
+def test_one_that_serves_alone_answers_and_one_that_tells_nothing_promises_nothing():
+    alone = DHCPServer(True, {0: Failover("communications-interrupted", 60)})
+    normal = DHCPServer(True, {0: Failover("normal")})
+    assert losses(found(bmcs=(), dhcpds={"kkk111": alone, "kkk222": normal})) == {}
+    for silent in (Unknown("no answer in 1 s"), DHCPServer(True, problem="no key for OMAPI")):
+        whole = found(bmcs=(), dhcpds={"kkk111": normal, "kkk222": silent})
+        assert said(whole) == (
+            "unknown whether it survives the loss of any one machine: dhcpd of k2"
+        )
+    dead = (Rack("kkk111", "k1", K, "running"), Rack("kkk222", "k2", L, "dead"))
+    gone = found(racks=dead, bmcs=(), dhcpds={"kkk111": normal, "kkk222": Unknown("no answer")})
+    assert "unknown" not in said(gone)
 
 
 def test_two_racks_on_one_machine_are_one():

@@ -40,6 +40,7 @@ def _links(*addresses: str) -> tuple[tuple[int, str], ...]:
 
 
 CLUSTER = questions.Cluster({A: (PRIMARY, ""), B: (SYNCHRONOUS, ""), C: (REPLICA, "")}, False)
+DHCPD = findings.DHCPServer(True, {5001: findings.Failover("normal", 90)})
 ANSWERS: dict[str, Callable[..., object]] = {
     "ensure_api_key": lambda _: None,
     "region_problem": lambda _: "",
@@ -51,7 +52,8 @@ ANSWERS: dict[str, Callable[..., object]] = {
     "racks": lambda: [
         api.Controller("rack", "bbb000", "k0", "running", _links(VIP, "10.0.0.9", B))
     ],
-    "vlans": lambda: [api.VLAN("fabric-0 untagged", primary="bbb000")],
+    "vlans": lambda: [api.VLAN("fabric-0 untagged", 5001, primary="bbb000")],
+    "dhcpd": lambda _: DHCPD,
     "bmcs": lambda: {"node1": ("bbb000",)},
     "controllers": lambda: [
         database.Controller("aaa000", "r0", True, False),
@@ -92,9 +94,10 @@ def test_what_everybody_answers_is_put_together():
         ),
         url_host=VIP,
         racks=(findings.Rack("bbb000", "k0", B, "running"),),
-        vlans=(findings.Served("fabric-0 untagged", ("bbb000",)),),
+        vlans=(findings.Served("fabric-0 untagged", ("bbb000",), 5001),),
         bmcs=(findings.Served("node1", ("bbb000",)),),
         controllers=findings.Strays(in_both=3),
+        dhcpds={"bbb000": DHCPD},
     )
 
 
@@ -120,6 +123,43 @@ def test_all_are_asked_at_once_and_not_waited_for_longer_than_it_may_take(
     found = _look()
     assert time.monotonic() - start < 2.9
     assert found.racks == Unknown("no answer in 1.5 s")
+
+
+def test_a_rack_is_asked_at_every_address_and_only_where_it_serves_a_vlan(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    racks = [
+        api.Controller("rack", "bbb000", "k0", "running", _links("10.9.9.9", B)),
+        api.Controller("rack", "bbb111", "k1", "running", _links(C)),
+        api.Controller("rack", "bbb222", "k2", "running"),
+    ]
+
+    def dhcpd(address: str) -> findings.DHCPServer:
+        if address == "10.9.9.9":
+            time.sleep(30)
+        return DHCPD if address == B else _refuse()
+
+    vlans = [api.VLAN("x", 5001, "", "bbb000", "bbb222")]
+    monkeypatch.setattr(questions, "racks", lambda: racks)
+    monkeypatch.setattr(questions, "vlans", lambda: vlans)
+    monkeypatch.setattr(questions, "dhcpd", dhcpd)
+    assert _look().dhcpds == {"bbb000": DHCPD, "bbb222": Unknown("it has no address")}
+    vlans[0] = api.VLAN("x", 5001, "", "bbb111", "bbb000")
+    assert _look().dhcpds == {"bbb000": DHCPD, "bbb111": Unknown("connection refused")}
+
+
+def test_racks_that_are_down_take_no_longer_than_it_may_take(monkeypatch: pytest.MonkeyPatch):
+    def slow_racks() -> list[api.Controller]:
+        time.sleep(1.3)
+        return [api.Controller("rack", "bbb000", "k0", "running", _links(B, C))]
+
+    for name in set(ANSWERS) - {"ensure_api_key", "vlans"}:
+        monkeypatch.setattr(questions, name, lambda *_: time.sleep(30))
+    monkeypatch.setattr(questions, "racks", slow_racks)
+    start = time.monotonic()
+    found = _look()
+    assert time.monotonic() - start < 2.9
+    assert found.dhcpds == {"bbb000": Unknown("no answer in 1 s")}
 
 
 def test_a_paused_region_is_told_as_paused_and_one_without_address_is_not_asked():
