@@ -15,6 +15,10 @@ Figure = Callable[[str, float], None]
 NORMAL = "'state': 'normal'"
 # MAAS calls a rack dead within two minutes, the grace is two more.
 PROMOTED_S = 420
+# The watchdog leaves a dhcpd alone that is younger.
+YOUNG_S = 60
+# One that hangs is killed after 30 s; rackd looks every 30 s for one that should run.
+BACK_S = 150
 
 
 @pytest.fixture
@@ -22,6 +26,8 @@ def served(maas: MAAS) -> Iterator[leases.DHCP]:
     """DHCP on two racks in failover state normal."""
     found = leases.DHCP(maas)
     maas.juju.config("maas-region", {"dhcp-ha": True})
+    # None is replaced that has not told by which grace it stops its own.
+    maas.wait_settled()
     found.enable()
     for unit in map(found.unit, found.racks()):
         eventually(lambda unit=unit: NORMAL in found.state(unit), timeout_s=120, what="normal")
@@ -29,6 +35,20 @@ def served(maas: MAAS) -> Iterator[leases.DHCP]:
     found.disable()
     maas.juju.config("maas-region", reset="dhcp-ha")
     maas.wait_settled()
+
+
+@pytest.fixture
+def spare(maas: MAAS, served: leases.DHCP) -> Iterator[str]:
+    """A third rack in the VLAN, on a machine of its own: its host name."""
+    before = set(maas.units("maas-rack"))
+    maas.juju.add_unit("maas-rack")
+    maas.wait_complete()
+    (unit,) = set(maas.units("maas-rack")) - before
+    (name,) = (one for one in maas.controllers("rack") if served.unit(one) == unit)
+    yield name
+    maas.juju.remove_unit(unit)
+    maas.wait_gone(unit)
+    maas.wait_forgotten("maas-rack")
 
 
 def _assert_distinct(given: dict[int, str]) -> None:
@@ -142,3 +162,61 @@ def test_without_the_primary_rack_leases_go_on_and_the_other_is_promoted(
     )
     assert served.ask(given) == given
     maas.wait_whole()
+
+
+@pytest.mark.long
+def test_a_third_rack_becomes_secondary_when_the_primary_is_lost(
+    maas: MAAS, power: Fault, figure: Figure, served: leases.DHCP, spare: str
+):
+    primary, secondary = served.racks()
+    assert spare not in (primary, secondary), "a spare one was given a place"
+    unit, other = served.unit(spare), served.unit(secondary)
+    machine = maas.machine(served.unit(primary))
+    given = served.ask(range(20))
+    power("poweroff", machine)
+    cut = time.monotonic()
+    given |= served.ask(range(20, 40))
+    _assert_distinct(given)
+    eventually(
+        lambda: served.racks() == (secondary, spare), timeout_s=PROMOTED_S, what="the promotion"
+    )
+    figure("a third rack secondary, since the primary's power went", time.monotonic() - cut)
+    for one in (other, unit):
+        eventually(lambda one=one: NORMAL in served.state(one), timeout_s=120, what="normal")
+    figure("the two in state normal, since the primary's power went", time.monotonic() - cut)
+    assert served.ask(given) == given
+    given |= served.ask(range(40, 60))
+    _assert_distinct(given)
+    power("poweron", machine)
+    maas.wait_whole()
+    assert served.racks() == (secondary, spare), "one that returned was given something back"
+    assert served.ask(given) == given
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("signal", ["KILL", "STOP"])
+def test_a_dhcpd_that_is_killed_or_hangs_comes_back_and_leases_go_on(
+    maas: MAAS, figure: Figure, served: leases.DHCP, signal: str
+):
+    primary, secondary = served.racks()
+    unit, other = served.unit(primary), served.unit(secondary)
+    given = served.ask(range(20))
+    if signal == "STOP":
+        time.sleep(YOUNG_S)
+    show = "systemctl show -P MainPID maas-dhcpd"
+    pid = maas.on_machine(unit, show).strip()
+    maas.on_machine(unit, f"kill -{signal} {pid}")
+    hit = time.monotonic()
+    given |= served.ask(range(20, 40), timeout_s=BACK_S)
+    figure(f"20 leases given, since {signal} to the primary's dhcpd", time.monotonic() - hit)
+    _assert_distinct(given)
+    eventually(
+        lambda: maas.on_machine(unit, show).strip() not in (pid, "0"),
+        timeout_s=BACK_S,
+        what="another dhcpd",
+    )
+    figure(f"another dhcpd, since {signal} to the one before", time.monotonic() - hit)
+    for one in (unit, other):
+        eventually(lambda one=one: NORMAL in served.state(one), timeout_s=120, what="normal")
+    assert served.ask(given) == given
+    assert served.racks() == (primary, secondary)
