@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from charmed_maas import files, python_timer
+from charmed_maas import files, python_unit
 
 RUN = Path("/run")
 TEMPLATE = Path(__file__).parent / "templates/watchdog"
@@ -16,11 +16,11 @@ def ensure(charm: str, module: str) -> bool:
 
     The module asks the charm's daemons by charmed_maas.watchdog.
     """
-    return python_timer.ensure(f"{charm}-watchdog", TEMPLATE, module, charm=charm)
+    return python_unit.ensure(f"{charm}-watchdog", TEMPLATE, module, charm=charm)
 
 
 def remove(charm: str) -> bool:
     """Take the timer away; returns whether there was one."""
-    removed = python_timer.remove(f"{charm}-watchdog")
+    removed = python_unit.remove(f"{charm}-watchdog")
     files.ensure_absent(RUN / f"{charm}-watchdog")
     return removed

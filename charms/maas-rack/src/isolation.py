@@ -17,7 +17,7 @@ from pathlib import Path
 
 import dhcpd
 import rack
-from charmed_maas import files, python_timer, systemd
+from charmed_maas import files, python_unit, systemd
 
 TIMER = "maas-rack-isolation"
 TEMPLATE = Path(__file__).parent / "templates" / TIMER
@@ -39,12 +39,12 @@ def ensure(grace_s: int) -> bool:
     if not grace_s:
         return remove()
     changed = files.ensure_file(GRACE, f"{grace_s}\n")
-    return python_timer.ensure(TIMER, TEMPLATE, __file__, stopped=STOPPED) or changed
+    return python_unit.ensure(TIMER, TEMPLATE, __file__, stopped=STOPPED) or changed
 
 
 def remove() -> bool:
     """Take the timer away; returns whether there was one."""
-    removed = python_timer.remove(TIMER)
+    removed = python_unit.remove(TIMER)
     for path in (ALONE, STOPPED):
         files.ensure_absent(path)
     return files.ensure_absent(GRACE) or removed

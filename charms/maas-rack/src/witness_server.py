@@ -13,31 +13,22 @@ from pathlib import Path
 
 import dhcpd
 import rack
-from charmed_maas import addresses, commands, files, systemd, witness
+from charmed_maas import addresses, commands, python_unit, systemd, witness
 
 NAME = "maas-rack-witness"
-SOCKET = systemd.UNITS / f"{NAME}.socket"
-SERVICE = systemd.UNITS / f"{NAME}@.service"
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATE = Path(__file__).parent / "templates" / NAME
 
 logger = logging.getLogger(__name__)
 
 
 def ensure() -> bool:
     """Have systemd listen for questions; returns whether anything changed."""
-    path = Path(witness.__file__).parents[1]
-    values = {"python": sys.executable, "path": path, "module": __file__, "port": witness.PORT}
-    texts = {
-        one: files.render(TEMPLATES / f"{one.name}.j2", **values) for one in (SOCKET, SERVICE)
-    }
-    changed = systemd.ensure_files(texts, then=lambda: systemd.restart(SOCKET.name))
-    return systemd.ensure_running(SOCKET.name) or changed
+    return python_unit.ensure(NAME, TEMPLATE, __file__, by="socket", port=witness.PORT)
 
 
 def remove() -> bool:
     """Listen no more; returns whether there was anything."""
-    systemd.ensure_stopped(SOCKET)
-    return systemd.remove_files(SOCKET, SERVICE)
+    return python_unit.remove(NAME, by="socket")
 
 
 def respond(question: witness.Body) -> witness.Body:

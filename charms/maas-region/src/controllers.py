@@ -21,7 +21,7 @@ import api
 import database
 import migration
 import region
-from charmed_maas import files, python_timer
+from charmed_maas import files, python_unit
 
 DEPARTED = region.OURS / "departed.json"
 TIMER = "maas-region-controllers"
@@ -99,12 +99,12 @@ def ensure_departed(departed: Iterable[Departed]) -> bool:
     if not entries:
         return remove() if DEPARTED.exists() else False
     changed = files.ensure_file(DEPARTED, json.dumps(entries, indent=1) + "\n", mode=0o600)
-    return python_timer.ensure(TIMER, TEMPLATE, __file__) or changed
+    return python_unit.ensure(TIMER, TEMPLATE, __file__) or changed
 
 
 def remove() -> bool:
     """Take the timer away with its list; returns whether there was any."""
-    removed = python_timer.remove(TIMER)
+    removed = python_unit.remove(TIMER)
     # Last: a hook that is killed before this goes on in the next.
     return files.ensure_absent(DEPARTED) or removed
 

@@ -26,7 +26,7 @@ import dhcp_plan
 import migration
 import region
 import witnesses
-from charmed_maas import files, python_timer
+from charmed_maas import files, python_unit
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2's own name
@@ -75,13 +75,13 @@ class Now:
 
 def ensure() -> bool:
     """Have the timer that replaces dead racks; returns whether anything changed."""
-    return python_timer.ensure(TIMER, TEMPLATE, __file__)
+    return python_unit.ensure(TIMER, TEMPLATE, __file__)
 
 
 def remove() -> bool:
     """Take the timer away; returns whether there was one."""
     files.ensure_absent(TOLD)
-    return python_timer.remove(TIMER)
+    return python_unit.remove(TIMER)
 
 
 def told() -> tuple[str, ...]:

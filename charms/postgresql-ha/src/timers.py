@@ -7,7 +7,7 @@ from pathlib import Path
 
 import upkeep
 import watched
-from charmed_maas import python_timer, watchdog_timer
+from charmed_maas import python_unit, watchdog_timer
 
 RECONCILE = "postgresql-ha-reconcile"
 TEMPLATE = Path(__file__).parent / "templates" / RECONCILE
@@ -15,11 +15,11 @@ TEMPLATE = Path(__file__).parent / "templates" / RECONCILE
 
 def ensure() -> None:
     """Have the timers."""
-    python_timer.ensure(RECONCILE, TEMPLATE, upkeep.__file__)
+    python_unit.ensure(RECONCILE, TEMPLATE, upkeep.__file__)
     watchdog_timer.ensure(watched.CHARM, watched.__file__)
 
 
 def remove() -> None:
     """Take the timers away, before what they would start again stops."""
     watchdog_timer.remove(watched.CHARM)
-    python_timer.remove(RECONCILE)
+    python_unit.remove(RECONCILE)

@@ -9,7 +9,7 @@ import pytest
 import dhcpd
 import isolation
 import rack
-from charmed_maas import python_timer
+from charmed_maas import python_unit
 
 PEER = dhcpd.Peer("failover-vlan-5001", 5001, "10.1.0.3", "10.1.0.4")
 GRACE_S = 120
@@ -127,7 +127,7 @@ def test_whoever_was_heard_meanwhile_begins_anew(alone: Rack):
 
 def test_the_timer_is_there_only_where_dead_racks_are_replaced(alone: Rack):
     isolation.GRACE.unlink()
-    with mock.patch.object(isolation, "python_timer", autospec=python_timer) as timer:
+    with mock.patch.object(isolation, "python_unit", autospec=python_unit) as timer:
         timer.ensure.return_value = timer.remove.return_value = False
         assert isolation.ensure(90)
         assert isolation.GRACE.read_text() == "90\n"

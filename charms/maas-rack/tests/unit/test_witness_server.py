@@ -1,6 +1,7 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
+import sys
 import time
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 import dhcpd
 import witness_server
-from charmed_maas import commands, files, witness
+from charmed_maas import commands, systemd, witness
 
 PEER = dhcpd.Peer("failover-vlan-5001", 5001, "10.1.0.3", "10.1.0.4")
 LOST = dhcpd.Failover("communications-interrupted", 1795361569)
@@ -84,8 +85,17 @@ def test_a_dhcpd_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch):
     }
 
 
-@pytest.mark.parametrize("one", [witness_server.SOCKET, witness_server.SERVICE])
-def test_units_are_rendered_whole(one: Path):
-    values = {"python": "/p", "path": "/lib", "module": "/m", "port": 7913}
-    text = files.render(witness_server.TEMPLATES / f"{one.name}.j2", **values)
-    assert "ListenStream=7913\n" in text or "ExecStart=/p /m\n" in text
+def test_systemd_listens_and_starts_the_module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    did: list[tuple[str, ...]] = []
+    monkeypatch.setattr(systemd, "UNITS", tmp_path)
+    monkeypatch.setattr(systemd, "_do", lambda *words: did.append(words))
+    monkeypatch.setattr(systemd, "ensure_running", lambda _: False)
+    monkeypatch.setattr("charmed_maas.files.os.fchown", lambda *_: None)
+    assert witness_server.ensure()
+    assert did == [("daemon-reload",), ("restart", "maas-rack-witness.socket")]
+    assert "ListenStream=7913\n" in (tmp_path / "maas-rack-witness.socket").read_text()
+    start = f"ExecStart={sys.executable} {witness_server.__file__}\n"
+    assert start in (tmp_path / "maas-rack-witness@.service").read_text()
+    assert not witness_server.ensure()
+    assert witness_server.remove()
+    assert not list(tmp_path.iterdir())

@@ -10,7 +10,7 @@ import pytest
 
 import api
 import controllers
-from charmed_maas import python_timer, systemd
+from charmed_maas import python_unit, systemd
 from controllers import Departed, Member
 
 R0 = Member("maas-region/0", "region", "aaa000")
@@ -157,9 +157,9 @@ def test_when_maas_cannot_be_asked_the_list_stays(client: mock.MagicMock):
 
 def test_the_timer_runs_while_there_is_a_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(controllers, "DEPARTED", tmp_path / "departed.json")
-    timer = mock.create_autospec(python_timer)
+    timer = mock.create_autospec(python_unit)
     timer.ensure.return_value = False
-    monkeypatch.setattr(controllers, "python_timer", timer)
+    monkeypatch.setattr(controllers, "python_unit", timer)
 
     assert controllers.ensure_departed([Departed("rack", "bbb333", 7)])
     assert json.loads(controllers.DEPARTED.read_text()) == [

@@ -17,7 +17,7 @@ import dhcp_grace
 import dhcp_ha
 import migration
 import region
-from charmed_maas import python_timer, witness
+from charmed_maas import python_unit, witness
 from dhcp_grace import Grace
 from dhcp_ha import Memory, Now
 
@@ -329,7 +329,7 @@ def test_a_database_that_is_away_is_tried_again(job: Job, monkeypatch: pytest.Mo
 
 def test_without_the_timer_nothing_is_told(job: Job):
     dhcp_ha.main()
-    with mock.patch.object(dhcp_ha, "python_timer", autospec=python_timer) as timer:
+    with mock.patch.object(dhcp_ha, "python_unit", autospec=python_unit) as timer:
         assert dhcp_ha.ensure() == timer.ensure.return_value
         timer.ensure.assert_called_with(dhcp_ha.TIMER, dhcp_ha.TEMPLATE, mock.ANY)
         assert dhcp_ha.remove() == timer.remove.return_value
