@@ -196,8 +196,14 @@ def _rack(
 
     def serve() -> None:
         refused = contextlib.suppress(witness.WitnessError)
-        with listener, listener.accept()[0] as end, end.makefile("rwb") as stream, refused:
-            witness.answer(stream, stream, secret, lambda _: told)
+        with (
+            listener,
+            listener.accept()[0] as end,
+            end.makefile("rb") as asked,
+            end.makefile("wb") as answer,
+            refused,
+        ):
+            witness.answer(asked, answer, secret, lambda _: told)
 
     thread = threading.Thread(target=serve)
     thread.start()
