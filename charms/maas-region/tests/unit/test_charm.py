@@ -608,6 +608,23 @@ def test_departed_controllers_leave_the_list_when_maas_forgot_them(
     workload.controllers.ensure_departed.assert_called_once_with(())
 
 
+def test_what_a_rack_wrote_while_nobody_listened_is_read_at_some_update_status(
+    context: Context, workload: Workload
+):
+    known = [{"unit": "maas-rack/0", "kind": "rack", "system-id": "rack11"}]
+    peers = testing.PeerRelation("peers", local_app_data={"controllers": json.dumps(known)})
+    rpc = testing.Relation(
+        "rpc",
+        remote_app_name="maas-rack",
+        remote_units_data={0: {"system-id": "rack11", "dhcp-grace": "120"}},
+    )
+    state = _state(peers=peers, rpc=rpc, config={"dhcp-ha": True})
+    context.run(context.on.config_changed(), state)
+    workload.dhcp.tell.assert_called_with(120, {"rack11": 0})
+    context.run(context.on.update_status(), state)
+    workload.dhcp.tell.assert_called_with(120, {"rack11": 120})
+
+
 @pytest.mark.parametrize("later", ["leader_elected", "update_status"])
 def test_a_racks_databag_is_read_in_its_own_event_or_when_nobody_knows_it(
     context: Context, later: str
