@@ -40,6 +40,21 @@ def _tokens(request: web.Request) -> web.Response:
     return web.Response([{"name": name, "token": key} for key, name in keys])
 
 
+def _create_token(request: web.Request) -> web.Response:
+    name = request.data.get("name") or users.CONSUMER_NAME
+    key = users.create_key(request.cursor, request.user["id"], name)
+    names = ("consumer_key", "token_key", "token_secret")
+    return web.Response(dict(zip(names, key.split(":"), strict=True)) | {"name": name})
+
+
+def _delete_token(request: web.Request) -> web.Response:
+    if not users.delete_token(
+        request.cursor, request.user["id"], request.data.get("token_key", "")
+    ):
+        raise web.not_found("Token")
+    return web.Response("", 204, web.TEXT)
+
+
 def _rpc(request: web.Request) -> web.Response:
     """List every worker of every region, with the addresses that are one region's alone."""
     request.cursor.execute(
@@ -69,10 +84,16 @@ PLAIN: dict[str, web.Handler] = {
     "/MAAS/metrics": _metrics,
 }
 
+ACCOUNT: dict[tuple[str, str | None], web.Handler] = {
+    ("GET", "list_authorisation_tokens"): _tokens,
+    ("POST", "create_authorisation_token"): _create_token,
+    ("POST", "delete_authorisation_token"): _delete_token,
+}
+
 ROUTES: list[tuple[str, web.Resource]] = [
     (r"/version/", web.Resource({("GET", None): _version}, is_public=True)),
     (r"/users/", web.Resource({("GET", "whoami"): _whoami})),
-    (r"/account/", web.Resource({("GET", "list_authorisation_tokens"): _tokens})),
+    (r"/account/", web.Resource(ACCOUNT)),
     *settings.ROUTES,
     *controllers.ROUTES,
     *networks.ROUTES,

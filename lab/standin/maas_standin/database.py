@@ -186,6 +186,13 @@ def put_setting(cursor: Cursor, name: str, value: typing.Any) -> None:
     )
 
 
+def shared_secret(cursor: Cursor) -> str:
+    """Return what racks have to know, nothing before the first region made it."""
+    cursor.execute("SELECT value FROM maasserver_secret WHERE path = 'global/rpc-shared'")
+    row = cursor.fetchone()
+    return row["value"]["secret"] if row else ""
+
+
 class Listener(threading.Thread):
     """A connection of its own that waits for notifications, reconnecting for ever."""
 

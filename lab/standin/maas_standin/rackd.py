@@ -69,7 +69,9 @@ def _save_state(loops: EventLoops) -> None:
 class Rack:
     """The connections to the regions and what came of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, secret: str) -> None:
+        # MAAS's rackd, too, goes on with the one that it was started with.
+        self._secret = secret
         self._lock = threading.Lock()
         self._channels: dict[str, rpc.Channel | None] = {}
         self._dhcpd = dhcpd.Service()
@@ -99,7 +101,7 @@ class Rack:
                 if name not in self._channels:
                     return
                 self._channels[name] = channel
-            rpc.authenticate_region(channel, host.read(host.SECRET))
+            rpc.authenticate_region(channel, self._secret)
             self._register(channel)
             logger.info("Event-loop '%s' connected.", name)
             self._serve(channel)
@@ -183,7 +185,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     if not _wait_for_secret():
         signal.pause()
-    rack = Rack()
+    rack = Rack(host.read(host.SECRET))
     while True:
         if loops := find_regions():
             _save_state(loops)

@@ -10,7 +10,7 @@ import typing
 
 import psycopg2
 
-from maas_standin import database, dhcp, host, nodes, rpc
+from maas_standin import database, dhcp, nodes, rpc
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +122,8 @@ class _Handler(socketserver.BaseRequestHandler):
         """Check the rack, then serve it until it goes."""
         channel = rpc.Channel(self.request)
         try:
-            rpc.authenticate_rack(channel, host.read(host.SECRET))
+            # MAAS, too, reads it at each handshake: its file is written at a start only.
+            rpc.authenticate_rack(channel, self._server.pool.run(database.shared_secret))
             self._serve(channel)
         except rpc.AuthenticationError:
             logger.error("Rack at %s FAILED authentication.", self.client_address[0])

@@ -39,9 +39,8 @@ def _raise_stopped(*_: typing.Any) -> None:
 
 def _ensure_secret(cursor: database.Cursor) -> str:
     """Return the secret that racks must know; the first region makes it."""
-    cursor.execute("SELECT value FROM maasserver_secret WHERE path = 'global/rpc-shared'")
-    if row := cursor.fetchone():
-        return row["value"]["secret"]
+    if secret := database.shared_secret(cursor):
+        return secret
     secret = secrets.token_hex(16)
     cursor.execute(
         "INSERT INTO maasserver_secret (path, value) VALUES ('global/rpc-shared', %s)",

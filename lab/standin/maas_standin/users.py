@@ -82,6 +82,16 @@ def delete_key(cursor: database.Cursor, user_id: int, key: str) -> bool:
     return cursor.rowcount > 0
 
 
+def delete_token(cursor: database.Cursor, user_id: int, token: str) -> bool:
+    """Delete an API key by its token alone; tell whether there was one."""
+    cursor.execute(
+        "DELETE FROM piston3_consumer c USING piston3_token t WHERE t.consumer_id = c.id"
+        " AND t.user_id = %s AND t.key = %s",
+        (user_id, token),
+    )
+    return cursor.rowcount > 0
+
+
 def rename_key(cursor: database.Cursor, user_id: int, key: str, name: str) -> bool:
     """Rename an API key; tell whether there was one."""
     cursor.execute(
