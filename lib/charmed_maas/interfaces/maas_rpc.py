@@ -9,6 +9,8 @@ Juju secret that holds the MAAS shared secret (field `secret`), granted to the r
 Each rack unit writes its host name and, once MAAS gave it one, its system ID, by which a region
 deletes the controller after the unit has gone; with `dhcp-grace` also by which grace it stops its
 own DHCP once it is cut off, for only then may another rack be promoted.
+The rack application writes the mark of the shared secret that all its racks run with, once they
+do: only then the regions, too, go on to a new one.
 """
 
 from collections.abc import Mapping
@@ -52,6 +54,22 @@ class ProviderAppData:
             "secret-id": self.secret_id,
             "dhcp-grace": str(self.dhcp_grace_s) if self.dhcp_grace_s else "",
         }
+
+
+@dataclass(frozen=True)
+class RequirerAppData:
+    """What the rack application writes."""
+
+    secret_mark: str = ""
+
+    @classmethod
+    def from_databag(cls, data: Mapping[str, str]) -> "RequirerAppData":
+        """Parse; raises databag.DatabagError."""
+        return cls(databag.word(data, "secret-mark"))
+
+    def to_databag(self) -> dict[str, str]:
+        """Return every field, "" for one that is to be absent."""
+        return {"secret-mark": self.secret_mark}
 
 
 @dataclass(frozen=True)
@@ -110,6 +128,15 @@ class MAASRPCProvider(Endpoint):
         ]
         return max((one.dhcp_grace_s for one in found if one), default=0)
 
+    def have_followed(self, secret: str) -> bool:
+        """Tell whether the racks of every relation say that they run with a shared secret."""
+        data = [
+            self.parse(one, one.app, RequirerAppData.from_databag) or RequirerAppData()
+            for one in self.relations
+            if one.units
+        ]
+        return all(one.secret_mark == secrets.mark(secret) for one in data)
+
     def unit_data(self, relation: ops.Relation, unit: ops.Unit) -> RequirerUnitData | None:
         """Return what one rack wrote: read it only in that rack's own event."""
         return self.parse(relation, unit, RequirerUnitData.from_databag)
@@ -135,3 +162,8 @@ class MAASRPCRequirer(Endpoint):
         """Write this unit's databag of each relation."""
         for relation in self.relations:
             self.write(relation, self.model.unit, data.to_databag())
+
+    def publish_app(self, data: RequirerAppData) -> None:
+        """Write the application databag of each relation; only the leader may."""
+        for relation in self.relations:
+            self.write(relation, self.model.app, data.to_databag())

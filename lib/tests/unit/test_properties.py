@@ -60,6 +60,7 @@ PUBLISHED = st.one_of(
     st.builds(maas_api.RequirerAppData, HOSTS, URLS, st.booleans()),
     st.builds(maas_rpc.ProviderAppData, URLS, st.lists(URLS, max_size=3).map(tuple), SECRET_IDS),
     st.builds(maas_rpc.RequirerUnitData, WORDS, WORDS, st.integers(0, 999_999)),
+    st.builds(maas_rpc.RequirerAppData, WORDS),
 )
 
 
