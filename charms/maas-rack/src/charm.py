@@ -13,7 +13,7 @@ import peers
 import rack
 import watched
 import witness_server
-from charmed_maas import apt_source, systemd, watchdog_timer
+from charmed_maas import apt_source, secrets, systemd, watchdog_timer
 from charmed_maas.interfaces import maas_rpc
 
 logger = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class MAASRackCharm(ops.CharmBase):
             if not rack.started_url():
                 # The package starts it, without a MAAS to go to.
                 self._leave()
-            peers.publish(self.model, rack.started_url())
+            peers.publish(self.model, self._started())
             if isinstance(event, ops.InstallEvent):
                 return []  # Juju shows no relation before install has ended.
             return [ops.BlockedStatus("integrate rpc with maas-region")]
@@ -105,8 +105,13 @@ class MAASRackCharm(ops.CharmBase):
                 problem = self.rpc.problems[0]
                 return [ops.BlockedStatus(f"nothing was changed: {problem}")]
             return [ops.WaitingStatus("for maas-region to share URL and secret")]
-        if not self._enrol(enrolment):
-            return [ops.MaintenanceStatus("waiting for its turn to restart with a new MAAS URL")]
+        is_enrolled = self._enrol(enrolment)
+        peers.publish(self.model, self._started())
+        self._tell_regions()
+        if not is_enrolled:
+            return [
+                ops.MaintenanceStatus("waiting for its turn to restart with a new URL or secret")
+            ]
         connection = self._connection_status(rack.hosts(enrolment.region_urls))
         return [*self._look_after_dhcp(enrolment.dhcp_grace_s), connection]
 
@@ -115,15 +120,28 @@ class MAASRackCharm(ops.CharmBase):
         url, secret = enrolment.urls[0], enrolment.shared_secret
         rack.ensure_config(enrolment.urls)
         rack.ensure_secret(secret)
-        current = rack.is_current(url, secret)
-        if not current:
-            turn = peers.is_turn(peers.before(self.model), url)
-            if rack.can_wait(secret) and not (turn or rack.waited_long()):
+        if not rack.is_current(url, secret):
+            wanted = peers.Started(url, secrets.mark(secret))
+            ahead = peers.ahead(peers.others(self.model), self.unit.name, wanted)
+            regions = rack.hosts(enrolment.region_urls)
+            if ahead and rack.can_wait(regions) and not rack.waited_long(len(ahead)):
                 return False
             rack.restart(url, secret)
-            rack.settle(rack.hosts(enrolment.region_urls))
-        peers.publish(self.model, rack.started_url())
+            rack.settle(regions)
         return True
+
+    def _started(self) -> peers.Started:
+        return peers.Started(rack.started_url(), rack.started_mark())
+
+    def _tell_regions(self) -> None:
+        """As the leader, tell the regions once every rack runs with the same secret.
+
+        The racks' databags are read only while it changes: there may be many.
+        """
+        own = self._started()
+        if self.unit.is_leader() and not self.rpc.has_told(own.mark):
+            mark = peers.common_mark([own, *peers.others(self.model).values()])
+            self.rpc.publish_app(maas_rpc.RequirerAppData(mark))
 
     def _connection_status(self, regions: set[str]) -> ops.StatusBase:
         found = rack.connected(regions)

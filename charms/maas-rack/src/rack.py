@@ -39,6 +39,8 @@ STARTED = STATE / "started.json"
 WAITING = STATE / "waiting-since"
 # regiond's workers listen in this range.
 FIRST_PORT, LAST_PORT = 5250, 5270
+# As many digits of a secret's digest as charmed_maas.secrets gives of one.
+MARK_DIGITS = 8
 # A restarted rackd needs seconds to find the regions and to connect to each worker.
 SETTLE_TIMEOUT_S = 30.0
 MAX_WAIT_S = 120.0
@@ -86,9 +88,9 @@ def is_current(maas_url: str, secret: str) -> bool:
     return is_running() and _started() == _identity(maas_url, secret)
 
 
-def can_wait(secret: str) -> bool:
-    """Tell whether rackd works with what it was started with, only through an old URL."""
-    return is_running() and _started().get("secret") == _digest(secret)
+def can_wait(regions: Collection[str]) -> bool:
+    """Tell whether rackd works with what it was started with: regions end no connection for it."""
+    return is_running() and bool(connected(regions))
 
 
 def restart(maas_url: str, secret: str) -> None:
@@ -107,11 +109,14 @@ def is_running() -> bool:
     return systemd.is_running(SERVICE)
 
 
-def waited_long() -> bool:
-    """Tell whether this unit has waited for its turn as long as it may; notes when it began."""
+def waited_long(ahead: int) -> bool:
+    """Tell whether this unit has waited for its turn as long as it may; notes when it began.
+
+    ahead is how many go before it: those behind one whose machine is dead go one after the other.
+    """
     if not WAITING.is_file():
         files.ensure_file(WAITING, f"{time.time():.0f}\n")
-    return time.time() - float(WAITING.read_text()) > MAX_WAIT_S
+    return time.time() - float(WAITING.read_text()) > MAX_WAIT_S * ahead
 
 
 def leave() -> bool:
@@ -139,6 +144,11 @@ def remove() -> None:
 def started_url() -> str:
     """Return the MAAS URL that rackd was last started with, "" before it was."""
     return _started().get("url", "")
+
+
+def started_mark() -> str:
+    """Return the mark of the secret that rackd was last started with, "" before it was."""
+    return _started().get("secret", "")[:MARK_DIGITS]
 
 
 def hostname() -> str:

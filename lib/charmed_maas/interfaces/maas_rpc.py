@@ -163,6 +163,15 @@ class MAASRPCRequirer(Endpoint):
         for relation in self.relations:
             self.write(relation, self.model.unit, data.to_databag())
 
+    def has_told(self, secret_mark: str) -> bool:
+        """Tell whether the leader wrote this mark last; only the leader may ask."""
+        data = RequirerAppData(secret_mark).to_databag()
+        return all(
+            one.data[self.model.app].get(key, "") == value
+            for one in self.relations
+            for key, value in data.items()
+        )
+
     def publish_app(self, data: RequirerAppData) -> None:
         """Write the application databag of each relation; only the leader may."""
         for relation in self.relations:

@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 from unittest import mock
@@ -13,13 +14,15 @@ import charm
 import peers
 import rack
 import watched
-from charmed_maas import apt_source, systemd
+from charmed_maas import apt_source, secrets, systemd
 from charmed_maas.interfaces import maas_rpc
 
 VIP_URL = "http://10.0.0.100/MAAS"
 REGION_URLS = ("http://10.0.0.11:5240/MAAS", "http://10.0.0.12:5240/MAAS")
 ENSURE = {"ensure": mock.DEFAULT, "remove": mock.DEFAULT}
 SECRET = testing.Secret({"secret": "00ff" * 8})
+MARK = secrets.mark("00ff" * 8)
+OLD = secrets.mark("11" * 16)
 
 
 @contextlib.contextmanager
@@ -41,6 +44,7 @@ def replaced() -> Iterator[Any]:
         found.hostname.return_value = "rack-0"
         found.system_id.return_value = "abc123"
         found.started_url.return_value = VIP_URL
+        found.started_mark.return_value = MARK
         found.is_current.return_value = True
         found.connected.return_value = {"10.0.0.11", "10.0.0.12"}
         found.first_cause.return_value = ""
@@ -182,6 +186,7 @@ def test_a_new_url_restarts_one_rack_after_the_other(
     ctx: Any, workload: Any, others: dict[str, str], goes: bool
 ):
     workload.is_current.return_value = False
+    workload.started_url.return_value = "" if goes else "http://old/MAAS"
     workload.waited_long.return_value = False
     relation = testing.PeerRelation(
         "peers",
@@ -192,13 +197,75 @@ def test_a_new_url_restarts_one_rack_after_the_other(
     assert workload.restart.called == goes
     if not goes:
         assert after.unit_status == testing.MaintenanceStatus(
-            "waiting for its turn to restart with a new MAAS URL"
+            "waiting for its turn to restart with a new URL or secret"
         )
-        assert not after.get_relations("peers")[0].local_unit_data.get("maas-url")
+        told = after.get_relations("peers")[0].local_unit_data
+        assert told["maas-url"] == "http://old/MAAS"
 
 
 @pytest.mark.parametrize(
-    ("can_wait", "waited_long"), [(False, False), (True, True)], ids=["new secret", "waited"]
+    ("others", "goes"),
+    [
+        ({0: (VIP_URL, MARK), 1: ("", "")}, True),
+        ({0: (VIP_URL, MARK), 9: (VIP_URL, OLD)}, True),
+        ({0: (VIP_URL, ""), 1: (VIP_URL, MARK)}, True),
+        ({0: (VIP_URL, OLD), 1: (VIP_URL, MARK)}, False),
+    ],
+)
+def test_a_new_secret_restarts_one_rack_after_the_other(
+    workload: Any, others: dict[int, tuple[str, str]], goes: bool
+):
+    workload.is_current.return_value = False
+    workload.waited_long.return_value = False
+    workload.started_mark.return_value = OLD
+    workload.restart.side_effect = lambda *_: setattr(workload.started_mark, "return_value", MARK)
+    relation = testing.PeerRelation(
+        "peers",
+        peers_data={
+            number: {"maas-url": url, "secret-mark": mark}
+            for number, (url, mark) in others.items()
+        },
+    )
+    context = testing.Context(charm.MAASRackCharm, unit_id=5)
+    after = run(context, state(rpc(), relation))
+    assert workload.restart.called == goes
+    told = after.get_relations("peers")[0].local_unit_data
+    assert told["secret-mark"] == (MARK if goes else OLD)
+    assert not {"00ff" * 8, "11" * 16} & set(told.values())
+
+
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [
+        ([], MARK),
+        ([(VIP_URL, MARK), ("", "")], MARK),
+        ([(VIP_URL, MARK), (VIP_URL, OLD)], ""),
+        ([(VIP_URL, "")], ""),
+    ],
+)
+def test_the_leader_tells_the_regions_when_every_rack_has_followed(
+    ctx: Any, workload: Any, others: list[tuple[str, str]], told: str
+):
+    bags = {n + 1: {"maas-url": url, "secret-mark": mark} for n, (url, mark) in enumerate(others)}
+    relation = dataclasses.replace(rpc(), local_app_data={"secret-mark": OLD})
+    units = testing.PeerRelation("peers", peers_data=bags)  # type: ignore[arg-type]
+    after = run(ctx, state(relation, units, leader=True))
+    assert after.get_relations("rpc")[0].local_app_data.get("secret-mark", "") == told
+    after = run(ctx, state(relation, units))
+    assert after.get_relations("rpc")[0].local_app_data == {"secret-mark": OLD}
+
+
+def test_the_leader_reads_no_racks_databag_while_nothing_changes(
+    ctx: Any, workload: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(peers, "others", lambda _: pytest.fail("read"))
+    relation = dataclasses.replace(rpc(), local_app_data={"secret-mark": MARK})
+    after = run(ctx, state(relation, peer(u1=VIP_URL), leader=True))
+    assert after.get_relations("rpc")[0].local_app_data == {"secret-mark": MARK}
+
+
+@pytest.mark.parametrize(
+    ("can_wait", "waited_long"), [(False, False), (True, True)], ids=["not connected", "waited"]
 )
 def test_nobody_waits_for_ever(ctx: Any, workload: Any, can_wait: bool, waited_long: bool):
     workload.is_current.return_value = False
@@ -210,9 +277,10 @@ def test_nobody_waits_for_ever(ctx: Any, workload: Any, can_wait: bool, waited_l
 
 
 def test_whose_turn_it_is():
-    assert peers.is_turn({}, VIP_URL)
-    assert peers.is_turn({"r/0": VIP_URL, "r/1": ""}, VIP_URL)
-    assert not peers.is_turn({"r/0": VIP_URL, "r/1": "http://old/MAAS"}, VIP_URL)
+    wanted, old = peers.Started(VIP_URL, MARK), peers.Started("http://old/MAAS", MARK)
+    assert not peers.ahead({}, "r/2", wanted)
+    assert not peers.ahead({"r/0": wanted, "r/1": peers.Started()}, "r/2", wanted)
+    assert peers.ahead({"r/0": wanted, "r/1": old, "r/3": old}, "r/2", wanted) == ["r/1"]
 
 
 def test_a_rack_that_was_never_enrolled_does_not_run(ctx: Any, workload: Any):

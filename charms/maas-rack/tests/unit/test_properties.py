@@ -24,7 +24,7 @@ GOOD = maas_rpc.ProviderAppData(VIP_URL, REGION_URLS, SECRET.id).to_databag()
 
 
 @garbage.EVENT
-@given(garbage.databags(GOOD), garbage.databags({"maas-url": VIP_URL}))
+@given(garbage.databags(GOOD), garbage.databags({"maas-url": VIP_URL, "secret-mark": "0a1b2c3d"}))
 @example({**GOOD, "maas-url": "http://[fe80::1%eth0]/MAAS"}, {})
 @example({**GOOD, "secret-id": "\U0001f600" * 40_000}, {})
 @example({**GOOD, "region-urls": '["http://h/' + "x" * 60_000 + '"]'}, {})
@@ -59,9 +59,19 @@ def test_a_source_is_installed_from_or_named(source: str):
 
 
 @garbage.FAST
-@given(st.dictionaries(st.sampled_from(["r/0", "r/1"]), garbage.values), garbage.values)
-def test_whose_turn_it_is_can_always_be_told(started: dict[str, str], url: str):
-    assert peers.is_turn(started, url) == all(one in ("", url) for one in started.values())
+@given(
+    st.dictionaries(
+        st.sampled_from(["r/0", "r/1", "r/7"]),
+        st.builds(peers.Started, garbage.values, garbage.values),
+    ),
+    st.builds(peers.Started, garbage.values, garbage.values),
+)
+def test_whose_turn_it_is_can_always_be_told(
+    started: dict[str, peers.Started], wanted: peers.Started
+):
+    ahead = peers.ahead(started, "r/5", wanted)
+    assert set(ahead) <= {"r/0", "r/1"}
+    assert not peers.ahead(dict.fromkeys(started, wanted), "r/5", wanted)
 
 
 @garbage.FAST

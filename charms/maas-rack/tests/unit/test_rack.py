@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import rack
-from charmed_maas import commands
+from charmed_maas import commands, secrets
 
 VIP_URL = "http://10.0.0.100/MAAS"
 URLS = [VIP_URL, "http://10.0.0.11:5240/MAAS", "http://[fd00::12]:5240/MAAS"]
@@ -137,13 +137,13 @@ def test_a_secret_that_is_not_hexadecimal_is_refused_unread(machine: Machine, se
 
 def test_what_rackd_was_started_with_is_remembered(machine: Machine):
     assert not rack.is_current(VIP_URL, SECRET)
-    assert not rack.can_wait(SECRET)
+    assert rack.started_mark() == ""
     rack.restart(VIP_URL, SECRET)
+    assert rack.started_mark() == secrets.mark(SECRET)
     assert rack.is_current(VIP_URL, SECRET)
     assert rack.started_url() == VIP_URL
     assert not rack.is_current(URLS[1], SECRET)
-    assert rack.can_wait(SECRET), "an old URL does no harm"
-    assert not rack.can_wait("11" * 16), "an old secret does"
+    assert not rack.is_current(VIP_URL, "11" * 16)
     assert SECRET not in rack.STARTED.read_text()
     machine.running = False
     assert not rack.is_current(VIP_URL, SECRET)
@@ -157,12 +157,20 @@ def test_a_rackd_that_does_not_start_says_where_to_look(machine: Machine):
 
 
 def test_waiting_has_an_end(machine: Machine, monkeypatch: pytest.MonkeyPatch):
-    assert not rack.waited_long()
+    assert not rack.waited_long(1)
     later = rack.time.time() + rack.MAX_WAIT_S + 2
     monkeypatch.setattr(rack.time, "time", lambda: later)
-    assert rack.waited_long()
+    assert rack.waited_long(1)
+    assert not rack.waited_long(2), "the one before this goes first"
     rack.restart(VIP_URL, SECRET)
-    assert not rack.waited_long()
+    assert not rack.waited_long(1)
+
+
+def test_who_is_connected_to_no_region_has_nothing_to_wait_for(machine: Machine):
+    assert rack.can_wait({"10.0.0.11", "10.0.0.12"})
+    assert not rack.can_wait({"10.0.0.12"})
+    machine.running = False
+    assert not rack.can_wait({"10.0.0.11"})
 
 
 def enrol() -> None:
