@@ -10,7 +10,7 @@ version it was migrated.
 import contextlib
 import math
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import psycopg2
@@ -41,6 +41,9 @@ KEEPALIVE = (
     "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
     " -c tcp_user_timeout=20000"
 )
+
+# Where MAAS keeps by what racks and regions know each other, unless in a Vault.
+SECRET_PATH = "global/rpc-shared"  # noqa: S105 - the name of a row
 
 BMC_REACH = """
 WITH reach AS (
@@ -77,7 +80,7 @@ class Login:
 class State:
     """What the database says: its marker ("" without one), who migrates it, its tables.
 
-    migrated_ago_s is by the database's own clock.
+    migrated_ago_s is by the database's own clock. shared_secret is "" before a region made it.
     """
 
     cluster: str = ""
@@ -85,6 +88,7 @@ class State:
     migrating_unit: str = ""
     is_empty: bool = True
     migrated_ago_s: float = math.inf
+    shared_secret: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,33 @@ def state(connection: "Connection") -> State:
         cursor.execute("SELECT to_regclass('public.maasserver_node') IS NULL")
         is_empty = bool((cursor.fetchone() or (True,))[0])
         cluster, version, ago_s = marker or ("", "", math.inf)
-        return State(cluster, version, _migrating_unit(connection), is_empty, float(ago_s))
+        migrating = _migrating_unit(connection)
+        secret = shared_secret(connection)
+        return State(cluster, version, migrating, is_empty, float(ago_s), secret)
+
+
+def shared_secret(connection: "Connection") -> str:
+    """Return the secret by which racks enrol, "" where the database has none."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('public.maasserver_secret') IS NOT NULL")
+        if not (cursor.fetchone() or (False,))[0]:
+            return ""
+        cursor.execute(
+            "SELECT value->>'secret' FROM maasserver_secret WHERE path = %s", (SECRET_PATH,)
+        )
+        return str((cursor.fetchone() or ("",))[0] or "")
+
+
+def set_shared_secret(connection: "Connection", secret: str) -> None:
+    """Have MAAS demand another secret of racks; raises DatabaseError where it keeps none here."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE maasserver_secret SET value = jsonb_build_object('secret', %s::text),"
+            " updated = now() WHERE path = %s",
+            (secret, SECRET_PATH),
+        )
+        if not cursor.rowcount:
+            raise DatabaseError("the database has no shared secret: MAAS keeps it elsewhere")
 
 
 def record_migration(connection: "Connection", version: str) -> None:

@@ -5,14 +5,15 @@
 
 import enum
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import database
 import db_proxy
 import health
 import migration
 import named
+import rack_secret
 import region
 import traffic
 
@@ -35,7 +36,10 @@ class Stage(enum.Enum):
 
 @dataclass(frozen=True)
 class Wish:
-    """What a unit is to serve with; versions are the MAAS versions of all units."""
+    """What a unit is to serve with; versions are the MAAS versions of all units.
+
+    have_followed tells whether all racks run with a shared secret.
+    """
 
     unit: str
     members: db_proxy.Members
@@ -45,16 +49,21 @@ class Wish:
     num_workers: int
     expected_cluster: str
     versions: Mapping[str, str]
+    have_followed: Callable[[str], bool]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How far it came, why no further, which cluster the database is, and what MAAS logged."""
+    """How far it came, why no further, which cluster the database is, and what MAAS logged.
+
+    shared_secret is the database's, "" where it has none yet or was not reached.
+    """
 
     stage: Stage
     detail: str = ""
     cluster: str = ""
     cause: str = ""
+    shared_secret: str = field(default="", repr=False)
 
     @property
     def is_serving(self) -> bool:
@@ -82,7 +91,7 @@ def ensure(wish: Wish) -> Outcome:
         return Outcome(Stage.FAILED, str(error), cause=region.first_cause())
     except (db_proxy.ProxyError, migration.MigrationError) as error:
         return Outcome(Stage.FAILED, str(error))
-    return Outcome(Stage.SERVING, cluster=state.cluster)
+    return Outcome(Stage.SERVING, cluster=state.cluster, shared_secret=state.shared_secret)
 
 
 def stop() -> None:
@@ -172,6 +181,7 @@ def _ensure_started(wish: Wish, state: database.State) -> Outcome | None:
     # A process from before the migration works on a schema that it does not know. Less than
     # nothing ago is a new primary whose clock is behind.
     is_outdated = 0 <= state.migrated_ago_s < region.age_s()
+    is_outdated |= rack_secret.must_take(state.shared_secret, wish.have_followed)
     if region.is_configured(settings) and not is_outdated:
         if not region.is_running():
             region.start()
@@ -183,6 +193,7 @@ def _ensure_started(wish: Wish, state: database.State) -> Outcome | None:
             traffic.drain()
         region.ensure_config(settings)
         region.restart()
+        rack_secret.took(state.shared_secret)
         if not health.wait() and traffic.take():
             # The next region must not go before HAProxy sends requests here again.
             time.sleep(TAKEN_S)

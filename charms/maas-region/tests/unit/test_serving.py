@@ -4,6 +4,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -14,6 +15,7 @@ import db_proxy
 import health
 import migration
 import named
+import rack_secret
 import region
 import serving
 import traffic
@@ -29,14 +31,16 @@ WISH = serving.Wish(
     num_workers=4,
     expected_cluster="",
     versions={},
+    have_followed=lambda _: True,
 )
 MIGRATED = database.State(CLUSTER, "1:3.7.3", "", is_empty=False)
+OLD, NEW = "00" * 16, "11" * 16
 
 
 class Machine:
     """The workload modules, replaced; a migrated database, MAAS running as wished."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         self.region = mock.create_autospec(region, Settings=region.Settings)
         self.region.RegionError = region.RegionError
         self.region.version.return_value = "1:3.7.3"
@@ -45,6 +49,7 @@ class Machine:
         self.region.is_configured.return_value = True
         self.region.age_s.return_value = 600.0
         self.region.first_cause.return_value = "regiond: OSError: x"
+        self.region.shared_secret.return_value = OLD
         self.wait = mock.MagicMock(return_value="")
         self.states: list[database.State | database.DatabaseError] = [MIGRATED]
         self.jobs = [False]
@@ -54,6 +59,9 @@ class Machine:
         monkeypatch.setattr(serving, "region", self.region)
         monkeypatch.setattr(named, "ensure_options", lambda: False)
         monkeypatch.setattr(health, "wait", self.wait)
+        monkeypatch.setattr(region, "shared_secret", self.region.shared_secret)
+        for name in ("TAKEN", "WAITING"):
+            monkeypatch.setattr(rack_secret, name, tmp_path / name)
         monkeypatch.setattr(region, "version", self.region.version)
         monkeypatch.setattr(db_proxy, "ensure", self.proxy)
         monkeypatch.setattr(db_proxy, "primary", lambda: "10.0.0.1:5432")
@@ -77,9 +85,9 @@ class Machine:
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
     """Return a machine that serves."""
-    return Machine(monkeypatch)
+    return Machine(monkeypatch, tmp_path)
 
 
 def test_a_region_that_runs_as_wished_is_left_alone(machine: Machine):
@@ -133,6 +141,46 @@ def test_a_process_from_before_the_migration_is_restarted_in_its_turn(machine: M
 
 def test_a_primary_whose_clock_is_behind_restarts_nothing(machine: Machine):
     machine.states = [replace(MIGRATED, migrated_ago_s=-300.0)]
+    assert serving.ensure(WISH).stage is Stage.SERVING
+    machine.region.restart.assert_not_called()
+
+
+def test_a_new_shared_secret_is_taken_in_turn_once_the_racks_have_it(machine: Machine):
+    machine.states = [replace(MIGRATED, shared_secret=NEW)]
+    asked: list[str] = []
+    waiting = replace(WISH, have_followed=lambda secret: bool(asked.append(secret)))
+    outcome = serving.ensure(waiting)
+    assert (outcome.stage, outcome.shared_secret) == (Stage.SERVING, NEW)
+    assert asked == [NEW]
+    assert NEW not in repr(outcome) + repr(machine.states)
+    machine.region.restart.assert_not_called()
+
+    machine.free = False
+    assert serving.ensure(WISH).stage is Stage.QUEUED
+    machine.free = True
+    assert serving.ensure(WISH).stage is Stage.SERVING
+    machine.region.restart.assert_called_once_with()
+    assert serving.ensure(WISH).stage is Stage.SERVING
+    machine.region.restart.assert_called_once_with()
+
+
+def test_a_restored_databases_secret_is_adopted_and_not_replaced(machine: Machine):
+    machine.states = [replace(MIGRATED, shared_secret=NEW)]
+    machine.region.restart.side_effect = lambda: setattr(
+        machine.region.shared_secret, "return_value", NEW
+    )
+    assert serving.ensure(WISH).shared_secret == NEW
+    machine.region.restart.assert_called_once_with()
+    assert serving.ensure(WISH).shared_secret == NEW
+    machine.region.restart.assert_called_once_with()
+
+
+@pytest.mark.parametrize(("own", "database_has"), [(OLD, OLD), (OLD, ""), ("", NEW)])
+def test_a_region_with_the_databases_secret_or_none_yet_is_left_alone(
+    machine: Machine, own: str, database_has: str
+):
+    machine.region.shared_secret.return_value = own
+    machine.states = [replace(MIGRATED, shared_secret=database_has)]
     assert serving.ensure(WISH).stage is Stage.SERVING
     machine.region.restart.assert_not_called()
 
