@@ -17,6 +17,11 @@ def new_password() -> str:
     return secrets.token_urlsafe(32)
 
 
+def new_hexadecimal() -> str:
+    """Return 16 random bytes in hexadecimal, as MAAS makes the secret that racks enrol with."""
+    return secrets.token_hex(16)
+
+
 def mark(secret: str) -> str:
     """Return by what two secrets are told apart, "" for none: 32 bits, which lead to neither."""
     return hashlib.sha256(secret.encode()).hexdigest()[:8] if secret else ""

@@ -18,8 +18,8 @@ LIMITED = sorted(
 CHARM_FILES = [path for path in LIMITED if path.parent.name == "src"]
 # Who knows Juju beside charm.py: its databags, secrets, ports, actions and statuses.
 JUJU_FILES = {
-    *("actions.py", "charm.py", "databases.py", "keys.py"),
-    *("peers.py", "ports.py", "racks.py", "shared_secret.py", "status.py", "urls.py"),
+    *("actions.py", "charm.py", "credentials.py", "databases.py", "keys.py"),
+    *("peers.py", "ports.py", "racks.py", "status.py", "urls.py"),
 }
 # pytest-operator's API, which is a room of its own.
 API = ROOT / "lab/api"

@@ -14,6 +14,7 @@ import accounts
 import region
 
 KINDS = {"region": "regioncontrollers", "rack": "rackcontrollers"}
+KEY_FIELDS = ("consumer_key", "token_key", "token_secret")
 TIMEOUT_S = 60.0
 # What MAAS says of a rackd that works, fully or in part.
 RUNNING = ("running", "degraded")
@@ -149,6 +150,24 @@ class Client:
         """Set a setting of MAAS's own."""
         self._request("POST", "maas/", {"op": "set_config"}, {"name": name, "value": value})
 
+    def api_keys(self) -> list[str]:
+        """Return every API key of the user whose key this is."""
+        params = {"op": "list_authorisation_tokens"}
+        answer: object = self._request("GET", "account/", params).json()
+        return [str(one.get("token", "")) for one in _objects(answer)]
+
+    def create_api_key(self) -> str:
+        """Make another API key for the same user."""
+        params = {"op": "create_authorisation_token"}
+        made: object = self._request("POST", "account/", params).json()
+        fields = cast("dict[str, object]", made)
+        return ":".join(str(fields[name]) for name in KEY_FIELDS)
+
+    def delete_api_key(self, api_key: str) -> None:
+        """Delete an API key of the same user."""
+        params, token = {"op": "delete_authorisation_token"}, api_key.split(":")[1]
+        self._request("POST", "account/", params, {"token_key": token})
+
     def _list(self, kind: str) -> list[Controller]:
         answer: object = self._request("GET", f"{KINDS[kind]}/").json()
         found = [_controller(kind, one) for one in _objects(answer)]
@@ -168,6 +187,9 @@ class Client:
             )
         except requests.RequestException as error:
             raise APIError(f"MAAS does not answer: {type(error).__name__}") from error
+        if answer.status_code == requests.codes.unauthorized:
+            # MAAS's own words may have the key's secret in them.
+            raise APIError("MAAS refuses the API key", answer.status_code)
         if not answer.ok:
             raise APIError(answer.text.strip()[:300], answer.status_code)
         return answer
@@ -185,6 +207,21 @@ def ask(question: Callable[[Client], Answer]) -> Answer:
             raise
         accounts.forget()
         return question(Client(accounts.internal_api_key()))
+
+
+def renew_key() -> str:
+    """Make another API key for the charms' own administrator; every one of before is deleted.
+
+    A region that has an old one is refused with it, and fetches the new one. Raises as ask().
+    """
+    new = ask(lambda client: client.create_api_key())
+    # Before the others go: from here on whatever ends this leaves a key that works.
+    accounts.keep(new)
+    client = Client(new)
+    for old in client.api_keys():
+        if old != new:
+            client.delete_api_key(old)
+    return new
 
 
 def _controller(kind: str, item: dict[str, object]) -> Controller:

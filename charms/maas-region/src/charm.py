@@ -12,6 +12,7 @@ import ops
 import actions
 import config
 import controllers
+import credentials
 import database
 import db_proxy
 import dhcp_ha
@@ -76,6 +77,7 @@ class MAASRegionCharm(ops.CharmBase):
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
         framework.observe(self.on.pause_action, self._on_pause)
         framework.observe(self.on.resume_action, self._on_resume)
+        self.credentials = credentials.Credentials(self, self.peers, self._options.rotation)
         self.actions = actions.Actions(self, self.peers, self.database, self.api, self.rpc)
 
     def _on_departed(self, event: ops.RelationDepartedEvent) -> None:
@@ -179,6 +181,7 @@ class MAASRegionCharm(ops.CharmBase):
             num_workers=self._options.num_workers,
             expected_cluster=self.peers.cluster(),
             versions=self.peers.versions(),
+            have_followed=self.rpc.have_followed,
         )
 
     def _publish_unit(self, *, ready: bool, cluster: str = "") -> None:
@@ -219,7 +222,8 @@ class MAASRegionCharm(ops.CharmBase):
         self.peers.publish_app(data)
         ready = [one.address for one in self.peers.units().values() if one.ready]
         regions = [region.url(address) for address in ready if address]
-        self._racks.publish(maas_url, regions, self._dhcp_grace_s(), members)
+        if secret_id := self.credentials.publish(self.rpc.relations, outcome):
+            self._racks.publish(maas_url, regions, secret_id, self._dhcp_grace_s(), members)
 
     def _address(self) -> str:
         """Return this unit's own address, as its peers reach it; never a VIP."""

@@ -10,6 +10,9 @@ import dhcp_ha
 import region
 import settings
 
+# How often Juju rotates a secret, in its own words.
+ROTATIONS = ("never", "hourly", "daily", "weekly", "monthly", "quarterly", "yearly")
+
 
 @dataclass(frozen=True)
 class Config:
@@ -17,8 +20,8 @@ class Config:
 
     num_workers is 0 where the option is none that MAAS takes: it then keeps what it has.
     maas_url is the URL by their own name for the VIP, dhcp_grace_s is 0 where no rack is to be
-    replaced, maas are MAAS's settings that are set here; problem says which option is wrong and
-    how to mend it.
+    replaced, maas are MAAS's settings that are set here, rotation is one of ROTATIONS; problem
+    says which option is wrong and how to mend it.
     """
 
     source: str
@@ -26,6 +29,7 @@ class Config:
     num_workers: int
     dhcp_grace_s: int
     maas: Mapping[str, str]
+    rotation: str = "never"
     problem: str = ""
 
     @classmethod
@@ -39,6 +43,10 @@ class Config:
             problem = f"set num-workers to 1 to {region.MAX_WORKERS}, it is {workers}"
         elif not least <= grace_s <= most:
             problem = f"set dhcp-ha-grace to {least} to {most}, it is {grace_s}"
+        rotation = str(options["secret-rotation"]).strip()
+        if rotation not in ROTATIONS:
+            problem = problem or f"set secret-rotation to one of {', '.join(ROTATIONS)}"
+            rotation = "never"
         given = {name: str(options.get(name, "")).strip() for name in settings.OPTIONS}
         return cls(
             str(options["source"]),
@@ -46,5 +54,6 @@ class Config:
             workers if workers_are_good else 0,
             min(max(grace_s, least), most) if options["dhcp-ha"] else 0,
             {name: value for name, value in given.items() if value},
+            rotation,
             problem,
         )

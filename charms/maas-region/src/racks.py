@@ -15,7 +15,6 @@ import ops
 import controllers
 import dhcp_grace
 import peers
-import shared_secret
 from charmed_maas.interfaces import maas_rpc
 
 
@@ -70,6 +69,7 @@ class Racks(ops.Object):
         self,
         maas_url: str,
         region_urls: Iterable[str],
+        secret_id: str,
         grace_s: int,
         members: Iterable[controllers.Member],
     ) -> None:
@@ -77,8 +77,6 @@ class Racks(ops.Object):
 
         A rack must never have a longer one than the timers go by.
         """
-        if not (secret_id := shared_secret.publish(self._charm, self.endpoint.relations)):
-            return
         told_s = self.endpoint.dhcp_grace_s()
         if grace_s or told_s:
             applied = {one.system_id: one.dhcp_grace_s for one in members if one.kind == "rack"}

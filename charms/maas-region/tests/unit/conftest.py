@@ -6,6 +6,7 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -62,6 +63,9 @@ def replaced() -> Iterator[Workload]:
         mock.patch("actions.accounts.create_admin", autospec=True) as create_admin,
         mock.patch("actions.accounts.create_admin_with_file", autospec=True) as with_file,
         mock.patch("actions.accounts.api_keys", autospec=True) as api_keys,
+        mock.patch("accounts.internal_api_key", autospec=True, return_value="a:b:c") as internal,
+        mock.patch("accounts.keep", autospec=True) as keep,
+        mock.patch("accounts.API_KEY", Path("/nonexistent/api-key")),
     ):
         verbs["ensure"].return_value = serving.Outcome(serving.Stage.SERVING, cluster=CLUSTER)
         dhcp["told"].return_value = ()
@@ -77,7 +81,11 @@ def replaced() -> Iterator[Workload]:
             serving=mock.MagicMock(**verbs),
             controllers=mock.MagicMock(**of_controllers),
             accounts=mock.MagicMock(
-                create_admin=create_admin, create_admin_with_file=with_file, api_keys=api_keys
+                create_admin=create_admin,
+                create_admin_with_file=with_file,
+                api_keys=api_keys,
+                internal_api_key=internal,
+                keep=keep,
             ),
             db_proxy=mock.MagicMock(install=install_proxy),
             open_port=open_port,

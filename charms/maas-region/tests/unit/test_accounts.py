@@ -96,6 +96,19 @@ def test_the_internal_user_is_made_once(store: Path):
     assert store.exists()
 
 
+def test_a_user_that_is_there_already_is_adopted_with_its_key(store: Path):
+    store.write_text("another's password\nof a restored MAAS")
+    assert accounts.internal_api_key() == "a:b:c"
+    assert store.read_text() == "another's password\nof a restored MAAS"
+
+
+def test_a_key_that_is_kept_is_private_and_used(store: Path):
+    accounts.keep("d:e:f")
+    assert stat.S_IMODE(accounts.API_KEY.stat().st_mode) == 0o600
+    assert accounts.internal_api_key() == "d:e:f"
+    assert not store.exists()
+
+
 def test_an_administrator_that_another_region_makes_at_the_same_time_is_enough(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
