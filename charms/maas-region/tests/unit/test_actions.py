@@ -34,6 +34,17 @@ def test_create_admin_takes_the_password_from_a_secret(context: Context, workloa
 
     workload.accounts.create_admin.assert_called_once_with("admin", "a@b.c", "s3cret")
     assert context.action_results == {"username": "admin"}
+    told = f"{context.juju_log} {context.action_logs} {context.unit_status_history}"
+    assert "s3cret" not in told
+
+
+def test_a_password_that_maas_refuses_is_told_to_nobody(context: Context, workload: Workload):
+    workload.accounts.create_admin.side_effect = accounts.AccountError("This … is too short.")
+    secret = testing.Secret({"password": "s3cret"}, id="secret:pw")
+    params = {"username": "admin", "email": "a@b.c", "password-secret": "secret:pw"}
+    with pytest.raises(testing.ActionFailed) as failed:
+        context.run(context.on.action("create-admin", params=params), _state(secret))
+    assert "s3cret" not in f"{failed.value.message} {context.juju_log}"
 
 
 def test_create_admin_names_the_file_with_the_password(context: Context, workload: Workload):

@@ -25,7 +25,7 @@ class Account(http.server.BaseHTTPRequestHandler):
     keys: list[str]
     dies_at: str
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *_: object) -> None:
         """Say nothing."""
 
     def do_GET(self) -> None:

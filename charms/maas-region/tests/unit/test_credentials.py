@@ -82,7 +82,9 @@ def _with(state: testing.State, *own: testing.Secret) -> testing.State:
 
 def _contents(state: testing.State) -> dict[str, dict[str, str]]:
     return {
-        one.label: one.latest_content or one.tracked_content for one in state.secrets if one.label
+        one.label: dict(one.latest_content or one.tracked_content)
+        for one in state.secrets
+        if one.label
     }
 
 
@@ -190,6 +192,7 @@ def test_the_next_one_waits_until_all_have_the_last(context: Context, maas: MAAS
     with pytest.raises(testing.ActionFailed, match="still on its way to all") as failed:
         _rotate(context, _shared(NEW), _key())
     assert maas.secret == NEW
+    assert isinstance(failed.value.state, testing.State)
     assert _contents(failed.value.state)["internal-api-key"] == {"api-key": "d:e:f"}
 
 
