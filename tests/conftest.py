@@ -36,6 +36,7 @@ ORDER = (
     "test_relations.py",
     "test_other_database.py",
     "test_configuration.py",
+    "test_secrets.py",
     "test_refresh.py",
     "test_hooks.py",
     "test_processes.py",

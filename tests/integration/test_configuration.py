@@ -137,7 +137,8 @@ OF_MAAS = {
 # Those that have a story of their own.
 OTHERS = {
     *(("maas-region", name) for name in OF_MAAS),
-    *(("maas-region", name) for name in ("maas-url", "dhcp-ha", "dhcp-ha-grace")),
+    *(("maas-region", name) for name in ("maas-url", "secret-rotation")),
+    *(("maas-region", name) for name in ("dhcp-ha", "dhcp-ha-grace")),
     *((VIP_APP, name) for name in ("vip", "port", "interface")),
     *((app, "source") for app in PACKAGES),
 }

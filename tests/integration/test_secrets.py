@@ -1,0 +1,195 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""MAAS's shared secret and the charms' API key are changed while requests are served."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import jubilant
+import pytest
+import requests
+import requests_oauthlib
+from maas import MAAS, eventually
+from prober import Prober
+from writers import Writers
+
+Watch = Callable[[], tuple[Prober, Writers]]
+APPS = ("maas-region", "maas-rack")
+SECRET = "/var/lib/maas/secret"
+KEY = "/var/lib/charmed-maas/api-key"
+FOLLOWED_S = 900
+ROTATE = "JUJU_DISPATCH_PATH=hooks/secret-rotate JUJU_SECRET_ID={} JUJU_SECRET_LABEL={} ./dispatch"
+BEFORE = "/root/secret-of-before"
+
+
+class Racks:
+    """What MAAS says of the racks while something changes, asked all the time."""
+
+    def __init__(self, maas: MAAS) -> None:
+        self._maas = maas
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self.looks = self.most_away = 0
+
+    def __enter__(self) -> "Racks":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._stopping.wait(0.5):
+            try:
+                states = self._maas.racks_connected().values()
+            except (requests.RequestException, KeyError, StopIteration):
+                continue
+            self.looks += 1
+            away = sum(state not in ("running", "degraded") for state in states)
+            self.most_away = max(self.most_away, away)
+
+
+@pytest.fixture
+def before(maas: MAAS) -> Iterator[str]:
+    """Keep the shared secret of before in a file of the regions and racks; returns it."""
+    maas.wait_complete()
+    units = [unit for app in APPS for unit in maas.units(app)]
+    for unit in units:
+        maas.on_machine(unit, f"install -m 600 {SECRET} {BEFORE}")
+    yield maas.on_machine(units[0], f"cat {SECRET}").strip()
+    for unit in units:
+        maas.on_machine(unit, f"rm -f {BEFORE}")
+
+
+def _on_all(maas: MAAS, path: str, *apps: str) -> set[str]:
+    """What a file has on each unit's machine."""
+    return {
+        maas.on_machine(unit, f"cat {path}").strip() for app in apps for unit in maas.units(app)
+    }
+
+
+def _wait_followed(maas: MAAS, before: str) -> str:
+    """Wait until every region and rack has the same new secret; returns it."""
+
+    def have_followed() -> bool:
+        found = _on_all(maas, SECRET, *APPS)
+        return len(found) == 1 and before not in found
+
+    eventually(have_followed, timeout_s=FOLLOWED_S, what="one new secret on all machines")
+    maas.wait_complete()
+    (new,) = _on_all(maas, SECRET, *APPS)
+    return new
+
+
+def _assert_told_nowhere(maas: MAAS, task: jubilant.Task, *words: str) -> None:
+    log = maas.juju.debug_log()
+    journals = "".join(
+        maas.on_machine(unit, "journalctl --no-pager -o cat --since -1h")
+        for app in APPS
+        for unit in maas.units(app)
+    )
+    databags = "".join(
+        maas.juju.cli("show-unit", unit) for app in APPS for unit in maas.units(app)
+    )
+    for word in words:
+        assert word not in str(task.results) + str(task.log)
+        assert word not in log
+        assert word not in journals
+        assert word not in databags
+
+
+def _is_admitted(maas: MAAS, key: str) -> bool:
+    consumer, token, secret = key.split(":")
+    session = requests_oauthlib.OAuth1Session(
+        consumer,
+        resource_owner_key=token,
+        resource_owner_secret=secret,
+        signature_method="PLAINTEXT",
+    )
+    answer = session.get(f"{maas.url}/api/2.0/users/?op=whoami", timeout=30)
+    assert answer.status_code in (200, 401)
+    return answer.status_code == 200
+
+
+@pytest.mark.long
+def test_both_secrets_are_changed_and_one_rack_at_a_time_is_away(
+    maas: MAAS, watch: Watch, before: str
+):
+    eventually(
+        lambda: len(_on_all(maas, KEY, "maas-region")) == 1,
+        timeout_s=300,
+        what="one API key on all regions",
+    )
+    (old_key,) = _on_all(maas, KEY, "maas-region")
+    prober, _ = watch()
+    with Racks(maas) as racks:
+        task = maas.juju.run(maas.leader("maas-region"), "rotate-secrets")
+        new = _wait_followed(maas, before)
+    assert racks.looks
+    assert racks.most_away <= 1
+    eventually(
+        lambda: len(found := _on_all(maas, KEY, "maas-region")) == 1 and old_key not in found,
+        timeout_s=300,
+        what="one new API key on all regions",
+    )
+    (new_key,) = _on_all(maas, KEY, "maas-region")
+    assert _is_admitted(maas, new_key)
+    assert not _is_admitted(maas, old_key)
+    parts = {part for key in (old_key, new_key) for part in key.split(":")[2:]}
+    _assert_told_nowhere(maas, task, before, new, *parts)
+    prober.report.assert_no_failed_read()
+
+
+@pytest.mark.long
+def test_a_rack_with_the_secret_of_before_is_refused(maas: MAAS, before: str):
+    maas.juju.run(maas.leader("maas-region"), "rotate-secrets")
+    _wait_followed(maas, before)
+    unit = next(name for name, one in maas.units("maas-rack").items() if not one.leader)
+    host = maas.on_machine(unit, "hostname -s").strip()
+    try:
+        maas.on_machine(unit, f"cp {SECRET} {BEFORE}.new; systemctl stop maas-rackd")
+        # The owner and the mode stay.
+        maas.on_machine(unit, f"cat {BEFORE} > {SECRET}; systemctl start maas-rackd")
+        eventually(
+            lambda: maas.racks_connected()[host] == "dead", timeout_s=240, what="the rack refused"
+        )
+        with Racks(maas) as racks:
+            threading.Event().wait(20)
+        assert racks.looks
+        assert maas.racks_connected()[host] == "dead"
+    finally:
+        maas.on_machine(
+            unit, f"cat {BEFORE}.new > {SECRET}; rm {BEFORE}.new; systemctl restart maas-rackd"
+        )
+    maas.wait_complete()
+
+
+@pytest.mark.long
+def test_juju_rotates_them_as_well(maas: MAAS, watch: Watch, before: str):
+    maas.juju.config("maas-region", {"secret-rotation": "yearly"})
+    labels = {"shared-secret", "internal-api-key"}
+
+    def found() -> dict[str, jubilant.Secret]:
+        secrets = maas.juju.secrets(owner="maas-region")
+        return {one.label: one for one in secrets if one.label in labels}
+
+    eventually(
+        lambda: [one.rotation for one in found().values()] == ["yearly"] * 2,
+        timeout_s=300,
+        what="both to be rotated yearly",
+    )
+    (old_key,) = _on_all(maas, KEY, "maas-region")
+    prober, _ = watch()
+    leader = maas.leader("maas-region")
+    with Racks(maas) as racks:
+        for label, secret in found().items():
+            # What Juju runs in a year.
+            maas.juju.exec(ROTATE.format(secret.uri, label), unit=leader)
+        _wait_followed(maas, before)
+    assert racks.most_away <= 1
+    assert not _is_admitted(maas, old_key)
+    prober.report.assert_no_failed_read()
+    maas.juju.config("maas-region", reset="secret-rotation")
+    maas.wait_settled()
