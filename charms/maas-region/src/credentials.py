@@ -135,7 +135,8 @@ class Credentials(ops.Object):
         secret = secrets.own(self.model, label)
         if secret is None:
             return self._charm.app.add_secret(content, label=label, rotate=self._rotation)
-        if content and secret.peek_content() != content:
+        # Refreshed, so that nobody reads the revisions of before any more.
+        if secret.get_content(refresh=True) != content and content:
             secret.set_content(content)
         if (secret.get_info().rotation or ops.SecretRotate.NEVER) != self._rotation:
             secret.set_info(rotate=self._rotation)

@@ -259,6 +259,16 @@ def test_a_revision_that_nobody_reads_goes(context: Context):
     assert remove.called
 
 
+def test_the_leader_itself_reads_no_revision_of_before(context: Context, workload: Workload):
+    workload.serving.ensure.return_value = _serving(NEW)
+    rotated = testing.Secret(
+        {"secret": OLD}, latest_content={"secret": NEW}, label="shared-secret", owner="app"
+    )
+    out = context.run(context.on.update_status(), _with(_state(), rotated))
+    (secret,) = [one for one in out.secrets if one.label == "shared-secret"]
+    assert secret.tracked_content == {"secret": NEW}
+
+
 def test_a_new_secret_is_made_as_maas_makes_one():
     assert len(bytes.fromhex(secrets.new_hexadecimal())) == 16
     assert secrets.new_hexadecimal() != secrets.new_hexadecimal()
