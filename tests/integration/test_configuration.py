@@ -272,10 +272,8 @@ def test_a_region_is_paused_and_resumes(maas: MAAS, watch: Watch):
 def test_regions_restart_in_turn_and_no_change_fails(maas: MAAS, watch: Watch):
     """Two serve at any time; each drains first, and the next waits until it takes requests."""
     prober, _ = watch()
-    before, workers = (
-        _restarts(maas, "maas-region"),
-        maas.juju.config("maas-region")["num-workers"],
-    )
+    before = _restarts(maas, "maas-region")
+    workers = int(str(maas.juju.config("maas-region")["num-workers"]))
     option = next(one for one in OPTIONS if one.name == "num-workers")
     with Changes(maas) as changes:
         maas.juju.config("maas-region", {"num-workers": workers - 1})
