@@ -20,6 +20,13 @@ CONTROLLERS = dict.fromkeys(
     ("ensure_departed", "still_known", "listed", "delete", "remove"), mock.DEFAULT
 )
 DHCP = dict.fromkeys(("ensure", "remove", "told"), mock.DEFAULT)
+REGION = dict.fromkeys(
+    ("install", "version", "system_id", "shared_secret", "started_at", "forget"), mock.DEFAULT
+)
+ACCOUNTS = dict.fromkeys(
+    ("create_admin", "create_admin_with_file", "api_keys", "internal_api_key", "keep"),
+    mock.DEFAULT,
+)
 TRAFFIC = dict.fromkeys(("ensure", "remove"), mock.DEFAULT)
 SERVING = dict.fromkeys(("ensure", "stop", "leave", "pause"), mock.DEFAULT)
 
@@ -46,12 +53,7 @@ def replaced() -> Iterator[Workload]:
     with (
         mock.patch("ports.hookcmds.opened_ports", autospec=True, return_value=[]),
         mock.patch("ports.hookcmds.open_port", autospec=True) as open_port,
-        mock.patch("charm.region.install", autospec=True) as install,
-        mock.patch("charm.region.version", autospec=True, return_value="1:3.7.3") as version,
-        mock.patch("charm.region.system_id", autospec=True, return_value="abc123") as system_id,
-        mock.patch("charm.region.shared_secret", autospec=True, return_value="5ec2e7") as secret,
-        mock.patch("charm.region.started_at", autospec=True, return_value="1795361569"),
-        mock.patch("charm.region.forget", autospec=True) as forget,
+        mock.patch.multiple("charm.region", autospec=True, **REGION) as of_region,
         mock.patch("charm.db_proxy.install", autospec=True) as install_proxy,
         mock.patch.multiple("charm.serving", autospec=True, **SERVING) as verbs,
         mock.patch("charm.settings.ensure", autospec=True, return_value=()) as ensure_settings,
@@ -60,33 +62,22 @@ def replaced() -> Iterator[Workload]:
         mock.patch.multiple("charm.dhcp_ha", autospec=True, **DHCP) as dhcp,
         mock.patch.multiple("charm.traffic", autospec=True, **TRAFFIC) as of_traffic,
         mock.patch("racks.dhcp_grace.tell", autospec=True, return_value=True) as tell,
-        mock.patch("actions.accounts.create_admin", autospec=True) as create_admin,
-        mock.patch("actions.accounts.create_admin_with_file", autospec=True) as with_file,
-        mock.patch("actions.accounts.api_keys", autospec=True) as api_keys,
-        mock.patch("accounts.internal_api_key", autospec=True, return_value="a:b:c") as internal,
-        mock.patch("accounts.keep", autospec=True) as keep,
+        mock.patch.multiple("accounts", autospec=True, **ACCOUNTS) as of_accounts,
         mock.patch("accounts.API_KEY", Path("/nonexistent/api-key")),
     ):
+        of_region["version"].return_value = "1:3.7.3"
+        of_region["system_id"].return_value = "abc123"
+        of_region["shared_secret"].return_value = "5ec2e7"
+        of_region["started_at"].return_value = "1795361569"
+        of_accounts["internal_api_key"].return_value = "a:b:c"
         verbs["ensure"].return_value = serving.Outcome(serving.Stage.SERVING, cluster=CLUSTER)
         dhcp["told"].return_value = ()
         of_controllers["still_known"].side_effect = lambda departed: departed
         yield Workload(
-            region=mock.MagicMock(
-                install=install,
-                version=version,
-                system_id=system_id,
-                shared_secret=secret,
-                forget=forget,
-            ),
+            region=mock.MagicMock(**of_region),
             serving=mock.MagicMock(**verbs),
             controllers=mock.MagicMock(**of_controllers),
-            accounts=mock.MagicMock(
-                create_admin=create_admin,
-                create_admin_with_file=with_file,
-                api_keys=api_keys,
-                internal_api_key=internal,
-                keep=keep,
-            ),
+            accounts=mock.MagicMock(**of_accounts),
             db_proxy=mock.MagicMock(install=install_proxy),
             open_port=open_port,
             watchdog=watchdog,
