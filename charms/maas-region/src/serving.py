@@ -80,10 +80,11 @@ def ensure(wish: Wish) -> Outcome:
         state = _state(wish)
         if outcome := _ensure_started(wish, state):
             return outcome
-        if problem := health.wait():
+        problem = health.wait()
+        traffic.take()
+        if problem:
             return Outcome(Stage.UNHEALTHY, problem, state.cluster, region.first_cause())
         named.ensure_options()
-        traffic.take()
     except database.DatabaseError as error:
         detail = str(error) if db_proxy.primary() else "no member of it is primary now"
         return Outcome(Stage.UNREACHABLE, detail)
@@ -191,10 +192,15 @@ def _ensure_started(wish: Wish, state: database.State) -> Outcome | None:
             return Outcome(Stage.QUEUED)
         if len(wish.versions) > 1:
             traffic.drain()
-        region.ensure_config(settings)
-        region.restart()
-        rack_secret.took(state.shared_secret)
-        if not health.wait() and traffic.take():
+        try:
+            region.ensure_config(settings)
+            region.restart()
+            rack_secret.took(state.shared_secret)
+            serves = not health.wait()
+        finally:
+            # One that comes late must not stay drained: HAProxy's own checks know when it answers.
+            was_drained = traffic.take()
+        if serves and was_drained:
             # The next region must not go before HAProxy sends requests here again.
             time.sleep(TAKEN_S)
     return None

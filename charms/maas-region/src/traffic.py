@@ -18,7 +18,8 @@ from charmed_maas import commands, files, systemd
 PORT = 7914
 UNIT = systemd.UNITS / "maas-region-traffic.service"
 TEMPLATE = Path(__file__).parent / "templates" / f"{UNIT.name}.j2"
-SHARE = region.OURS / "traffic"
+# A reboot forgets it: MAAS starts again without a hook.
+SHARE = Path("/run/maas-region-traffic")
 SS = "/usr/bin/ss"
 # HAProxy asks each second; those whose machine is busy are late.
 NOTICED_S = 3.0

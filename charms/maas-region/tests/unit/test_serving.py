@@ -264,11 +264,22 @@ def test_the_only_region_has_nobody_to_drain_for(machine: Machine):
     machine.traffic.drain.assert_not_called()
 
 
-def test_a_region_that_does_not_serve_again_takes_no_requests(machine: Machine):
+def test_a_region_that_comes_late_does_not_stay_drained(machine: Machine):
     machine.region.is_configured.return_value = False
     machine.wait.return_value = "MAAS answers 502"
-    assert serving.ensure(WISH).stage is Stage.UNHEALTHY
-    machine.traffic.take.assert_not_called()
+    wish = replace(WISH, versions={WISH.unit: "1:3.7.3", "maas-region/2": "1:3.7.3"})
+    assert serving.ensure(wish).stage is Stage.UNHEALTHY
+    machine.traffic.drain.assert_called_once_with()
+    machine.traffic.take.assert_called_with()
+
+
+def test_a_region_that_does_not_start_does_not_stay_drained(machine: Machine):
+    machine.region.is_configured.return_value = False
+    machine.region.restart.side_effect = region.RegionError("maas-regiond.service failed")
+    wish = replace(WISH, versions={WISH.unit: "1:3.7.3", "maas-region/2": "1:3.7.3"})
+    assert serving.ensure(wish).stage is Stage.FAILED
+    machine.traffic.drain.assert_called_once_with()
+    machine.traffic.take.assert_called_once_with()
 
 
 def test_what_a_killed_hook_left_drained_takes_requests_at_the_next_event(machine: Machine):
