@@ -18,7 +18,7 @@ START_TIMEOUT_S = 90
 PF_EXITING = 0x4
 CGROUPS = Path("/sys/fs/cgroup")
 STATES = {"Running": "running", "Frozen": "frozen"}
-LINK = "[Match]\nName={name}\n[Network]\nAddress={address}/24\n{rest}IPv6AcceptRA=no\n"
+LINK = "[Match]\nName={name}\n[Network]\nAddress={address}/{prefix}\n{rest}IPv6AcceptRA=no\n"
 
 
 class MachineError(LabError):
@@ -160,8 +160,15 @@ class Machines:
         source = {"type": "copy", "source": stage.golden, "instance_only": True}
         lxd.create_instance(name, source, lxd.NOT_READY, _devices(stage, number))
         rest = f"Gateway={stage.gateway}\nDNS={stage.gateway}\n"
-        eth0 = LINK.format(name="eth0", address=stage.address(number), rest=rest)
-        eth1 = LINK.format(name="eth1", address=stage.dhcp_address(number), rest="")
+        eth0 = LINK.format(
+            name="eth0", address=stage.address(number), prefix=stage.subnet.prefixlen, rest=rest
+        )
+        eth1 = LINK.format(
+            name="eth1",
+            address=stage.dhcp_address(number),
+            prefix=stage.dhcp_subnet.prefixlen,
+            rest="",
+        )
         lxd.push(name, "/etc/systemd/network/20-eth0.network", eth0.encode())
         lxd.push(name, "/etc/systemd/network/21-eth1.network", eth1.encode())
         lxd.push(name, "/etc/resolv.conf", f"nameserver {stage.gateway}\n".encode())

@@ -64,7 +64,8 @@ class Stage:
         # eth0 carries Juju, MAAS and the VIP; the DHCP of eth1 belongs to the racks.
         self.bridge, self.dhcp_bridge = f"{name}-br0", f"{name}-dhcp0"
         self.subnet = ipaddress.IPv4Network(f"10.{OCTETS[name]}.0.0/24")
-        self.dhcp_subnet = ipaddress.IPv4Network(f"10.{OCTETS[name]}.1.0/24")
+        # With room for a rack's many clients; 10.86.9.0/24 is the build containers'.
+        self.dhcp_subnet = ipaddress.IPv4Network(f"10.{OCTETS[name]}.4.0/22")
         self.gateway, self.vip = self.subnet[1], self.subnet[VIP_HOST]
 
     @classmethod

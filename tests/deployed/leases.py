@@ -13,7 +13,8 @@ import remote
 from maas import MAAS
 
 CLIENT = Path(__file__).with_name("dhcp_client.py")
-FIRST, LAST = 100, 199
+# Where the range begins, and a number of clients that it has addresses for.
+FIRST, CLIENTS = 100, 500
 
 
 class DHCP:
@@ -38,7 +39,11 @@ class DHCP:
 
     def enable(self) -> None:
         """Turn it on by the charm's action."""
-        wish = {"subnet": str(self.network), "start": self._at(FIRST), "end": self._at(LAST)}
+        wish = {
+            "subnet": str(self.network),
+            "start": self._at(FIRST),
+            "end": self._at(FIRST + CLIENTS - 1),
+        }
         self._maas.juju.run(self._maas.leader("maas-region"), "enable-dhcp", wish)
 
     def disable(self) -> None:

@@ -37,7 +37,7 @@ def test_addresses_follow_the_machine_number():
     stage = Stage("test")
     assert stage.address("0") == "10.89.0.10"
     assert stage.address("7") == "10.89.0.17"
-    assert stage.dhcp_address("7") == "10.89.1.17"
+    assert stage.dhcp_address("7") == "10.89.4.17"
     assert str(stage.vip) == "10.89.0.100"
     assert str(stage.gateway) == "10.89.0.1"
     assert stage.machine_name("7") == "test-m7"
