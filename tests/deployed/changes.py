@@ -30,6 +30,7 @@ class Changes:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._is_over = not self._thread.is_alive()
         self._over.set()
         self._thread.join(60)
         if kind is None:
@@ -50,6 +51,7 @@ class Changes:
     def assert_none_failed(self) -> None:
         """Every change was taken; and there were some."""
         assert self.made > 20, f"only {self.made} changes"
+        assert not self._is_over, "they ended before the story did"
         assert not self.failures, f"{len(self.failures)} changes failed: {self.failures[:3]}"
 
     def __str__(self) -> str:

@@ -214,10 +214,10 @@ class MAAS:
         return self.get(f"maas/?op=get_config&name={name.replace('-', '_')}")
 
     def change(self, verb: str, path: str, **data: str) -> Any:
-        """POST, PUT or DELETE in the API as an administrator; returns what it answers."""
+        """POST, PUT or DELETE in the API as an administrator; returns the JSON of the answer."""
         answer = self.session.request(verb, f"{self.url}/api/2.0/{path}", data=data, timeout=30)
         answer.raise_for_status()
-        return answer.json() if answer.content else None
+        return answer.json() if "json" in answer.headers.get("Content-Type", "") else None
 
     def set_setting(self, name: str, value: str) -> None:
         """Set it as an operator does in MAAS."""

@@ -57,12 +57,13 @@ class Report:
 
     @property
     def failures_in_flight(self) -> list[Read]:
-        """Failed reads whose connection was open while the VIP moved."""
+        """Failed reads whose connection was open while the VIP moved; an HTTP status is none."""
         away = self._away()
         return [
             read
             for read in self.failures
-            if any(
+            if not read.outcome.isdigit()
+            and any(
                 read.began <= end and read.ended >= start
                 for start, end in (away if read.outcome == UNREACHABLE else self.moves)
             )
