@@ -256,7 +256,10 @@ def _reload(text: str) -> None:
 
 
 def kept_state(dump: str, text: str) -> str:
-    """Return the lines of `show servers state` whose server keeps its address in the new text."""
+    """Return the lines of `show servers state` whose server keeps its address in the new text.
+
+    Without the weights that the regions asked for: one that says nothing more would keep its own.
+    """
     lines = dump.strip().splitlines()
     if len(lines) < 2:
         return ""
@@ -267,7 +270,8 @@ def kept_state(dump: str, text: str) -> str:
         address, port = row.get("srv_addr", ""), row.get("srv_port", "")
         host = f"[{address}]" if ":" in address else address
         if f"    server {row.get('srv_name')} {host}:{port} " in text:
-            kept.append(line)
+            row["srv_uweight"] = row.get("srv_iweight", row.get("srv_uweight", ""))
+            kept.append(" ".join(row[column] for column in columns if column in row))
     return "\n".join([*lines[:2], *kept, ""])
 
 

@@ -95,7 +95,7 @@ class MAASRegionCharm(ops.CharmBase):
         if not region.version():
             self._situation = status.Situation(problem=problem)
             return
-        problem = problem or self._options.problem or self.urls.problem()
+        problem = problem or self._options.problem or self.urls.problem
         self.unit.set_workload_version(region.version())
         watchdog_timer.ensure(watched.CHARM, watched.__file__)
         traffic.ensure()
@@ -181,6 +181,7 @@ class MAASRegionCharm(ops.CharmBase):
             num_workers=self._options.num_workers,
             expected_cluster=self.peers.cluster(),
             versions=self.peers.versions(),
+            others=self.peers.serving_beside(),
             have_followed=self.rpc.have_followed,
         )
 

@@ -92,8 +92,11 @@ def is_newer(version: str, other: str) -> bool:
     return commands.run(argv, check=False).returncode == 0
 
 
-def start(unit: str, expected_cluster: str, version: str) -> None:
-    """Start the job unless it runs; raises MigrationError."""
+def start(unit: str, expected_cluster: str, version: str, before: str) -> None:
+    """Start the job unless it runs; raises MigrationError.
+
+    before is the version that the database had when all units were found ready for this one.
+    """
     if is_running():
         return
     commands.run([region.SYSTEMCTL, "reset-failed", SERVICE], check=False)
@@ -102,6 +105,7 @@ def start(unit: str, expected_cluster: str, version: str) -> None:
     argv += [f"--property={one}" for one in PROPERTIES]
     argv += [f"--setenv=PYTHONPATH={Path(__file__).parent}", sys.executable, __file__]
     argv += ["--unit", unit, "--cluster", expected_cluster, "--version", version]
+    argv += ["--before", before]
     try:
         commands.run(argv)
     except commands.CommandError as error:
@@ -124,7 +128,7 @@ def failure() -> MigrationError:
     )
 
 
-def migrate(unit: str, expected_cluster: str, version: str) -> None:
+def migrate(unit: str, expected_cluster: str, version: str, before: str) -> None:
     """Take the lock, migrate if still needed, and record it; raises on any failure."""
     login = login_from_config()
     with database.connect(login, f"{database.MIGRATE_AS}{unit}") as connection:
@@ -135,6 +139,9 @@ def migrate(unit: str, expected_cluster: str, version: str) -> None:
             return
         if problem := obstacle(state, expected_cluster, version, {}):
             raise RefusedError(problem)
+        if state.version != before:
+            # The units that have it have not said whether they are ready for one more.
+            raise RefusedError(f"another unit has migrated the database to {state.version}")
         # The holder before may be dead while the server still works for its dbupgrade.
         before = database.end_connections_of_maas(connection)
         while database.are_open(connection, before):
@@ -177,13 +184,13 @@ def main() -> int:
     """Run as the transient unit."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser()
-    for name in ("--unit", "--cluster", "--version"):
+    for name in ("--unit", "--cluster", "--version", "--before"):
         parser.add_argument(name, required=True)
     arguments = parser.parse_args()
     # systemd stops the whole group; Python would leave dbupgrade to it anyway.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(1))
     try:
-        migrate(arguments.unit, arguments.cluster, arguments.version)
+        migrate(arguments.unit, arguments.cluster, arguments.version, arguments.before)
     except (MigrationError, database.DatabaseError) as error:
         logger.error("%s", error)
         return REFUSED if isinstance(error, RefusedError) else 1

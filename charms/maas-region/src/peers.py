@@ -166,6 +166,12 @@ class Peers(endpoint.Endpoint):
         """Return the version of MAAS that each living unit has installed."""
         return {name: data.version for name, data in self.units().items() if data.version}
 
+    def serving_beside(self) -> tuple[str, ...]:
+        """Return the addresses of the other units that serve, as they said last."""
+        units = {**self.units()}
+        units.pop(self.model.unit.name, None)
+        return tuple(one.address for one in units.values() if one.ready and one.address)
+
     def app(self) -> AppData:
         """Return what a leader wrote last, nothing when it cannot be read."""
         if not (relation := self.relation):

@@ -4,6 +4,7 @@
 """Bringing a region to serve: proxy, migration, regiond.conf, services, in this order."""
 
 import enum
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ import traffic
 
 # HAProxy asks for its share each second, and for its health twice a second apart.
 TAKEN_S = 5.0
+OTHER_S = 1.0
 
 
 class Stage(enum.Enum):
@@ -38,7 +40,7 @@ class Stage(enum.Enum):
 class Wish:
     """What a unit is to serve with; versions are the MAAS versions of all units.
 
-    have_followed tells whether all racks run with a shared secret.
+    others are the addresses of the units that serve beside it, as they said last. have_followed tells whether all racks run with a shared secret.
     """
 
     unit: str
@@ -49,6 +51,7 @@ class Wish:
     num_workers: int
     expected_cluster: str
     versions: Mapping[str, str]
+    others: tuple[str, ...]
     have_followed: Callable[[str], bool]
 
 
@@ -123,6 +126,15 @@ def _drain() -> bool:
     return True
 
 
+def _serves(address: str) -> bool:
+    """Tell whether another region answers there: without one, draining is an outage."""
+    try:
+        with socket.create_connection((address, region.PORT), timeout=OTHER_S):
+            return True
+    except OSError:
+        return False
+
+
 def _settings(wish: Wish) -> region.Settings:
     return region.Settings(
         maas_url=wish.maas_url,
@@ -158,7 +170,7 @@ def _before_start(wish: Wish, state: database.State) -> Outcome | None:
     # Also what an operator stopped and an event before the upgrade started again.
     region.stop()
     region.ensure_config(_settings(wish))
-    migration.start(wish.unit, wish.expected_cluster, own)
+    migration.start(wish.unit, wish.expected_cluster, own, state.version)
     end = time.monotonic() + migration.WAIT_S
     while time.monotonic() < end and migration.is_running():
         # Only for its own work does a hook wait.
@@ -189,8 +201,9 @@ def _ensure_started(wish: Wish, state: database.State) -> Outcome | None:
         return None
     with database.connect(wish.login, f"charmed-maas restart {wish.unit}") as connection:
         if not database.try_lock(connection, database.RESTART):
+            traffic.take()
             return Outcome(Stage.QUEUED)
-        if len(wish.versions) > 1:
+        if any(map(_serves, wish.others)):
             traffic.drain()
         try:
             region.ensure_config(settings)

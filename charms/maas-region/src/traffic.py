@@ -4,9 +4,11 @@
 """Which requests this region takes: haproxy-vip asks each second, with no Juju in between.
 
 A region that is to stop says so first, serves what it has, and stops when that is done. HAProxy
-multiplies its server's weight by the share, and leaves alone what an operator told it.
+multiplies its server's weight by the share, and leaves alone a drain by hand. Uploads in chunks
+go to the region that has the ones before, and TCP services where they are: neither drains.
 """
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -49,12 +51,13 @@ def remove() -> None:
 
 def take() -> bool:
     """Take new requests; returns whether this region took none."""
-    return files.ensure_file(SHARE, traffic_server.WHOLE)
+    return files.ensure_absent(SHARE)
 
 
 def drain() -> None:
     """Take no new requests, and return once those under way are done, or most of them are."""
     files.ensure_file(SHARE, "0%\n")
+    os.utime(SHARE)
     began = time.monotonic()
     time.sleep(NOTICED_S)
     while is_busy() and time.monotonic() - began < DRAINED_S:

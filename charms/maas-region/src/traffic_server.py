@@ -10,16 +10,21 @@ for no news.
 import contextlib
 import socket
 import sys
+import time
 from pathlib import Path
 
 WHOLE = "100%\n"
 ANSWER_S = 1.0
+# Longer than a drain and a restart take. A hook that died in between, or a MAAS that came late,
+# must not leave a region that serves without requests: whether it does HAProxy's checks know.
+FORGOTTEN_S = 180.0
 
 
 def share(path: Path) -> str:
-    """Return what the file says, all requests without one."""
+    """Return what the file says; all requests without one, or with one from before."""
     try:
-        return path.read_text()
+        age_s = time.time() - path.stat().st_mtime
+        return path.read_text() if 0 <= age_s < FORGOTTEN_S else WHOLE
     except OSError:
         return WHOLE
 

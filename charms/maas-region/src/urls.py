@@ -3,6 +3,8 @@
 
 """The URLs that MAAS is reached by, alike on all regions: the leader chooses, others follow."""
 
+import functools
+
 import ops
 
 import own_url
@@ -35,22 +37,25 @@ class URLs:
     def own(self) -> str:
         """Return the option's URL once it has led to the VIP, "" before.
 
-        What was taken stays until the option changes: a name that cannot be resolved for a while,
-        or leads elsewhere, must not restart every region, twice.
+        What was taken stays until another one is, or the option is empty: a name that cannot be
+        resolved for a while, leads elsewhere or is a typo must not restart every region, twice.
         """
         last = self._peers.app().own_url
         if self._api.has_no_vip():
             return ""
         if not self._unit.is_leader():
             return last
-        return self._own if self._own == last or not self.problem() else ""
+        if self._own == last or not self.problem:
+            return self._own
+        return last if self._own else ""
 
     def regions(self) -> str:
         """Return the URL that regions have as MAAS's own."""
         return self.own() or self.maas()
 
+    @functools.cached_property
     def problem(self) -> str:
-        """Return why the option's URL does not lead to the VIP, "" when it does; the leader's."""
+        """Why the option's URL does not lead to the VIP, "" when it does; the leader's."""
         if not self._own or not self._unit.is_leader():
             return ""
         through_vip = self._api.get()

@@ -237,6 +237,19 @@ def test_a_reload_keeps_drained_servers_and_a_later_start_does_not(daemon: Daemo
     assert haproxy.SERVER_STATE.read_text() == ""
 
 
+def test_a_reload_forgets_what_a_region_that_drains_asked_for():
+    """Lines of HAProxy 3.0: who drains by hand has a state of its own."""
+    columns = (
+        "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight"
+        " srv_iweight srv_time_since_last_change srv_check_status srv_fqdn srv_port\n"
+    )
+    by_hand = "4 maas-regions 1 maas-region-0 10.0.0.10 2 8 1 1 9 15 - 5240"
+    asked = "4 maas-regions 2 maas-region-1 10.0.0.11 2 0 {} 1 9 15 - 5240"
+    dump = columns + "\n".join([by_hand, asked.format(0), ""])
+    kept = columns + "\n".join([by_hand, asked.format(1), ""])
+    assert haproxy.kept_state(dump, render(0, 1)) == kept
+
+
 def test_idle_gives_the_distribution_its_file_back(daemon: Daemon, systemd: Systemd):
     haproxy.ensure_config(render(0))
     assert haproxy.ensure_idle()

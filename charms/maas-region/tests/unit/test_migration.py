@@ -104,14 +104,14 @@ class TestJob:
         return self.open_for >= 0
 
     def test_it_migrates_and_records(self):
-        migration.migrate("maas-region/0", "", OLD)
+        migration.migrate("maas-region/0", "", OLD, "")
         self.upgrade.assert_called_once()
         assert self.record.call_args.args[1] == OLD
 
     def test_it_waits_for_the_lock_and_ends_what_a_dead_holder_has_open(self):
         self.locked = [False, False, True]
         self.open_for = 2
-        migration.migrate("maas-region/0", "", OLD)
+        migration.migrate("maas-region/0", "", OLD, "")
         assert self.locked == []
         assert self.open_for == -1
         self.ended.assert_called_once()
@@ -119,18 +119,24 @@ class TestJob:
 
     def test_what_another_unit_has_done_is_not_done_again(self):
         self.state = State(A, OLD, "", False)
-        migration.migrate("maas-region/0", "", OLD)
+        migration.migrate("maas-region/0", "", OLD, "")
         self.ended.assert_not_called()
         self.upgrade.assert_not_called()
         self.record.assert_not_called()
 
+    def test_what_another_unit_has_made_of_it_meanwhile_is_migrated_no_further(self):
+        self.state = State(A, OLD, "", False)
+        with pytest.raises(migration.RefusedError, match=f"migrated the database to {OLD}"):
+            migration.migrate("maas-region/0", A, NEW, "1:3.7.1-1")
+        self.upgrade.assert_not_called()
+
     def test_it_looks_again_whether_the_database_is_the_right_one(self):
         with pytest.raises(migration.MigrationError, match="holds no MAAS"):
-            migration.migrate("maas-region/0", A, OLD)
+            migration.migrate("maas-region/0", A, OLD, "")
         self.upgrade.assert_not_called()
 
     def test_a_failed_upgrade_is_not_recorded(self):
         self.upgrade.side_effect = migration.MigrationError("dbupgrade exited with 1")
         with pytest.raises(migration.MigrationError):
-            migration.migrate("maas-region/0", "", OLD)
+            migration.migrate("maas-region/0", "", OLD, "")
         self.record.assert_not_called()

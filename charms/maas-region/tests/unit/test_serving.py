@@ -31,6 +31,7 @@ WISH = serving.Wish(
     num_workers=4,
     expected_cluster="",
     versions={},
+    others=(),
     have_followed=lambda _: True,
 )
 MIGRATED = database.State(CLUSTER, "1:3.7.3", "", is_empty=False)
@@ -73,6 +74,7 @@ class Machine:
         monkeypatch.setattr(database, "try_lock", lambda *_: self.free)
         self.traffic = mock.create_autospec(traffic)
         self.traffic.take.return_value = True
+        monkeypatch.setattr(serving, "_serves", lambda address: address == "10.0.0.12")
         monkeypatch.setattr(serving, "traffic", self.traffic)
         monkeypatch.setattr("time.sleep", lambda _: None)
 
@@ -102,7 +104,7 @@ def test_a_new_database_is_migrated_before_maas_starts(machine: Machine):
     machine.jobs = [True, False]
     machine.region.is_any_running.return_value = False
     machine.region.start.side_effect = lambda: machine.start.assert_called_once_with(
-        WISH.unit, "", "1:3.7.3"
+        WISH.unit, "", "1:3.7.3", ""
     )
     assert serving.ensure(WISH) == serving.Outcome(Stage.SERVING, cluster=CLUSTER)
     machine.region.start.assert_called_once_with()
@@ -252,14 +254,17 @@ def test_in_its_turn_a_region_drains_and_keeps_it_until_haproxy_sends_requests_a
             told.end_of_turn()
 
     monkeypatch.setattr(database, "connect", connect)
-    serving.ensure(replace(WISH, versions={WISH.unit: "1:3.7.3", "maas-region/2": "1:3.7.3"}))
+    serving.ensure(replace(WISH, others=("10.0.0.12",)))
     turn = [one[0] for one in told.mock_calls if one[0]]
     assert turn[: turn.index("end_of_turn")] == ["drain", "restart", "wait", "take", "sleep"]
 
 
-def test_the_only_region_has_nobody_to_drain_for(machine: Machine):
+@pytest.mark.parametrize("others", [(), ("10.0.0.13",)])
+def test_where_no_other_region_answers_a_drain_would_be_an_outage(
+    machine: Machine, others: tuple[str, ...]
+):
     machine.region.is_configured.return_value = False
-    serving.ensure(replace(WISH, versions={WISH.unit: "1:3.7.3"}))
+    serving.ensure(replace(WISH, others=others))
     machine.region.restart.assert_called_once_with()
     machine.traffic.drain.assert_not_called()
 
@@ -267,16 +272,25 @@ def test_the_only_region_has_nobody_to_drain_for(machine: Machine):
 def test_a_region_that_comes_late_does_not_stay_drained(machine: Machine):
     machine.region.is_configured.return_value = False
     machine.wait.return_value = "MAAS answers 502"
-    wish = replace(WISH, versions={WISH.unit: "1:3.7.3", "maas-region/2": "1:3.7.3"})
+    wish = replace(WISH, others=("10.0.0.12",))
     assert serving.ensure(wish).stage is Stage.UNHEALTHY
     machine.traffic.drain.assert_called_once_with()
     machine.traffic.take.assert_called_with()
 
 
+def test_a_region_whose_drain_was_cut_short_takes_requests_while_it_waits_for_its_turn(
+    machine: Machine,
+):
+    machine.region.is_configured.return_value = False
+    machine.free = False
+    assert serving.ensure(WISH).stage is Stage.QUEUED
+    machine.traffic.take.assert_called_once_with()
+
+
 def test_a_region_that_does_not_start_does_not_stay_drained(machine: Machine):
     machine.region.is_configured.return_value = False
     machine.region.restart.side_effect = region.RegionError("maas-regiond.service failed")
-    wish = replace(WISH, versions={WISH.unit: "1:3.7.3", "maas-region/2": "1:3.7.3"})
+    wish = replace(WISH, others=("10.0.0.12",))
     assert serving.ensure(wish).stage is Stage.FAILED
     machine.traffic.drain.assert_called_once_with()
     machine.traffic.take.assert_called_once_with()

@@ -4,6 +4,7 @@
 """Which requests a region takes: what HAProxy hears, and when a drained region may stop."""
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -57,6 +58,18 @@ def test_haproxy_hears_what_the_region_says_last(port: int):
     assert _ask(port) == b"0%\n"
     assert traffic.take()
     assert not traffic.take()
+    assert _ask(port) == b"100%\n"
+
+
+def test_a_drain_that_nobody_ends_ends(port: int, share: Path):
+    traffic.drain()
+    old = time.time() - traffic_server.FORGOTTEN_S
+    os.utime(share, (old, old))
+    assert _ask(port) == b"100%\n"
+    traffic.drain()
+    assert _ask(port) == b"0%\n"
+    ahead = time.time() + 1000
+    os.utime(share, (ahead, ahead))
     assert _ask(port) == b"100%\n"
 
 

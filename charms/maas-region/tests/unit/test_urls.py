@@ -127,11 +127,13 @@ def test_a_name_that_was_taken_stays_while_it_leads_elsewhere(
     )
 
 
-def test_another_name_is_not_taken_for_the_one_before(context: Context, workload: Workload):
-    out = _tell(context, "http://no-such-name.invalid:8080/MAAS", last=NAMED)
+def test_a_typo_restarts_nothing(context: Context, workload: Workload):
+    typo = "http://no-such-name.invalid:8080/MAAS"
+    out = _tell(context, typo, last=NAMED)
 
-    assert _served(workload) == BY_ADDRESS
-    assert "own-url" not in _published(out, "peers")
+    assert _served(workload) == NAMED
+    assert _published(out, "peers")["own-url"] == NAMED
+    assert "no-such-name.invalid is nowhere" in out.unit_status.message
 
 
 def test_without_the_option_the_vip_is_back(context: Context, workload: Workload):
