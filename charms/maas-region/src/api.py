@@ -3,6 +3,7 @@
 
 """MAAS's HTTP API, as far as the charm uses it: controllers, VLANs with DHCP, MAAS's settings."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar, cast
@@ -20,6 +21,10 @@ TIMEOUT_S = 60.0
 RUNNING = ("running", "degraded")
 REFUSED = requests.codes.bad_request
 Answer = TypeVar("Answer")
+
+# At DEBUG, which Juju keeps, they log each request with its signature: in PLAINTEXT the secret.
+for name in ("oauthlib", "requests_oauthlib"):
+    logging.getLogger(name).setLevel(logging.INFO)
 
 
 class APIError(Exception):

@@ -143,8 +143,8 @@ def migrate(unit: str, expected_cluster: str, version: str, before: str) -> None
             # The units that have it have not said whether they are ready for one more.
             raise RefusedError(f"another unit has migrated the database to {state.version}")
         # The holder before may be dead while the server still works for its dbupgrade.
-        before = database.end_connections_of_maas(connection)
-        while database.are_open(connection, before):
+        ended = database.end_connections_of_maas(connection)
+        while database.are_open(connection, ended):
             time.sleep(1)
         _dbupgrade(connection)
         database.record_migration(connection, version)

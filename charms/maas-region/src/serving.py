@@ -40,7 +40,8 @@ class Stage(enum.Enum):
 class Wish:
     """What a unit is to serve with; versions are the MAAS versions of all units.
 
-    others are the addresses of the units that serve beside it, as they said last. have_followed tells whether all racks run with a shared secret.
+    others are the addresses of the units that serve beside it, as they said last. have_followed
+    tells whether all racks run with a shared secret.
     """
 
     unit: str

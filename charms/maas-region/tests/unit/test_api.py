@@ -5,6 +5,7 @@
 
 import http.server
 import json
+import logging
 import re
 import threading
 import urllib.parse
@@ -109,3 +110,13 @@ def test_a_refusal_of_the_key_repeats_nothing_of_it(account: type[Account]):
         api.Client("a:b:wrong").api_keys()
     assert str(refused.value) == "MAAS refuses the API key"
     assert refused.value.status == 401
+
+
+@pytest.mark.usefixtures("account")
+def test_no_secret_of_a_request_is_logged(kept: list[str], caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.DEBUG)
+    kept.append("consumer:token:verysecretword")
+    with pytest.raises(api.APIError):
+        api.renew_key()
+    assert "op=" in caplog.text, "nothing was logged at all"
+    assert "verysecretword" not in caplog.text
