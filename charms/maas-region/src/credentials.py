@@ -18,6 +18,7 @@ import api
 import database
 import migration
 import peers
+import rack_secret
 import region
 import serving
 from charmed_maas import secrets
@@ -124,7 +125,7 @@ class Credentials(ops.Object):
     def _rotate_shared_secret(self) -> None:
         application = f"charmed-maas rotate {self._charm.unit.name}"
         with database.connect(migration.login_from_config(), application) as connection:
-            if database.shared_secret(connection) != region.shared_secret():
+            if not rack_secret.has_taken(database.shared_secret(connection)):
                 raise RotationError("the last shared secret is still on its way to all: wait")
             new = secrets.new_hexadecimal()
             database.set_shared_secret(connection, new)

@@ -190,7 +190,8 @@ def _ensure_started(wish: Wish, state: database.State) -> Outcome | None:
     settings = _settings(wish)
     if not region.is_any_running():
         region.ensure_config(settings)
-        region.start()
+        with rack_secret.noted(state.shared_secret):
+            region.start()
         return None
     # A process from before the migration works on a schema that it does not know. Less than
     # nothing ago is a new primary whose clock is behind.
@@ -198,7 +199,8 @@ def _ensure_started(wish: Wish, state: database.State) -> Outcome | None:
     is_outdated |= rack_secret.must_take(state.shared_secret, wish.have_followed)
     if region.is_configured(settings) and not is_outdated:
         if not region.is_running():
-            region.start()
+            with rack_secret.noted(state.shared_secret):
+                region.start()
         return None
     with database.connect(wish.login, f"charmed-maas restart {wish.unit}") as connection:
         if not database.try_lock(connection, database.RESTART):
@@ -208,8 +210,8 @@ def _ensure_started(wish: Wish, state: database.State) -> Outcome | None:
             traffic.drain()
         try:
             region.ensure_config(settings)
-            region.restart()
-            rack_secret.took(state.shared_secret)
+            with rack_secret.noted(state.shared_secret):
+                region.restart()
             serves = not health.wait()
         finally:
             # One that comes late must not stay drained: HAProxy's own checks know when it answers.

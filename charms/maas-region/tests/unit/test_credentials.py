@@ -19,6 +19,7 @@ import accounts
 import api
 import charm
 import database
+import rack_secret
 import serving
 from charmed_maas import secrets
 
@@ -53,13 +54,15 @@ class MAAS:
 
 
 @pytest.fixture
-def maas(monkeypatch: pytest.MonkeyPatch, workload: Workload) -> MAAS:
+def maas(monkeypatch: pytest.MonkeyPatch, workload: Workload, tmp_path: Path) -> MAAS:
     """Return a MAAS that every region and rack runs with the secret of."""
     found = MAAS()
     monkeypatch.setattr(database, "connect", found.connect)
     monkeypatch.setattr(database, "shared_secret", lambda _: found.secret)
     monkeypatch.setattr(database, "set_shared_secret", found.set_shared_secret)
     monkeypatch.setattr(api, "renew_key", found.renew_key)
+    monkeypatch.setattr(rack_secret, "TAKEN", tmp_path / "taken")
+    monkeypatch.setattr(rack_secret, "WAITING", tmp_path / "waiting")
     workload.region.shared_secret.return_value = OLD
     return found
 
@@ -194,6 +197,16 @@ def test_the_next_one_waits_until_all_have_the_last(context: Context, maas: MAAS
     assert maas.secret == NEW
     assert isinstance(failed.value.state, testing.State)
     assert _contents(failed.value.state)["internal-api-key"] == {"api-key": "d:e:f"}
+
+
+def test_a_rack_that_wrote_the_file_does_not_end_the_wait(
+    context: Context, maas: MAAS, workload: Workload
+):
+    _rotate(context, _shared(), _key())
+    workload.region.shared_secret.return_value = last = maas.secret
+    with pytest.raises(testing.ActionFailed, match="still on its way to all"):
+        _rotate(context, _shared(last), _key())
+    assert maas.secret == last
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ OLD, NEW, NEWER = "00" * 16, "11" * 16, "22" * 16
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return where the notes are; MAAS runs with the old secret."""
+    """Return where the notes are; MAAS has been started just now, its file has the old secret."""
     for name in ("TAKEN", "WAITING"):
         monkeypatch.setattr(rack_secret, name, tmp_path / name)
     monkeypatch.setattr(region, "shared_secret", lambda: OLD)
+    monkeypatch.setattr(region, "age_s", lambda: 0.0)
     return tmp_path
 
 
@@ -40,8 +41,13 @@ def test_nobody_is_asked_while_nothing_changes():
     assert not rack_secret.must_take(OLD, lambda _: pytest.fail("asked"))
 
 
+def _start(secret: str) -> None:
+    with rack_secret.noted(secret):
+        pass
+
+
 def test_what_was_taken_is_taken_once(folder: Path):
-    rack_secret.took(NEW)
+    _start(NEW)
     assert not rack_secret.must_take(NEW, lambda _: True)
     assert rack_secret.must_take(NEWER, lambda _: True)
 
@@ -49,7 +55,29 @@ def test_what_was_taken_is_taken_once(folder: Path):
 def test_no_note_holds_a_secret(folder: Path):
     rack_secret.must_take(NEW, _nobody)
     waiting = rack_secret.WAITING.read_text()
-    rack_secret.took(NEW)
+    _start(NEW)
     assert not rack_secret.WAITING.exists()
     assert NEW not in waiting + rack_secret.TAKEN.read_text()
     assert stat.S_IMODE(rack_secret.TAKEN.stat().st_mode) == 0o600
+
+
+def test_the_note_goes_before_the_file_that_a_rack_may_write(monkeypatch: pytest.MonkeyPatch):
+    _start(OLD)
+    monkeypatch.setattr(region, "shared_secret", lambda: NEW)
+    assert rack_secret.has_taken(OLD)
+    assert not rack_secret.has_taken(NEW)
+    assert rack_secret.must_take(NEW, lambda _: True)
+
+
+def test_the_first_secret_is_noted_once_maas_has_made_it(monkeypatch: pytest.MonkeyPatch):
+    _start("")
+    assert rack_secret.has_taken(OLD)
+    monkeypatch.setattr(region, "shared_secret", lambda: NEW)
+    assert not rack_secret.has_taken(NEW)
+
+
+def test_a_regiond_that_went_on_has_taken_nothing(monkeypatch: pytest.MonkeyPatch):
+    _start(OLD)
+    monkeypatch.setattr(region, "age_s", lambda: 600.0)
+    _start(NEW)
+    assert rack_secret.has_taken(OLD)

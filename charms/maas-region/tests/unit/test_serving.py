@@ -61,6 +61,8 @@ class Machine:
         monkeypatch.setattr(named, "ensure_options", lambda: False)
         monkeypatch.setattr(health, "wait", self.wait)
         monkeypatch.setattr(region, "shared_secret", self.region.shared_secret)
+        monkeypatch.setattr(region, "age_s", self.region.age_s)
+        self.region.restart.side_effect = self.begin
         for name in ("TAKEN", "WAITING"):
             monkeypatch.setattr(rack_secret, name, tmp_path / name)
         monkeypatch.setattr(region, "version", self.region.version)
@@ -77,6 +79,10 @@ class Machine:
         monkeypatch.setattr(serving, "_serves", lambda address: address == "10.0.0.12")
         monkeypatch.setattr(serving, "traffic", self.traffic)
         monkeypatch.setattr("time.sleep", lambda _: None)
+
+    def begin(self) -> None:
+        """Have regiond begin now."""
+        self.region.age_s.return_value = 0.0
 
     @staticmethod
     def _next(values: list[Any]) -> Any:
@@ -166,11 +172,69 @@ def test_a_new_shared_secret_is_taken_in_turn_once_the_racks_have_it(machine: Ma
     machine.region.restart.assert_called_once_with()
 
 
+def _begin_with(machine: Machine, secret: str) -> None:
+    """Start MAAS while its database has this secret."""
+    machine.states = [replace(MIGRATED, shared_secret=secret)]
+    machine.region.is_any_running.return_value = False
+    machine.region.start.side_effect = machine.begin
+    assert serving.ensure(WISH).is_serving
+    machine.region.start.assert_called_once_with()
+    machine.region.start.side_effect = None
+    machine.region.is_any_running.return_value = True
+    machine.region.age_s.return_value = 600.0
+
+
+@pytest.mark.parametrize("at_start", [OLD, ""], ids=["the database's", "made by MAAS then"])
+def test_a_rack_that_writes_the_file_first_hides_no_new_secret(machine: Machine, at_start: str):
+    _begin_with(machine, at_start)
+    machine.states = [replace(MIGRATED, shared_secret=OLD)]
+    serving.ensure(WISH)
+    machine.region.restart.assert_not_called()
+    # The rack is on the same machine.
+    machine.region.shared_secret.return_value = NEW
+    machine.states = [replace(MIGRATED, shared_secret=NEW)]
+    serving.ensure(replace(WISH, have_followed=lambda _: False))
+    machine.region.restart.assert_not_called()
+    serving.ensure(WISH)
+    serving.ensure(WISH)
+    machine.region.restart.assert_called_once_with()
+
+
+def test_a_start_is_noted_before_a_rack_can_write_the_file(machine: Machine):
+    _begin_with(machine, OLD)
+    machine.region.shared_secret.return_value = NEW
+    machine.states = [replace(MIGRATED, shared_secret=NEW)]
+    serving.ensure(WISH)
+    machine.region.restart.assert_called_once_with()
+
+
+def test_what_another_service_starts_is_no_start_of_regiond(machine: Machine):
+    _begin_with(machine, OLD)
+    machine.states = [replace(MIGRATED, shared_secret=NEW)]
+    machine.region.is_running.return_value = False
+    serving.ensure(replace(WISH, have_followed=lambda _: False))
+    assert machine.region.start.call_count == 2
+    machine.region.is_running.return_value = True
+    serving.ensure(WISH)
+    machine.region.restart.assert_called_once_with()
+
+
+def test_regiond_takes_a_secret_once_though_another_service_fails(machine: Machine):
+    _begin_with(machine, OLD)
+    machine.states = [replace(MIGRATED, shared_secret=NEW)]
+
+    def fail() -> None:
+        machine.begin()
+        raise region.RegionError("systemctl exited with 1")
+
+    machine.region.restart.side_effect = fail
+    assert serving.ensure(WISH).stage is Stage.FAILED
+    assert serving.ensure(WISH).stage is Stage.SERVING
+    machine.region.restart.assert_called_once_with()
+
+
 def test_a_restored_databases_secret_is_adopted_and_not_replaced(machine: Machine):
     machine.states = [replace(MIGRATED, shared_secret=NEW)]
-    machine.region.restart.side_effect = lambda: setattr(
-        machine.region.shared_secret, "return_value", NEW
-    )
     assert serving.ensure(WISH).shared_secret == NEW
     machine.region.restart.assert_called_once_with()
     assert serving.ensure(WISH).shared_secret == NEW
