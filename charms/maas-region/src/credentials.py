@@ -93,10 +93,8 @@ class Credentials(ops.Object):
         if not self._charm.unit.is_leader():
             event.fail(f"run it on the leader: juju run {self._charm.app.name}/leader …")
             return
-        if not self._peers.own().ready:
-            event.fail("MAAS does not serve on this unit yet: see its status")
-            return
         try:
+            self._require_ready()
             self._rotate_api_key()
             event.set_results({"api-key": "changed"})
             self._rotate_shared_secret()
@@ -108,6 +106,7 @@ class Credentials(ops.Object):
     def _on_secret_rotate(self, event: ops.SecretRotateEvent) -> None:
         """Rotate what Juju says is due; what cannot be now is due again at its next time."""
         try:
+            self._require_ready()
             if event.secret.label == SHARED_SECRET:
                 self._rotate_shared_secret()
             elif event.secret.label == API_KEY:
@@ -119,13 +118,23 @@ class Credentials(ops.Object):
         """Let a revision go that nobody reads any more."""
         event.remove_revision()
 
+    def _require_ready(self) -> None:
+        """Raise RotationError where this unit could not publish what it changes."""
+        if not self._peers.own().ready:
+            raise RotationError("MAAS does not serve on this unit yet: see its status")
+
     def _rotate_api_key(self) -> None:
         self._ensure(API_KEY, {KEY_FIELD: api.renew_key()})
 
     def _rotate_shared_secret(self) -> None:
         application = f"charmed-maas rotate {self._charm.unit.name}"
         with database.connect(migration.login_from_config(), application) as connection:
-            if not rack_secret.has_taken(database.shared_secret(connection)):
+            current = database.shared_secret(connection)
+            if not current:
+                raise RotationError(
+                    "the database has no shared secret: MAAS keeps it elsewhere, as in a Vault"
+                )
+            if not rack_secret.has_taken(current):
                 raise RotationError("the last shared secret is still on its way to all: wait")
             new = secrets.new_hexadecimal()
             database.set_shared_secret(connection, new)

@@ -91,10 +91,12 @@ def _contents(state: testing.State) -> dict[str, dict[str, str]]:
     }
 
 
+def _ready(*, leader: bool = True) -> testing.State:
+    return _state(leader=leader, peers=testing.PeerRelation("peers", local_unit_data=READY))
+
+
 def _rotate(context: Context, *own: testing.Secret, leader: bool = True) -> testing.State:
-    peers = testing.PeerRelation("peers", local_unit_data=READY)
-    state = _with(_state(leader=leader, peers=peers), *own)
-    return context.run(context.on.action("rotate-secrets"), state)
+    return context.run(context.on.action("rotate-secrets"), _with(_ready(leader=leader), *own))
 
 
 def test_the_leader_that_serves_keeps_both_in_secrets_once(context: Context, workload: Workload):
@@ -199,6 +201,13 @@ def test_the_next_one_waits_until_all_have_the_last(context: Context, maas: MAAS
     assert _contents(failed.value.state)["internal-api-key"] == {"api-key": "d:e:f"}
 
 
+def test_a_secret_that_maas_keeps_elsewhere_is_waited_for_by_nobody(context: Context, maas: MAAS):
+    maas.secret = ""
+    with pytest.raises(testing.ActionFailed, match="MAAS keeps it elsewhere, as in a Vault"):
+        _rotate(context, _shared(), _key())
+    assert maas.steps == ["key"]
+
+
 def test_a_rack_that_wrote_the_file_does_not_end_the_wait(
     context: Context, maas: MAAS, workload: Workload
 ):
@@ -233,7 +242,7 @@ def test_only_the_leader_rotates_and_only_while_it_serves(context: Context, maas
 def test_juju_rotates_the_one_that_is_due(
     context: Context, maas: MAAS, secret: testing.Secret, step: str
 ):
-    out = context.run(context.on.secret_rotate(secret), _with(_state(), secret))
+    out = context.run(context.on.secret_rotate(secret), _with(_ready(), secret))
     assert maas.steps == [step]
     (content,) = _contents(out).values()
     assert set(content.values()) == ({maas.secret} if step == "shared secret" else {"d:e:f"})
@@ -242,10 +251,21 @@ def test_juju_rotates_the_one_that_is_due(
 def test_what_cannot_be_rotated_now_is_logged_and_no_error(context: Context, maas: MAAS):
     maas.fails = "database"
     secret = _shared()
-    context.run(context.on.secret_rotate(secret), _with(_state(), secret))
+    context.run(context.on.secret_rotate(secret), _with(_ready(), secret))
     assert any(
         "shared-secret is not rotated: no member" in one.message for one in context.juju_log
     )
+
+
+@pytest.mark.parametrize("secret", [_shared(), _key()], ids=lambda one: one.label)
+def test_juju_rotates_nothing_while_the_leader_does_not_serve(
+    context: Context, maas: MAAS, secret: testing.Secret
+):
+    out = context.run(context.on.secret_rotate(secret), _with(_state(), secret))
+    assert not maas.steps
+    assert _contents(out) == _contents(_with(_state(), secret))
+    told = f"{secret.label} is not rotated: MAAS does not serve on this unit yet"
+    assert any(told in one.message for one in context.juju_log)
 
 
 def test_juju_rotates_as_often_as_the_option_says(context: Context, workload: Workload):
