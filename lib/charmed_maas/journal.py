@@ -37,9 +37,11 @@ GRAVE = re.compile(
     r"|remaining connection slots|(?:role|database) \".*\" does not exist|No module named"
     r"|certificate (?:verify failed|has expired)",
 )
-# The last line of a traceback, and how Twisted's loggers, Python's and Go's mark an error.
+# The last line of a traceback, and how Twisted, Python, Go and nginx mark an error.
 EXCEPTION = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception|Failure|Timeout)\b: ?\S")
-MARKED = re.compile(r"\[(?:error|critical)\]|\b(?:ERROR|CRITICAL|FATAL)\b", re.IGNORECASE)
+MARKED = re.compile(
+    r"\[(?:error|crit(?:ical)?|alert|emerg)\]|\b(?:ERROR|CRITICAL|FATAL)\b", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)

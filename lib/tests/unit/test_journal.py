@@ -12,6 +12,7 @@ from charmed_maas.journal import Line
 
 SYMPTOM = Line("regiond", "maasserver: [error] Error while calling ScanNetworks: no connection.")
 EXCEPTION = Line("regiond", "\tbuiltins.ValueError: not a port")
+HELD = "bind() to 0.0.0.0:5240 failed (98: Address already in use)"
 GRAVE = Line("regiond", "\tOSError: [Errno 98] Address already in use")
 
 
@@ -29,9 +30,14 @@ GRAVE = Line("regiond", "\tOSError: [Errno 98] Address already in use")
         ),
         # Said in passing, it is nobody's trouble.
         ([Line("regiond", "[info] retrying: Permission denied")], ""),
+        # What a machine's journal had, and in which order.
         (
-            [Line("nginx", "2026/11/28 07:00:00 [emerg] bind() failed (98: Address in use)", 3)],
-            "nginx: 2026/11/28 07:00:00 [emerg] bind() failed (98: Address in use)",
+            [
+                Line("systemd", "Failed to start maas-http.service - MAAS HTTP service.", 3),
+                Line("nginx", f"2026/11/28 12:36:09 [emerg] 47229#47229: {HELD}"),
+                Line("nginx", "2026/11/28 12:36:09 [emerg] 47229#47229: still could not bind()"),
+            ],
+            f"nginx: 2026/11/28 12:36:09 [emerg] 47229#47229: {HELD}",
         ),
     ],
 )
