@@ -124,7 +124,7 @@ class MAASRackCharm(ops.CharmBase):
             wanted = peers.Started(url, secrets.mark(secret))
             ahead = peers.ahead(peers.others(self.model), self.unit.name, wanted)
             regions = rack.hosts(enrolment.region_urls)
-            if ahead and rack.can_wait(regions) and not rack.waited_long(len(ahead)):
+            if ahead and rack.can_wait(regions) and not rack.waited_long(ahead):
                 return False
             rack.restart(url, secret)
             rack.settle(regions)

@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
@@ -35,7 +36,7 @@ RPC_STATE = VAR / "rpc.state"
 STATE = Path("/var/lib/maas-rack-charm")
 # The MAAS URL and the secret's digest that rackd was last started with.
 STARTED = STATE / "started.json"
-# Since when this unit waits for its turn to restart.
+# Since when this unit waits for its turn to restart, and behind whom.
 WAITING = STATE / "waiting-since"
 # regiond's workers listen in this range.
 FIRST_PORT, LAST_PORT = 5250, 5270
@@ -44,6 +45,9 @@ MARK_DIGITS = 8
 # A restarted rackd needs seconds to find the regions and to connect to each worker.
 SETTLE_TIMEOUT_S = 30.0
 MAX_WAIT_S = 120.0
+# A unit's turn may be over for that long before it notices, at update-status (every five minutes
+# unless a model says otherwise), and it then restarts and settles: the next one leaves it that.
+TURN_S = 360.0
 REGION_TIMEOUT_S = 3.0
 
 
@@ -109,14 +113,17 @@ def is_running() -> bool:
     return systemd.is_running(SERVICE)
 
 
-def waited_long(ahead: int) -> bool:
-    """Tell whether this unit has waited for its turn as long as it may; notes when it began.
+def waited_long(ahead: Collection[str]) -> bool:
+    """Tell whether this unit has waited as long as it may for those who go before it.
 
-    ahead is how many go before it: those behind one whose machine is dead go one after the other.
+    The wait begins anew whenever they change. Those behind one whose machine is dead go one after
+    the other, too: a unit waits longer the more go before it.
     """
-    if not WAITING.is_file():
-        files.ensure_file(WAITING, f"{time.time():.0f}\n")
-    return time.time() - float(WAITING.read_text()) > MAX_WAIT_S * ahead
+    now, noted = time.time(), _waiting()
+    if noted.get("ahead") != sorted(ahead):
+        noted = dict[str, Any](since=now, ahead=sorted(ahead))
+        files.ensure_file(WAITING, json.dumps(noted))
+    return now - noted["since"] > MAX_WAIT_S + TURN_S * (len(ahead) - 1)
 
 
 def leave() -> bool:
@@ -241,6 +248,15 @@ def _started() -> dict[str, str]:
         return json.loads(STARTED.read_text())
     except (FileNotFoundError, ValueError):
         return {}
+
+
+def _waiting() -> dict[str, Any]:
+    try:
+        found = json.loads(WAITING.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    # An earlier revision noted the time alone.
+    return found if isinstance(found, dict) else {}
 
 
 def _ensure_owner(path: Path) -> bool:

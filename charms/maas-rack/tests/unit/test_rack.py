@@ -157,13 +157,40 @@ def test_a_rackd_that_does_not_start_says_where_to_look(machine: Machine):
 
 
 def test_waiting_has_an_end(machine: Machine, monkeypatch: pytest.MonkeyPatch):
-    assert not rack.waited_long(1)
-    later = rack.time.time() + rack.MAX_WAIT_S + 2
-    monkeypatch.setattr(rack.time, "time", lambda: later)
-    assert rack.waited_long(1)
-    assert not rack.waited_long(2), "the one before this goes first"
+    now = [1000.0]
+    monkeypatch.setattr(rack.time, "time", lambda: now[0])
+    assert not rack.waited_long(["r/0"])
+    now[0] += rack.MAX_WAIT_S
+    assert not rack.waited_long(["r/0"])
+    now[0] += 1
+    assert rack.waited_long(["r/0"])
     rack.restart(VIP_URL, SECRET)
-    assert not rack.waited_long(1)
+    assert not rack.waited_long(["r/0"])
+
+
+def test_a_wait_begins_anew_behind_others(machine: Machine, monkeypatch: pytest.MonkeyPatch):
+    now = [1000.0]
+    monkeypatch.setattr(rack.time, "time", lambda: now[0])
+    assert not rack.waited_long(["r/0", "r/1"])
+    now[0] += rack.MAX_WAIT_S + 1
+    assert not rack.waited_long(["r/1", "r/0"]), "the one before this goes first"
+    now[0] += rack.TURN_S
+    assert not rack.waited_long(["r/0"])
+    assert not rack.waited_long(["r/1"])
+    now[0] += rack.MAX_WAIT_S + 1
+    assert rack.waited_long(["r/1"])
+
+
+@pytest.mark.parametrize("left", ["1000\n", "", "[]", "{"])
+def test_whatever_an_earlier_revision_noted_a_wait_begins(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, left: str
+):
+    monkeypatch.setattr(rack.time, "time", lambda: 9000.0)
+    rack.WAITING.parent.mkdir(parents=True)
+    rack.WAITING.write_text(left)
+    assert not rack.waited_long(["r/0"])
+    monkeypatch.setattr(rack.time, "time", lambda: 9001.0 + rack.MAX_WAIT_S)
+    assert rack.waited_long(["r/0"])
 
 
 def test_who_is_connected_to_no_region_has_nothing_to_wait_for(machine: Machine):
