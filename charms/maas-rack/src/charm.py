@@ -120,7 +120,10 @@ class MAASRackCharm(ops.CharmBase):
         url, secret = enrolment.urls[0], enrolment.shared_secret
         rack.ensure_config(enrolment.urls)
         rack.ensure_secret(secret)
-        if not rack.is_current(url, secret):
+        if rack.is_current(url, secret):
+            # Also where the regions went back to it before the turn came.
+            rack.end_wait()
+        else:
             wanted = peers.Started(url, secrets.mark(secret))
             ahead = peers.ahead(peers.others(self.model), self.unit.name, wanted)
             regions = rack.hosts(enrolment.region_urls)

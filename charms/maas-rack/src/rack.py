@@ -105,7 +105,7 @@ def restart(maas_url: str, secret: str) -> None:
     except systemd.SystemdError as error:
         raise RackError(f"maas-rackd does not start: see journalctl -u {SERVICE}") from error
     files.ensure_file(STARTED, json.dumps(_identity(maas_url, secret)), mode=0o600)
-    files.ensure_absent(WAITING)
+    end_wait()
 
 
 def is_running() -> bool:
@@ -124,6 +124,11 @@ def waited_long(ahead: Collection[str]) -> bool:
         noted = dict[str, Any](since=now, ahead=sorted(ahead))
         files.ensure_file(WAITING, json.dumps(noted))
     return now - noted["since"] > MAX_WAIT_S + TURN_S * (len(ahead) - 1)
+
+
+def end_wait() -> bool:
+    """Forget that this unit waited: the next change is another wait. Returns whether it did."""
+    return files.ensure_absent(WAITING)
 
 
 def leave() -> bool:

@@ -276,6 +276,18 @@ def test_nobody_waits_for_ever(ctx: Any, workload: Any, can_wait: bool, waited_l
     workload.restart.assert_called_once()
 
 
+def test_a_rack_that_need_not_restart_any_more_does_not_wait(ctx: Any, workload: Any):
+    run(ctx, state())
+    workload.end_wait.assert_called_once_with()
+    workload.is_current.return_value = False
+    workload.waited_long.return_value = False
+    workload.end_wait.reset_mock()
+    context = testing.Context(charm.MAASRackCharm, unit_id=5)
+    run(context, state(rpc(), peer(u0="http://old/MAAS")))
+    workload.end_wait.assert_not_called()
+    workload.waited_long.assert_called_once_with(["maas-rack/0"])
+
+
 def test_whose_turn_it_is():
     wanted, old = peers.Started(VIP_URL, MARK), peers.Started("http://old/MAAS", MARK)
     assert not peers.ahead({}, "r/2", wanted)

@@ -181,6 +181,17 @@ def test_a_wait_begins_anew_behind_others(machine: Machine, monkeypatch: pytest.
     assert rack.waited_long(["r/1"])
 
 
+def test_a_wait_that_ended_without_a_restart_is_forgotten(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    assert not rack.end_wait()
+    monkeypatch.setattr(rack.time, "time", lambda: 1000.0)
+    assert not rack.waited_long(["r/0"])
+    assert rack.end_wait()
+    monkeypatch.setattr(rack.time, "time", lambda: 1e6)
+    assert not rack.waited_long(["r/0"])
+
+
 @pytest.mark.parametrize("left", ["1000\n", "", "[]", "{"])
 def test_whatever_an_earlier_revision_noted_a_wait_begins(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, left: str
