@@ -65,7 +65,7 @@ def look(now: float) -> bool:
         _bring_back(text)
         return False
     # The regions are asked only when a peer is not heard, which is rare.
-    if not misses_a_peer(_states(text, dhcpd.parse_peers(text))) or rack.region_serves():
+    if not misses_a_peer(_states(text, dhcpd.parse_peers(text))) or rack.hears_a_region():
         files.ensure_absent(ALONE)
         return False
     since = _since(now)
@@ -79,7 +79,10 @@ def look(now: float) -> bool:
 
 
 def _bring_back(text: str) -> None:
-    """Have a region send a configuration again, unless one has: a connection may have lasted."""
+    """Have a region send a configuration again, unless one has: a connection may have lasted.
+
+    Whether rackd hears it is not asked: one that hangs does once it is started anew.
+    """
     if not text and rack.region_serves():
         logger.warning("a region answers again: rackd starts anew, and dhcpd with it")
         systemd.restart(rack.SERVICE)

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+import watched
 from charmed_maas import addresses, apt_source, commands, files, journal, systemd
 
 CHARM = "maas-rack"
@@ -186,11 +187,18 @@ def region_serves() -> bool:
         return any(executor.map(_serves, urls))
 
 
+def hears_a_region() -> bool:
+    """Tell whether rackd answers and has a connection to a region, and one has its database.
+
+    An answer over HTTP says nothing of rackd, a connection outlives a rackd that hangs and a cut
+    link. Of a region any address counts: rackd may use another than its URL has.
+    """
+    return bool(_connections()) and watched.rackd_answers() and region_serves()
+
+
 def connected(regions: Collection[str]) -> set[str]:
     """Return those of the regions' addresses that rackd has a connection to."""
-    between = f"( dport >= :{FIRST_PORT} and dport <= :{LAST_PORT} )"
-    done = commands.run([SS, "-H", "-t", "-n", "state", "established", between])
-    return parse_connected(done.stdout) & set(regions)
+    return _connections() & set(regions)
 
 
 def parse_connected(text: str) -> set[str]:
@@ -212,6 +220,12 @@ def settle(regions: Collection[str]) -> None:
         if system_id() and connected(regions) == set(regions):
             return
         time.sleep(0.5)
+
+
+def _connections() -> set[str]:
+    between = f"( dport >= :{FIRST_PORT} and dport <= :{LAST_PORT} )"
+    done = commands.run([SS, "-H", "-t", "-n", "state", "established", between])
+    return parse_connected(done.stdout)
 
 
 def _serves(url: str) -> bool:

@@ -25,6 +25,7 @@ class Rack:
         self.config = ""
         self.restarted = 0
         self.has_region = False
+        self.hears = True
         self.stopped = 0
         self.asked_regions = 0
 
@@ -36,6 +37,9 @@ class Rack:
     def region_serves(self) -> bool:
         self.asked_regions += 1
         return self.has_region
+
+    def hears_a_region(self) -> bool:
+        return self.region_serves() and self.hears
 
     def restart(self, service: str) -> None:
         assert service == rack.SERVICE
@@ -58,6 +62,7 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Rack:
     monkeypatch.setattr(dhcpd, "failovers", found.failovers)
     monkeypatch.setattr(dhcpd, "stop", found.stop)
     monkeypatch.setattr(rack, "region_serves", found.region_serves)
+    monkeypatch.setattr(rack, "hears_a_region", found.hears_a_region)
     return found
 
 
@@ -106,6 +111,14 @@ def test_a_rack_that_hears_a_region_goes_on(alone: Rack):
     alone.state, alone.has_region = "communications-interrupted", True
     assert not isolation.look(1000)
     assert not isolation.look(2000)
+
+
+def test_a_region_that_serves_but_is_not_heard_keeps_no_dhcpd(alone: Rack):
+    alone.state, alone.has_region, alone.hears = "communications-interrupted", True, False
+    isolation.look(1000)
+    assert isolation.look(1030)
+    assert not isolation.look(1040)
+    assert (alone.restarted, isolation.STOPPED.exists()) == (1, False), "a restart is the cure"
 
 
 def test_a_rack_without_a_failover_peer_goes_on(alone: Rack):

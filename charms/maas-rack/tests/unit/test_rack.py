@@ -1,8 +1,11 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
+import http.server
+import socket
 import subprocess
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -35,6 +38,7 @@ class Machine:
         self.running = True
         self.enabled = True
         self.starts = True
+        self.connections = CONNECTIONS
 
     def run(
         self,
@@ -51,7 +55,7 @@ class Machine:
             rack.CONFIG.write_text(yaml.safe_dump(config))
         elif argv[1] == "install-shared-secret":
             rack.SECRET.write_text(stdin.strip())
-        return subprocess.CompletedProcess(argv, 0, CONNECTIONS, "")
+        return subprocess.CompletedProcess(argv, 0, self.connections, "")
 
     def is_running(self, _: str) -> bool:
         return self.running
@@ -268,6 +272,54 @@ def test_a_rack_that_was_never_enrolled_is_stopped(machine: Machine):
 def test_connections_count_by_region(machine: Machine):
     regions = rack.hosts([*URLS[1:], "http://10.0.0.13:5240/MAAS", "http://10.0.0.14:5240/MAAS"])
     assert rack.connected(regions) == {"10.0.0.11", "fd00::12", "10.0.0.13"}
+
+
+@pytest.fixture
+def server() -> Iterator[int]:
+    """A region's HTTP server: its port."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/MAAS/rpc/" else 404)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as found:
+        threading.Thread(target=found.serve_forever, daemon=True).start()
+        yield found.server_address[1]
+        found.shutdown()
+
+
+def test_a_region_is_heard_by_answer_and_connection_of_a_rackd_that_lives(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, server: int
+):
+    monkeypatch.setattr(rack.watched, "RACKD_PORT", server)
+    rack.ensure_config([f"http://127.0.0.1:{server}/MAAS"])
+    assert rack.hears_a_region()
+    machine.connections = ""
+    assert not rack.hears_a_region()
+    assert rack.region_serves()
+
+
+def test_a_rackd_that_hangs_hears_no_region_though_its_connections_last(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, server: int
+):
+    monkeypatch.setattr("charmed_maas.probes.TIMEOUT_S", 0.2)
+    rack.ensure_config([f"http://127.0.0.1:{server}/MAAS"])
+    # The kernel takes connections for a process that does not.
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        monkeypatch.setattr(rack.watched, "RACKD_PORT", hung.getsockname()[1])
+        assert not rack.hears_a_region()
+
+
+def test_a_region_without_its_database_is_none(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, server: int
+):
+    monkeypatch.setattr(rack.watched, "RACKD_PORT", server)
+    rack.ensure_config([f"http://127.0.0.1:{server}/other"])
+    assert not rack.hears_a_region()
 
 
 def test_settling_ends_when_every_region_is_connected(
