@@ -83,6 +83,14 @@ def config() -> str:
         return ""
 
 
+def sent() -> float:
+    """Return when MAAS wrote the configuration (s since 1970), 0 while there is none."""
+    try:
+        return CONFIG.stat().st_mtime
+    except FileNotFoundError:
+        return 0
+
+
 def parse_peers(text: str) -> list[Peer]:
     """Return the failover peers that a configuration has."""
     return [

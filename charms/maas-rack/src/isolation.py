@@ -5,8 +5,8 @@
 
 Its regions may take it for dead and have another rack promoted; both would then hand out the same
 addresses. dhcpd notices after 60 s that a cut link is silent (max-response-delay), and a quarter
-of the regions' grace later it stops. It starts again once a region has sent it a configuration:
-the one from before may be outdated.
+of the regions' grace later it stops. So it does where the machine stood still for as long. It
+starts again once a region has sent it a configuration: the one from before may be outdated.
 """
 
 import logging
@@ -25,6 +25,8 @@ TEMPLATE = Path(__file__).parent / "templates" / TIMER
 GRACE = rack.STATE / "dhcp-grace"
 # Since when this rack is alone; a reboot forgets it, and dhcpd's configuration with it.
 ALONE = Path("/run/maas-rack-alone")
+# When this rack was last looked at, by the wall clock; a reboot forgets it, too.
+LOOKED = Path("/run/maas-rack-looked")
 # dhcpd was stopped here, and no region has sent a configuration since.
 STOPPED = rack.STATE / "dhcp-stopped"
 PART_OF_GRACE = 1 / 4
@@ -45,7 +47,7 @@ def ensure(grace_s: int) -> bool:
 def remove() -> bool:
     """Take the timer away; returns whether there was one."""
     removed = python_unit.remove(TIMER)
-    for path in (ALONE, STOPPED):
+    for path in (ALONE, LOOKED, STOPPED):
         files.ensure_absent(path)
     return files.ensure_absent(GRACE) or removed
 
@@ -69,13 +71,39 @@ def look(now: float) -> bool:
         files.ensure_absent(ALONE)
         return False
     since = _since(now)
-    if now - since < int(GRACE.read_text()) * PART_OF_GRACE:
+    if now - since < _patience_s():
         return False
-    logger.warning("neither a region nor a failover peer for %.0f s: dhcpd stops", now - since)
+    _stop(f"neither a region nor a failover peer for {now - since:.0f} s")
+    return True
+
+
+def look_for_a_pause(wall: float) -> bool:
+    """Stop dhcpd where nobody looked for long; returns whether it was stopped.
+
+    The machine stood still, and another rack may have been promoted. That shows by the wall clock
+    (time.time()), for the monotonic one stands still with a machine that some hypervisors suspend.
+    Set forward for as long, it costs one start of rackd and dhcpd; set back, it tells nothing.
+    """
+    looked = _number(LOOKED, wall)
+    sent = dhcpd.sent()
+    # What a region has sent since is not outdated; without a configuration nobody looks.
+    still_s = wall - (max(looked, sent) if sent <= wall else looked)
+    stands = still_s > _patience_s() and bool(dhcpd.parse_peers(dhcpd.config()))
+    if stands:
+        _stop(f"this machine stood still for {still_s:.0f} s")
+    files.ensure_file(LOOKED, f"{wall}\n")
+    return stands
+
+
+def _stop(why: str) -> None:
+    logger.warning("%s: dhcpd stops", why)
     files.ensure_file(STOPPED, "")
     dhcpd.stop()
     files.ensure_absent(ALONE)
-    return True
+
+
+def _patience_s() -> float:
+    return int(GRACE.read_text()) * PART_OF_GRACE
 
 
 def _bring_back(text: str) -> None:
@@ -102,17 +130,22 @@ def _states(text: str, peers: list[dhcpd.Peer]) -> list[str]:
 
 def _since(now: float) -> float:
     """Return since when this rack is alone, and note it; by the clock that no one sets."""
+    since = _number(ALONE, now)
+    files.ensure_file(ALONE, f"{since}\n")
+    return since
+
+
+def _number(path: Path, otherwise: float) -> float:
     try:
-        return float(ALONE.read_text())
+        return float(path.read_text())
     except (FileNotFoundError, ValueError):
-        files.ensure_file(ALONE, f"{now}\n")
-        return now
+        return otherwise
 
 
 def main() -> int:
     """Run as the timer's job."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    if GRACE.exists():
+    if GRACE.exists() and not look_for_a_pause(time.time()):
         look(time.monotonic())
     return 0
 

@@ -1,6 +1,7 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
+import os
 from pathlib import Path
 from unittest import mock
 
@@ -53,6 +54,8 @@ class Rack:
 def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Rack:
     found = Rack()
     monkeypatch.setattr(isolation, "ALONE", tmp_path / "alone.json")
+    monkeypatch.setattr(isolation, "LOOKED", tmp_path / "looked")
+    monkeypatch.setattr(dhcpd, "CONFIG", tmp_path / "dhcpd.conf")
     monkeypatch.setattr(isolation, "GRACE", tmp_path / "grace")
     isolation.GRACE.write_text(f"{GRACE_S}\n")
     monkeypatch.setattr(isolation, "STOPPED", tmp_path / "stopped")
@@ -138,8 +141,84 @@ def test_whoever_was_heard_meanwhile_begins_anew(alone: Rack):
     assert isolation.look(1065)
 
 
+def send(when: float) -> None:
+    """Have a region send a configuration."""
+    dhcpd.CONFIG.touch()
+    os.utime(dhcpd.CONFIG, (when, when))
+
+
+def test_a_machine_that_stood_still_stops_dhcpd_though_it_hears_everybody(alone: Rack):
+    send(500)
+    alone.has_region = True
+    assert not isolation.look_for_a_pause(1000)
+    assert not isolation.look_for_a_pause(1030)
+    assert isolation.look_for_a_pause(1061)
+    assert (alone.stopped, isolation.STOPPED.exists()) == (1, True)
+    assert not isolation.look(2000)
+    assert (alone.restarted, isolation.STOPPED.exists()) == (1, False)
+
+
+def test_a_configuration_that_waited_while_the_machine_stood_still_is_outdated(alone: Rack):
+    send(1005)
+    isolation.look_for_a_pause(1000)
+    isolation.STOPPED.write_text("")
+    alone.config = "omapi-port 7911;"
+    assert isolation.look_for_a_pause(1500)
+    assert (alone.stopped, isolation.STOPPED.exists()) == (1, True)
+
+
+def test_what_was_sent_after_a_long_time_without_dhcp_is_served(alone: Rack):
+    isolation.look_for_a_pause(1000)
+    send(90000)
+    assert not isolation.look_for_a_pause(90010)
+    assert not isolation.look_for_a_pause(90020)
+
+
+def test_after_a_reboot_nothing_is_known_and_nothing_stops(alone: Rack):
+    send(500)
+    assert not isolation.look_for_a_pause(90000)
+
+
+def test_nobody_is_promoted_for_a_rack_without_a_failover_peer(alone: Rack):
+    send(500)
+    alone.peers = []
+    isolation.look_for_a_pause(1000)
+    assert not isolation.look_for_a_pause(90000)
+
+
+def test_a_clock_that_is_set_back_stops_nothing_and_hides_no_later_pause(alone: Rack):
+    send(89000)
+    isolation.look_for_a_pause(90000)
+    assert not isolation.look_for_a_pause(1000)
+    assert not isolation.look_for_a_pause(1010)
+    assert isolation.look_for_a_pause(1100)
+
+
+def test_a_clock_that_is_set_forward_costs_one_start(alone: Rack):
+    send(500)
+    isolation.look_for_a_pause(1000)
+    assert isolation.look_for_a_pause(90000)
+    assert not isolation.look_for_a_pause(90010)
+    assert alone.stopped == 1
+
+
+def test_the_job_looks_by_the_wall_clock_first(alone: Rack, monkeypatch: pytest.MonkeyPatch):
+    send(500)
+    now = [1000.0]
+    monkeypatch.setattr(isolation.time, "time", lambda: now[0])
+    isolation.STOPPED.write_text("")
+    alone.has_region = True
+    assert isolation.main() == 0
+    assert alone.restarted == 1
+    now[0] += 500
+    assert isolation.main() == 0
+    assert (alone.stopped, alone.restarted) == (1, 1)
+    assert isolation.STOPPED.exists()
+
+
 def test_the_timer_is_there_only_where_dead_racks_are_replaced(alone: Rack):
     isolation.GRACE.unlink()
+    isolation.LOOKED.write_text("1000")
     with mock.patch.object(isolation, "python_unit", autospec=python_unit) as timer:
         timer.ensure.return_value = timer.remove.return_value = False
         assert isolation.ensure(90)
@@ -151,4 +230,5 @@ def test_the_timer_is_there_only_where_dead_racks_are_replaced(alone: Rack):
         assert isolation.ensure(0)
         timer.remove.assert_called_once_with(isolation.TIMER)
     assert not isolation.GRACE.exists()
+    assert not isolation.LOOKED.exists(), "when it is back, it would have stood still"
     assert isolation.main() == 0
