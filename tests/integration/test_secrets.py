@@ -20,8 +20,8 @@ APPS = ("maas-region", "maas-rack")
 SECRET = "/var/lib/maas/secret"
 KEY = "/var/lib/charmed-maas/api-key"
 FOLLOWED_S = 900
-# At most from one look at the racks to the next, on average.
-LOOK_S = 2
+# At most from one look at the racks to the next, on average: a rack is away for longer.
+LOOK_S = 5
 ROTATE = "JUJU_DISPATCH_PATH=hooks/secret-rotate JUJU_SECRET_ID={} JUJU_SECRET_LABEL={} ./dispatch"
 BEFORE = "/root/secret-of-before"
 
