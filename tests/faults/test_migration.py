@@ -22,7 +22,7 @@ Figure = Callable[[str, float], None]
 APP = "maas-region"
 MIGRATED_S = 900
 # Long enough for a machine to be found and struck in the middle of it.
-SECONDS = 60
+SECONDS = 120
 LOOK = "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch"
 # The packages' next version, with one more step in its schema, as operators get it from apt.
 UPGRADE = r"""
@@ -48,11 +48,16 @@ UPGRADES = (
     "SELECT count(DISTINCT client_addr) FROM pg_stat_activity"
     " WHERE application_name = \\$\\$maas-dbupgrade\\$\\$"
 )
+# The holder of maas-region's lock for migrations.
+MIGRATING = (
+    "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)"
+    " WHERE locktype = \\$\\$advisory\\$\\$ AND granted AND (classid, objid) = (1668112737, 1)"
+)
 # Whose machine loses its power, and which MAAS it is then.
 STRUCK = {
-    "the unit that migrates": ("3.7.4~standin", "0027"),
-    "Juju's leader": ("3.7.5~standin", "0028"),
-    "the database's primary": ("3.7.6~standin", "0029"),
+    "Juju's leader": ("3.7.4~standin", "0027"),
+    "the database's primary": ("3.7.5~standin", "0028"),
+    "the unit that migrates": ("3.7.6~standin", "0029"),
 }
 
 
@@ -63,14 +68,6 @@ def _sql(maas: MAAS, query: str) -> str:
         return maas.on_machine(maas.primary(), command).strip()
     except (jubilant.CLIError, KeyError):
         return ""
-
-
-def _first(maas: MAAS) -> str:
-    """Return a region that is neither the leader nor on the primary's machine, if there is one."""
-    leader, primary = maas.leader(APP), maas.machine(maas.primary())
-    others = [name for name in maas.units(APP) if name != leader]
-    apart = [name for name in others if maas.machine(name) != primary]
-    return (apart or others)[0]
 
 
 def _upgrade(maas: MAAS, version: str, revision: str) -> None:
@@ -122,24 +119,26 @@ def test_a_migration_survives(maas: MAAS, power: Power, figure: Figure, watch: W
     """Another unit resumes, no region runs on a half-migrated database, the others say who."""
     prober, _ = watch()
     version, revision = STRUCK[struck]
-    first, units = _first(maas), list(maas.units(APP))
+    units = list(maas.units(APP))
     _upgrade(maas, version, revision)
-    for unit in units:
-        if unit != first:
-            # Its databag tells the others which version it has.
-            maas.juju.exec(LOOK, unit=unit)
     begun = time.time()
-    _look_beside(maas, first)
+    for unit in units:
+        _look_beside(maas, unit)
     eventually(lambda: _sql(maas, UPGRADES) == "1", timeout_s=300, what="a migration")
+    migrating = _sql(maas, MIGRATING).rpartition(" ")[2]
     who = {
-        "the unit that migrates": first,
         "Juju's leader": maas.leader(APP),
         "the database's primary": maas.primary(),
+        "the unit that migrates": migrating,
     }[struck]
+    print(f"\n  {migrating} migrates, {who} loses its power", end="", flush=True)
     machine = maas.machine(who)
-    other = next(unit for unit in units if unit != first)
-    maas.juju.exec(LOOK, unit=other)
-    assert _messages(maas)[other] == f"{first} migrates the database"
+    others = {unit for unit in units if unit != migrating}
+    eventually(
+        lambda: {_messages(maas)[one] for one in others} == {f"{migrating} migrates the database"},
+        timeout_s=SECONDS,
+        what="who migrates in the others' statuses",
+    )
     assert _sql(maas, UPGRADES) == "1"
     power("poweroff", machine)
     alive = [unit for unit in units if maas.machine(unit) != machine]
