@@ -28,14 +28,15 @@ class Region:
     def meet(self, rack: rackd.Rack) -> bool:
         """Let a rack connect once; tell whether it was admitted."""
         self.admitted.clear()
+        before = set(threading.enumerate())
         once = threading.Thread(target=self.server.handle_request)
         once.start()
         port = self.server.server_address[1]
         rack.connect({"r1:pid=1": [("127.0.0.1", port)]})
         once.join(timeout=10)
-        for thread in threading.enumerate():
-            if thread is not threading.current_thread():
-                thread.join(timeout=10)
+        # Theirs alone: what other tests left behind does not end.
+        for thread in set(threading.enumerate()) - before:
+            thread.join(timeout=10)
         return bool(self.admitted)
 
 
