@@ -61,9 +61,9 @@ class Credentials(ops.Object):
         if outcome and outcome.is_serving:
             self._publish_api_key()
         current = outcome.shared_secret if outcome else ""
-        if not secrets.own(self.model, SHARED_SECRET):
+        if not current and not secrets.own(self.model, SHARED_SECRET):
             # A region that has just started for the first time has it in its file.
-            current = current or region.shared_secret()
+            current = region.shared_secret()
             if not current:
                 return ""
         secret = self._ensure(SHARED_SECRET, {maas_rpc.SECRET_FIELD: current} if current else {})

@@ -168,9 +168,9 @@ class Peers(endpoint.Endpoint):
 
     def serving_beside(self) -> tuple[str, ...]:
         """Return the addresses of the other units that serve, as they said last."""
-        units = {**self.units()}
-        units.pop(self.model.unit.name, None)
-        return tuple(one.address for one in units.values() if one.ready and one.address)
+        own = self.model.unit.name
+        others = [data for name, data in self.units().items() if name != own]
+        return tuple(one.address for one in others if one.ready and one.address)
 
     def app(self) -> AppData:
         """Return what a leader wrote last, nothing when it cannot be read."""

@@ -414,18 +414,23 @@ def test_racks_have_no_grace_that_the_regions_timers_do_not_know(
     workload.dhcp.tell.assert_not_called()
 
 
-def test_a_new_leader_learns_which_graces_the_racks_have_applied(
-    context: Context, workload: Workload
-):
+def _of_a_known_rack(told: dict[str, str]) -> testing.State:
+    """Return a model whose one rack, of which the peers know no grace, has applied one."""
     known = [{"unit": "maas-rack/0", "kind": "rack", "system-id": "rack11"}]
     peers = testing.PeerRelation("peers", local_app_data={"controllers": json.dumps(known)})
     rpc = testing.Relation(
         "rpc",
         remote_app_name="maas-rack",
         remote_units_data={0: {"system-id": "rack11", "dhcp-grace": "120"}},
-        local_app_data={"dhcp-grace": "120"},
+        local_app_data=told,
     )
-    state = _state(peers=peers, rpc=rpc, config={"dhcp-ha": True})
+    return _state(peers=peers, rpc=rpc, config={"dhcp-ha": True})
+
+
+def test_a_new_leader_learns_which_graces_the_racks_have_applied(
+    context: Context, workload: Workload
+):
+    state = _of_a_known_rack(told={"dhcp-grace": "120"})
     context.run(context.on.leader_elected(), state)
     workload.dhcp.tell.assert_called_with(120, {"rack11": 120})
 
@@ -611,14 +616,7 @@ def test_departed_controllers_leave_the_list_when_maas_forgot_them(
 def test_what_a_rack_wrote_while_nobody_listened_is_read_at_some_update_status(
     context: Context, workload: Workload
 ):
-    known = [{"unit": "maas-rack/0", "kind": "rack", "system-id": "rack11"}]
-    peers = testing.PeerRelation("peers", local_app_data={"controllers": json.dumps(known)})
-    rpc = testing.Relation(
-        "rpc",
-        remote_app_name="maas-rack",
-        remote_units_data={0: {"system-id": "rack11", "dhcp-grace": "120"}},
-    )
-    state = _state(peers=peers, rpc=rpc, config={"dhcp-ha": True})
+    state = _of_a_known_rack(told={})
     context.run(context.on.config_changed(), state)
     workload.dhcp.tell.assert_called_with(120, {"rack11": 0})
     context.run(context.on.update_status(), state)
