@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2's own name
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812 - psycopg2's own name
 
 NAME = "maasdb"
 # MAAS's own advisory locks are (20120116, n).
@@ -133,27 +134,30 @@ def connect(login: Login, application_name: str, *, timeout_s: int = 5) -> "Gene
 def state(connection: "Connection") -> State:
     """Read the marker, the unit that migrates now, and whether there are tables."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass('charmed_maas.cluster') IS NOT NULL")
         marker = None
-        if (cursor.fetchone() or (False,))[0]:
+        if has_table(cursor, "charmed_maas.cluster"):
             cursor.execute(
                 "SELECT id::text, version, extract(epoch FROM now() - migrated)"
                 " FROM charmed_maas.cluster"
             )
             marker = cursor.fetchone()
-        cursor.execute("SELECT to_regclass('public.maasserver_node') IS NULL")
-        is_empty = bool((cursor.fetchone() or (True,))[0])
+        is_empty = not has_table(cursor, "public.maasserver_node")
         cluster, version, ago_s = marker or ("", "", math.inf)
         migrating = _migrating_unit(connection)
         secret = shared_secret(connection)
         return State(cluster, version, migrating, is_empty, float(ago_s), secret)
 
 
+def has_table(cursor: "Cursor", name: str) -> bool:
+    """Tell whether the database has a table, named with its schema."""
+    cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (name,))
+    return bool((cursor.fetchone() or (False,))[0])
+
+
 def shared_secret(connection: "Connection") -> str:
     """Return the secret by which racks enrol, "" where the database has none."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass('public.maasserver_secret') IS NOT NULL")
-        if not (cursor.fetchone() or (False,))[0]:
+        if not has_table(cursor, "public.maasserver_secret"):
             return ""
         cursor.execute(
             "SELECT value->>'secret' FROM maasserver_secret WHERE path = %s", (SECRET_PATH,)

@@ -77,8 +77,7 @@ def write(connection: "Connection", present_s: int, applied: Mapping[str, int]) 
 def read(connection: "Connection") -> dict[str, Grace]:
     """Return each rack's grace by its ID; {} where no rack is to be replaced."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass('charmed_maas.dhcp_grace') IS NOT NULL")
-        if not (cursor.fetchone() or (False,))[0]:
+        if not database.has_table(cursor, "charmed_maas.dhcp_grace"):
             return {}
         cursor.execute(READ)
         return {str(row[0]): Grace(*row[1:]) for row in cursor.fetchall()}
