@@ -7,6 +7,7 @@ import logging
 
 import ops
 
+import dhcp_status
 import dhcpd
 import isolation
 import peers
@@ -112,8 +113,12 @@ class MAASRackCharm(ops.CharmBase):
             return [
                 ops.MaintenanceStatus("waiting for its turn to restart with a new URL or secret")
             ]
-        connection = self._connection_status(rack.hosts(enrolment.region_urls))
-        return [*self._look_after_dhcp(enrolment.dhcp_grace_s), connection]
+        problems = self._look_after_dhcp(enrolment.dhcp_grace_s)
+        remarks = dhcp_status.remarks()
+        silent = [ops.WaitingStatus(one.text) for one in remarks if not one.answers]
+        facts = [one.text for one in remarks if one.answers]
+        connection = self._connection_status(rack.hosts(enrolment.region_urls), facts)
+        return [*problems, connection, *silent]
 
     def _enrol(self, enrolment: maas_rpc.Enrolment) -> bool:
         """Have rackd run with URL and secret; returns False while another rack goes first."""
@@ -146,12 +151,13 @@ class MAASRackCharm(ops.CharmBase):
             mark = peers.common_mark([own, *peers.others(self.model).values()])
             self.rpc.publish_app(maas_rpc.RequirerAppData(mark))
 
-    def _connection_status(self, regions: set[str]) -> ops.StatusBase:
+    def _connection_status(self, regions: set[str], facts: list[str]) -> ops.StatusBase:
         found = rack.connected(regions)
         if not found:
             cause = f"; {why}" if (why := rack.first_cause()) else ""
             return ops.WaitingStatus(f"connected to none of {len(regions)} regions{cause}")
-        return ops.ActiveStatus(f"connected to {len(found)} of {len(regions)} regions")
+        connected = f"connected to {len(found)} of {len(regions)} regions"
+        return ops.ActiveStatus("; ".join([connected, *facts]))
 
 
 if __name__ == "__main__":

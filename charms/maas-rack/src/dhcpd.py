@@ -17,7 +17,7 @@ from pathlib import Path
 import pypureomapi
 
 import watched
-from charmed_maas import apt_source, commands, files, systemd
+from charmed_maas import apt_source, commands, files, journal, systemd
 
 SERVICE = "maas-dhcpd.service"
 # systemd starts dhcpd only while this file is there.
@@ -123,6 +123,11 @@ def failovers(text: str, peers: Iterable[Peer]) -> dict[int, Failover]:
 def is_running() -> bool:
     """Tell whether dhcpd runs."""
     return systemd.is_running(SERVICE)
+
+
+def first_cause() -> str:
+    """Return why dhcpd does not run, in its own words; "" where its journal does not tell."""
+    return journal.first_cause([SERVICE])
 
 
 def stop() -> None:

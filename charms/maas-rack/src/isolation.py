@@ -17,7 +17,7 @@ from pathlib import Path
 
 import dhcpd
 import rack
-from charmed_maas import files, python_unit, systemd
+from charmed_maas import failover, files, python_unit, systemd
 
 TIMER = "maas-rack-isolation"
 TEMPLATE = Path(__file__).parent / "templates" / TIMER
@@ -30,8 +30,6 @@ LOOKED = Path("/run/maas-rack-looked")
 # dhcpd was stopped here, and no region has sent a configuration since.
 STOPPED = rack.STATE / "dhcp-stopped"
 PART_OF_GRACE = 1 / 4
-# In these states dhcpd does not hear its partner; in every other one it does, or just did.
-UNHEARD = ("", "unknown-state", "startup", "communications-interrupted", "partner-down")
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +55,7 @@ def misses_a_peer(states: Iterable[str]) -> bool:
 
     That one may be promoted. A rack without any peer has nobody who would be.
     """
-    return any(one in UNHEARD for one in states)
+    return any(one in failover.UNHEARD for one in states)
 
 
 def look(now: float) -> bool:

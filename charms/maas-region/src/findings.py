@@ -11,16 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from charmed_maas import failover
+
 PRIMARY = "primary"
 SYNCHRONOUS = "synchronous replica"
 REPLICA = "replica"
-NORMAL = "normal"
-RECOVER_WAIT = "recover-wait"
-# In these states of its failover dhcpd answers no client.
-SILENT = (
-    *("startup", "recover", "recover-wait", "recover-done"),
-    *("potential-conflict", "paused", "shutdown"),
-)
 Item = TypeVar("Item")
 
 
@@ -179,7 +174,8 @@ class Findings:
         dhcpd = self.dhcpds.get(rack)
         if not isinstance(dhcpd, DHCPServer):
             return True
-        return dhcpd.runs and dhcpd.failovers.get(vlan.id, Failover()).state not in SILENT
+        state = dhcpd.failovers.get(vlan.id, Failover()).state
+        return dhcpd.runs and state not in failover.SILENT
 
     def _alone(
         self,

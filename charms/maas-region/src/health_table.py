@@ -11,14 +11,13 @@ from dataclasses import dataclass
 
 import findings
 import redundancy
+from charmed_maas import failover
 
 WIDTH = 100
 NOWHERE = "-"
 WHAT_WIDTH = 11
 # A longer one is no address but a host name: it stands as it is, and the rest behind it.
 MACHINE_WIDTH = 16
-# MAAS's mclt, for which a dhcpd waits that knows its leases to be old.
-MCLT_S = 3600
 
 
 @dataclass(frozen=True)
@@ -158,12 +157,12 @@ def _dhcpd(
         return f", dhcpd runs: {dhcpd.problem}", None
     if len(vlan.racks) < 2:
         return ", dhcpd runs", True
-    failover = dhcpd.failovers.get(vlan.id, findings.Failover())
-    state = f", failover {failover.state or 'unknown'}"
-    if failover.state == findings.RECOVER_WAIT:
-        left_s = max(0, MCLT_S - failover.for_s)
+    told = dhcpd.failovers.get(vlan.id, findings.Failover())
+    state = f", failover {told.state or 'unknown'}"
+    if told.state == failover.RECOVER_WAIT:
+        left_s = max(0, failover.MCLT_S - told.for_s)
         state += f", answers nobody for {-(-left_s // 60)} more minutes"
-    return state, failover.state == findings.NORMAL
+    return state, told.state == failover.NORMAL
 
 
 def _bmcs(found: findings.Findings) -> Iterator[Row]:

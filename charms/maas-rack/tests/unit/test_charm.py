@@ -11,6 +11,7 @@ import pytest
 from ops import testing
 
 import charm
+import dhcp_status
 import peers
 import rack
 import watched
@@ -51,9 +52,11 @@ def replaced() -> Iterator[Any]:
         with (
             mock.patch.object(charm, "watchdog_timer", autospec=True) as found.watchdog,
             mock.patch("charm.dhcpd.install_arping", autospec=True) as found.install_arping,
+            mock.patch("charm.dhcp_status.remarks", autospec=True) as found.remarks,
             mock.patch.multiple(charm.isolation, autospec=True, **ENSURE) as isolation,
             mock.patch.multiple(charm.witness_server, autospec=True, **ENSURE) as server,
         ):
+            found.remarks.return_value = []
             found.isolation, found.witness_server = mock.Mock(**isolation), mock.Mock(**server)
             yield found
 
@@ -166,6 +169,21 @@ def test_a_region_that_is_down_shows(ctx: Any, workload: Any):
     assert run(ctx, state()).unit_status == testing.WaitingStatus(
         "connected to none of 2 regions; rackd: No secret"
     )
+
+
+def test_dhcp_that_is_not_whole_shows(ctx: Any, workload: Any):
+    alone = dhcp_status.Remark("DHCP on VLAN 5001 without the other rack", answers=True)
+    silent = dhcp_status.Remark("DHCP on VLAN 5002 answers nobody", answers=False)
+    workload.remarks.return_value = [alone]
+    assert run(ctx, state()).unit_status == testing.ActiveStatus(
+        "connected to 2 of 2 regions; DHCP on VLAN 5001 without the other rack"
+    )
+    workload.remarks.return_value = [alone, silent]
+    assert run(ctx, state()).unit_status == testing.WaitingStatus(
+        "DHCP on VLAN 5002 answers nobody"
+    )
+    workload.connected.return_value = set()
+    assert run(ctx, state()).unit_status == testing.WaitingStatus("connected to none of 2 regions")
 
 
 def test_the_maas_url_of_a_site_without_vip_is_a_regions_own(ctx: Any, workload: Any):

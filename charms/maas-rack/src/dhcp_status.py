@@ -1,0 +1,74 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""What a rack's status says of its own dhcpd: nothing, while all is well with it."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import dhcpd
+import isolation
+from charmed_maas import failover
+
+# Failover begins with states that pass in seconds; Juju shows a status until the next event.
+LASTING_S = 60
+# VLANs that a message names.
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A sentence about this rack's DHCP; answers is whether its clients are answered."""
+
+    text: str
+    answers: bool
+
+
+def remarks() -> list[Remark]:
+    """Ask dhcpd, and return what an operator must know of it."""
+    text = dhcpd.config()
+    if not text:
+        stopped = isolation.STOPPED.exists()
+        return [Remark("dhcpd stopped, until a region sends its configuration", False)] * stopped
+    if not dhcpd.is_running():
+        cause = f"; {why}" if (why := dhcpd.first_cause()) else ""
+        return [Remark(f"dhcpd does not run{cause}", False)]
+    try:
+        found = dhcpd.failovers(text, dhcpd.parse_peers(text))
+    except dhcpd.DHCPError as error:
+        return [Remark(str(error), False)]
+    return list(describe(found, time.time()))
+
+
+def describe(failovers: dict[int, dhcpd.Failover], now: float) -> Iterator[Remark]:
+    """Say what is not normal, one sentence for the VLANs in the same state.
+
+    A VLAN goes by MAAS's ID of it. Times are absolute: a message stands until the next event.
+    """
+    by_state: dict[str, list[int]] = {}
+    for vlan, one in failovers.items():
+        if one.state != failover.NORMAL and now - one.since >= LASTING_S:
+            by_state.setdefault(one.state or "unknown-state", []).append(vlan)
+    for state, vlans in by_state.items():
+        latest = max(failovers[vlan].since for vlan in vlans)
+        yield _remark(state, _named(vlans), latest)
+
+
+def _remark(state: str, vlans: str, since: int) -> Remark:
+    if state == failover.RECOVER_WAIT:
+        until = _time(since + failover.MCLT_S)
+        return Remark(f"DHCP on {vlans} answers nobody until {until} ({state})", False)
+    if state in failover.SILENT:
+        return Remark(f"DHCP on {vlans} answers nobody since {_time(since)} ({state})", False)
+    return Remark(f"DHCP on {vlans} without the other rack since {_time(since)} ({state})", True)
+
+
+def _named(vlans: list[int]) -> str:
+    shown = ", ".join(map(str, sorted(vlans)[:SHOWN]))
+    more = len(vlans) - SHOWN
+    return f"VLAN {shown}" if more <= 0 else f"VLAN {shown} and {more} more"
+
+
+def _time(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
