@@ -39,7 +39,8 @@ DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null
 set -- $(pg_lsclusters -h)
 pg_ctlcluster $1 $2 stop
 rm -rf $6
-PGPASSWORD={password} runuser -u postgres -- pg_basebackup -h {primary} -U {standby} -D $6 -R
+export PGPASSWORD={password}
+runuser -u postgres -- pg_basebackup -c fast -h {primary} -U {standby} -D $6 -R
 echo "listen_addresses = '*'" >/etc/postgresql/$1/$2/conf.d/all.conf
 echo "host {database} {role} all scram-sha-256" >>/etc/postgresql/$1/$2/pg_hba.conf
 pg_ctlcluster $1 $2 start
