@@ -88,8 +88,7 @@ class ForeignPostgreSQL:
         self._sql(f'CREATE DATABASE {DATABASE} OWNER "{self._role}"')
         primary = self.address[self._primary]
         self._on(self._replica, REPLICA.format(**names, password=standby, primary=primary))
-        content = f"username={self._role} password={self._password}"
-        self._secret = self._on_leader(f"secret-add {content}").strip()
+        self._secret = self._on_leader(f"secret-add {self._login}").strip()
         self._on_leader(f"secret-grant {self._secret} --relation {self._relation}")
         self._tell(
             **{"database": DATABASE, "secret-user": self._secret, "tls": "False"},
@@ -110,12 +109,17 @@ class ForeignPostgreSQL:
         """Set another password, end all connections that used the old one; returns the new."""
         self._password = secrets.token_hex(16)
         self._sql(f"ALTER ROLE \"{self._role}\" PASSWORD '{self._password}'")
-        self._on_leader(f"secret-set {self._secret} password={self._password}")
+        # A new revision has what it is given, and nothing of the one before.
+        self._on_leader(f"secret-set {self._secret} {self._login}")
         self._sql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             f" WHERE usename = '{self._role}'"
         )
         return self._password
+
+    @property
+    def _login(self) -> str:
+        return f"username={self._role} password={self._password}"
 
     @property
     def _relation_get(self) -> str:
