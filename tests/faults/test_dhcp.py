@@ -27,16 +27,11 @@ BACK_S = 150
 def served(maas: MAAS) -> Iterator[leases.DHCP]:
     """DHCP on two racks in failover state normal."""
     found = leases.DHCP(maas)
-    maas.juju.config("maas-region", {"dhcp-ha": True})
-    # None is replaced that has not told by which grace it stops its own.
-    maas.wait_settled()
     found.enable()
     for unit in map(found.unit, found.racks()):
         eventually(lambda unit=unit: NORMAL in found.state(unit), timeout_s=120, what="normal")
     yield found
     found.disable()
-    maas.juju.config("maas-region", reset="dhcp-ha")
-    maas.wait_settled()
 
 
 @pytest.fixture

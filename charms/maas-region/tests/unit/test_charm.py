@@ -372,17 +372,15 @@ def test_a_unit_that_never_served_takes_no_traffic(context: Context, workload: W
 def test_racks_are_told_the_grace_and_dead_ones_replaced_by_it(
     context: Context, workload: Workload
 ):
-    out = context.run(context.on.config_changed(), _state(config={"dhcp-ha": True}))
+    out = context.run(context.on.config_changed(), _state())
     assert _local(out, "rpc").local_app_data["dhcp-grace"] == "120"
     workload.dhcp.ensure.assert_called_once_with()
     workload.dhcp.remove.assert_not_called()
 
-    out = context.run(
-        context.on.config_changed(), _state(config={"dhcp-ha": True, "dhcp-ha-grace": 300})
-    )
+    out = context.run(context.on.config_changed(), _state(config={"dhcp-ha-grace": 300}))
     assert _local(out, "rpc").local_app_data["dhcp-grace"] == "300"
 
-    out = context.run(context.on.config_changed(), _state())
+    out = context.run(context.on.config_changed(), _state(config={"dhcp-ha": False}))
     assert "dhcp-grace" not in _local(out, "rpc").local_app_data
     workload.dhcp.remove.assert_called_once_with()
 
@@ -396,7 +394,7 @@ def test_racks_have_no_grace_that_the_regions_timers_do_not_know(
         remote_units_data={0: {"system-id": "rack11", "dhcp-grace": "120"}},
         local_app_data={"dhcp-grace": "120"},
     )
-    config = {"dhcp-ha": True, "dhcp-ha-grace": 300}
+    config = {"dhcp-ha-grace": 300}
     workload.dhcp.tell.return_value = False
     out = context.run(context.on.leader_elected(), _state(rpc=rpc, config=config))
     assert _local(out, "rpc").local_app_data["dhcp-grace"] == "120"
@@ -406,11 +404,13 @@ def test_racks_have_no_grace_that_the_regions_timers_do_not_know(
     assert _local(out, "rpc").local_app_data["dhcp-grace"] == "300"
     workload.dhcp.tell.assert_called_with(300, {"rack11": 120})
 
-    out = context.run(context.on.config_changed(), dataclasses.replace(out, config={}))
+    out = context.run(
+        context.on.config_changed(), dataclasses.replace(out, config={"dhcp-ha": False})
+    )
     workload.dhcp.tell.assert_called_with(0, {"rack11": 120})
     assert "dhcp-grace" not in _local(out, "rpc").local_app_data
     workload.dhcp.tell.reset_mock()
-    context.run(context.on.config_changed(), out)
+    context.run(context.on.config_changed(), dataclasses.replace(out, config={"dhcp-ha": False}))
     workload.dhcp.tell.assert_not_called()
 
 
@@ -424,7 +424,7 @@ def _of_a_known_rack(told: dict[str, str]) -> testing.State:
         remote_units_data={0: {"system-id": "rack11", "dhcp-grace": "120"}},
         local_app_data=told,
     )
-    return _state(peers=peers, rpc=rpc, config={"dhcp-ha": True})
+    return _state(peers=peers, rpc=rpc)
 
 
 def test_a_new_leader_learns_which_graces_the_racks_have_applied(
@@ -440,10 +440,10 @@ def test_a_region_looks_after_dhcp_while_its_database_is_away_but_not_while_it_i
 ):
     workload.serving.ensure.return_value = serving.Outcome(serving.Stage.UNREACHABLE, "away")
     ready = testing.PeerRelation("peers", local_unit_data={"ready": "true"})
-    context.run(context.on.update_status(), _state(peers=ready, config={"dhcp-ha": True}))
+    context.run(context.on.update_status(), _state(peers=ready))
     workload.dhcp.remove.assert_not_called()
     paused = testing.PeerRelation("peers", local_unit_data={"paused": "true", "ready": "false"})
-    context.run(context.on.update_status(), _state(peers=paused, config={"dhcp-ha": True}))
+    context.run(context.on.update_status(), _state(peers=paused))
     workload.dhcp.remove.assert_called_once_with()
     workload.dhcp.ensure.assert_not_called()
 
@@ -452,9 +452,7 @@ def test_a_region_looks_after_dhcp_while_its_database_is_away_but_not_while_it_i
 def test_a_grace_that_is_not_safe_is_refused_and_the_nearest_one_taken(
     context: Context, workload: Workload, grace_s: int
 ):
-    out = context.run(
-        context.on.config_changed(), _state(config={"dhcp-ha": True, "dhcp-ha-grace": grace_s})
-    )
+    out = context.run(context.on.config_changed(), _state(config={"dhcp-ha-grace": grace_s}))
     assert out.unit_status == testing.BlockedStatus(
         f"set dhcp-ha-grace to 120 to 3600, it is {grace_s}"
     )
