@@ -17,6 +17,8 @@ from .stage import LabError, Stage
 START_TIMEOUT_S = 90
 PF_EXITING = 0x4
 CGROUPS = Path("/sys/fs/cgroup")
+# What systemctl(1) is-system-running says of a machine that does not shut down.
+BOOTED = ("initializing", "starting", "running", "degraded", "maintenance")
 STATES = {"Running": "running", "Frozen": "frozen"}
 LINK = "[Match]\nName={name}\n[Network]\nAddress={address}/{prefix}\n{rest}IPv6AcceptRA=no\n"
 
@@ -117,9 +119,12 @@ class Machines:
         return Completed(done.returncode, done.stdout, done.stderr)
 
     def is_ending(self, number: str) -> bool:
-        """Tell whether a machine shuts down, before a reboot or for good."""
+        """Tell whether a machine shuts down, before a reboot or for good.
+
+        Last of all nobody answers any more: systemd is gone, and file systems are unmounted.
+        """
         done = self.exec(number, ["systemctl", "is-system-running"], timeout_s=30)
-        return done.stdout.strip() == b"stopping"
+        return done.stdout.decode().strip() not in BOOTED
 
     def shell_argv(self, number: str) -> list[str]:
         """Return the command before a command to run in a machine on this terminal."""

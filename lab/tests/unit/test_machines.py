@@ -90,12 +90,16 @@ def test_a_command_that_a_power_cut_ends_is_no_result(fake: FakeLXD, machines: M
         machines.exec("0", ["sleep"])
 
 
-def test_a_machine_that_shuts_down_says_so(fake: FakeLXD, machines: Machines):
+@pytest.mark.parametrize(
+    ("said", "is_ending"),
+    [(b"stopping", True), (b"", True), (b"running", False), (b"starting", False)],
+)
+def test_a_machine_that_shuts_down_says_so_or_nothing(
+    fake: FakeLXD, machines: Machines, said: bytes, is_ending: bool
+):
     machines.create("0")
-    fake.answer = lambda: (1, b"stopping\n")
-    assert machines.is_ending("0")
-    fake.answer = lambda: (0, b"running\n")
-    assert not machines.is_ending("0")
+    fake.answer = lambda: (0 if said == b"running" else 1, said + b"\n")
+    assert machines.is_ending("0") == is_ending
 
 
 def test_freeze_and_thaw(fake: FakeLXD, machines: Machines):
