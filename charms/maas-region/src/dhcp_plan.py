@@ -81,14 +81,12 @@ def decide(
         return _without_secondary(vlan, primary, spares, ours, known)
     if primary.dead_s and secondary.dead_s:
         return Decision(f"{vlan.name}: {primary.hostname} and {secondary.hostname} are both dead")
-    if primary.dead_s:
-        spare = spares[0].system_id if spares else ""
-        wish = Decision("", secondary.system_id, spare)
-        return _replace(vlan, secondary, primary, wish, grace_s, ask)
-    if secondary.dead_s and spares:
-        wish = Decision("", primary.system_id, spares[0].system_id)
-        return _replace(vlan, primary, secondary, wish, grace_s, ask)
-    return KEEP
+    if not primary.dead_s and not secondary.dead_s:
+        return KEEP
+    survivor, dead = (secondary, primary) if primary.dead_s else (primary, secondary)
+    # One that serves alone has all the range; with a dead partner only its own half of it.
+    spare = spares[0].system_id if spares else ""
+    return _replace(vlan, survivor, dead, spare, grace_s, ask)
 
 
 def _without_secondary(
@@ -113,20 +111,20 @@ def _without_secondary(
 
 
 def _replace(
-    vlan: api.VLAN, survivor: Rack, dead: Rack, wish: Decision, grace_s: float, ask: Ask
+    vlan: api.VLAN, survivor: Rack, dead: Rack, spare: str, grace_s: float, ask: Ask
 ) -> Decision:
-    """Return the wish once a dead rack's survivor bears witness to its death."""
+    """Return the survivor with a spare rack, "" for none, once it bears witness to the death."""
     if dead.dead_s < grace_s:
         return KEEP
     objection = _may_go_on(dead, grace_s) or _objection(ask(survivor, vlan, dead), survivor, dead)
     if objection:
         return Decision(f"{vlan.name}: {dead.hostname} is not replaced: {objection}")
-    what = "is promoted" if wish.primary != vlan.primary else "gets another secondary"
-    return Decision(
-        f"{vlan.name}: {dead.hostname} is dead, {survivor.hostname} {what}",
-        wish.primary,
-        wish.secondary,
-    )
+    if survivor.system_id != vlan.primary:
+        what = "is promoted"
+    else:
+        what = "gets another secondary" if spare else "serves alone"
+    why = f"{vlan.name}: {dead.hostname} is dead, {survivor.hostname} {what}"
+    return Decision(why, survivor.system_id, spare)
 
 
 def _may_go_on(dead: Rack, grace_s: float) -> str:

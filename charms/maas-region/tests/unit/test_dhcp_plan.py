@@ -78,12 +78,22 @@ def test_a_dead_secondary_is_replaced_by_a_spare_one():
     decision = _decide(_vlan(A, B), A, _dead(B), C, evidence=LOST)
     assert (decision.primary, decision.secondary) == ("id-a", "id-c")
     assert decision.why == "pxe: rack-b is dead, rack-a gets another secondary"
-    assert _decide(_vlan(A, B), A, _dead(B)) == KEEP
+
+
+def test_without_a_spare_one_the_primary_serves_alone_until_the_dead_secondary_returns():
+    after = _decide(_vlan(A, B), A, _dead(B), evidence=LOST)
+    assert (after.primary, after.secondary) == ("id-a", "")
+    assert after.why == "pxe: rack-b is dead, rack-a serves alone"
+    ours = (after.primary, after.secondary)
+    assert dhcp_plan.decide(_vlan(A), (A, _dead(B)), ours, GRACE_S, _never) == KEEP
+    back = dhcp_plan.decide(_vlan(A), (A, B), ours, GRACE_S, _never)
+    assert (back.primary, back.secondary) == ("id-a", "id-b")
 
 
 def test_nobody_is_replaced_within_the_grace():
     assert _decide(_vlan(A, B), _dead(A, GRACE_S - 1), B, C) == KEEP
     assert _decide(_vlan(A, B), A, _dead(B, GRACE_S - 1), C) == KEEP
+    assert _decide(_vlan(A, B), A, _dead(B, GRACE_S - 1)) == KEEP
 
 
 @pytest.mark.parametrize(
