@@ -168,14 +168,19 @@ class MAASRegionCharm(ops.CharmBase):
         """Return after how many seconds a dead rack is replaced as DHCP server, 0 for never."""
         return self._options.dhcp_grace_s if self.rpc.relations else 0
 
+    def _login(self, connection: db.DatabaseConnection) -> database.Login:
+        login = connection.credentials
+        name = connection.provider.database or database.NAME
+        return database.Login(name, login.username, login.password)
+
     def _wish(self, connection: db.DatabaseConnection, maas_url: str) -> serving.Wish:
-        given, login = connection.provider, connection.credentials
+        given = connection.provider
         return serving.Wish(
             unit=self.unit.name,
             members=db_proxy.Members.of(
                 given.primary, given.members, given.health_port, given.health_ca
             ),
-            login=database.Login(given.database or database.NAME, login.username, login.password),
+            login=self._login(connection),
             maas_url=maas_url,
             address=self._address(),
             num_workers=self._options.num_workers,
@@ -236,12 +241,19 @@ class MAASRegionCharm(ops.CharmBase):
 
     def _on_pause(self, event: ops.ActionEvent) -> None:
         """Drain and stop this region, if another one serves."""
-        others = [name for name, one in self.peers.units().items() if one.ready]
-        if not set(others) - {self.unit.name}:
-            event.fail("no other region serves: without this one MAAS is down")
+        if problem := self._pause():
+            event.fail(problem)
             return
         self.peers.publish(dataclasses.replace(self.peers.own(), paused=True, ready=False))
         self._reconcile(event)
+
+    def _pause(self) -> str:
+        """Have MAAS stopped here; returns why not, "" when it is."""
+        if not (connection := self.database.get()):
+            return "no database: MAAS does not serve anywhere"
+        return serving.pause_in_turn(
+            self._login(connection), self.unit.name, self.peers.serving_beside()
+        )
 
     def _on_resume(self, event: ops.ActionEvent) -> None:
         """Let this region serve again."""

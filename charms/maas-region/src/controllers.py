@@ -122,7 +122,7 @@ def delete(name: str, *, force: bool) -> api.Controller:
     found = next((one for one in listed() if name in (one.hostname, one.system_id)), None)
     if not found:
         raise api.APIError(f"MAAS knows no controller {name[:60]!r}: list-controllers shows them")
-    if found.status == "running" and not force:
+    if found.status in api.RUNNING and not force:
         raise api.APIError(
             f"{found.hostname} runs: remove its unit, which stops it first, or give force=true"
         )

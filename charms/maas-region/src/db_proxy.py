@@ -16,7 +16,7 @@ from pathlib import Path
 
 import db_slots
 import local_http
-from charmed_maas import apt_source, commands, files, systemd
+from charmed_maas import apt_source, commands, files, journal, systemd
 
 ADDRESS = "127.0.0.1"
 PORT = 15432
@@ -135,6 +135,11 @@ def is_running() -> bool:
     """Tell whether systemd has the proxy up."""
     done = commands.run([systemd.SYSTEMCTL, "is-active", "--quiet", SERVICE], check=False)
     return done.returncode == 0
+
+
+def first_cause() -> str:
+    """Return why the proxy does not work, in its own words; "" where its journal does not tell."""
+    return journal.first_cause([SERVICE])
 
 
 def primary() -> str:

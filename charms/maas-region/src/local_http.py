@@ -1,7 +1,7 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
-"""Asking services on this machine over HTTP, past whatever proxy the model has."""
+"""Asking services of this machine and its peers over HTTP, past whatever proxy the model has."""
 
 import urllib.request
 
@@ -9,6 +9,11 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def get(port: int, path: str, *, timeout_s: float = 5.0) -> bytes:
+    """Return the body of this machine's 200; raises as fetch does."""
+    return fetch(f"http://127.0.0.1:{port}{path}", timeout_s=timeout_s)
+
+
+def fetch(url: str, *, timeout_s: float) -> bytes:
     """Return the body of a 200; raises urllib.error.HTTPError for others, OSError otherwise."""
-    with _OPENER.open(f"http://127.0.0.1:{port}{path}", timeout=timeout_s) as answer:
+    with _OPENER.open(url, timeout=timeout_s) as answer:
         return answer.read()

@@ -31,10 +31,10 @@ SERVICE = "maas-region-migrate.service"
 SYSTEMD_RUN = "/usr/bin/systemd-run"
 DPKG = "/usr/bin/dpkg"
 WAIT_S = 60.0
-# A failover of the database ends the job; it then begins anew, five times at most.
+# A failover of the database ends the job; it then begins anew, five times at most. No time ends
+# it: how long a large MAAS takes is not known, and the lock goes with the job.
 PROPERTIES = (
     "Type=exec",
-    "RuntimeMaxSec=3600",
     "Restart=on-failure",
     "RestartSec=5",
     "RestartPreventExitStatus=2",

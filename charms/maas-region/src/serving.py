@@ -4,9 +4,8 @@
 """Bringing a region to serve: proxy, migration, regiond.conf, services, in this order."""
 
 import enum
-import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import database
@@ -14,13 +13,13 @@ import db_proxy
 import health
 import migration
 import named
+import others
 import rack_secret
 import region
 import traffic
 
 # HAProxy asks for its share each second, and for its health twice a second apart.
 TAKEN_S = 5.0
-OTHER_S = 1.0
 
 
 class Stage(enum.Enum):
@@ -94,7 +93,9 @@ def ensure(wish: Wish) -> Outcome:
         return Outcome(Stage.UNREACHABLE, detail)
     except region.RegionError as error:
         return Outcome(Stage.FAILED, str(error), cause=region.first_cause())
-    except (db_proxy.ProxyError, migration.MigrationError) as error:
+    except db_proxy.ProxyError as error:
+        return Outcome(Stage.FAILED, str(error), cause=db_proxy.first_cause())
+    except migration.MigrationError as error:
         return Outcome(Stage.FAILED, str(error))
     return Outcome(Stage.SERVING, cluster=state.cluster, shared_secret=state.shared_secret)
 
@@ -111,6 +112,20 @@ def pause() -> None:
         region.stop()
 
 
+def pause_in_turn(login: database.Login, unit: str, addresses: Iterable[str]) -> str:
+    """Pause where another region serves, one at a time; returns why not, "" when it is done."""
+    try:
+        with database.connect(login, f"charmed-maas pause {unit}") as connection:
+            if not database.try_lock(connection, database.RESTART):
+                return "another region restarts or pauses just now: run it again after that"
+            if not others.any_serves(addresses):
+                return "no other region serves: without this one MAAS is down"
+            pause()
+    except database.DatabaseError as error:
+        return f"the database does not answer: {error}"
+    return ""
+
+
 def leave() -> None:
     """Drain, stop for good and forget which MAAS this was; packages and images stay."""
     _drain()
@@ -125,15 +140,6 @@ def _drain() -> bool:
         return False
     traffic.drain()
     return True
-
-
-def _serves(address: str) -> bool:
-    """Tell whether another region answers there: without one, draining is an outage."""
-    try:
-        with socket.create_connection((address, region.PORT), timeout=OTHER_S):
-            return True
-    except OSError:
-        return False
 
 
 def _settings(wish: Wish) -> region.Settings:
@@ -165,6 +171,10 @@ def _before_start(wish: Wish, state: database.State) -> Outcome | None:
     """Migrate when needed; returns why MAAS must not start yet, None when it may."""
     own = region.version()
     if problem := migration.obstacle(state, wish.expected_cluster, own, wish.versions):
+        if state.version and state.version != own:
+            # It is not made for this schema, and the others count on it once they know its
+            # version: the last one that is upgraded migrates.
+            region.stop()
         return Outcome(Stage.REFUSED, problem)
     if state.version == own:
         return None
@@ -206,17 +216,28 @@ def _ensure_started(wish: Wish, state: database.State) -> Outcome | None:
         if not database.try_lock(connection, database.RESTART):
             traffic.take()
             return Outcome(Stage.QUEUED)
-        if any(map(_serves, wish.others)):
-            traffic.drain()
-        try:
-            region.ensure_config(settings)
-            with rack_secret.noted(state.shared_secret):
-                region.restart()
-            serves = not health.wait()
-        finally:
-            # One that comes late must not stay drained: HAProxy's own checks know when it answers.
-            was_drained = traffic.take()
-        if serves and was_drained:
-            # The next region must not go before HAProxy sends requests here again.
-            time.sleep(TAKEN_S)
+        return _restart(settings, others.ask(wish.others), state.shared_secret)
+
+
+def _restart(
+    settings: region.Settings, found: Mapping[str, others.Found], shared_secret: str
+) -> Outcome | None:
+    """Restart MAAS, unless one that went before has yet to serve and this one does."""
+    behind = [address for address, what in found.items() if what is others.Found.BEHIND]
+    if behind and not health.problem():
+        traffic.take()
+        return Outcome(Stage.QUEUED, f"MAAS on {behind[0]} does not serve")
+    if others.Found.SERVES in found.values():
+        traffic.drain()
+    try:
+        region.ensure_config(settings)
+        with rack_secret.noted(shared_secret):
+            region.restart()
+        serves = not health.wait()
+    finally:
+        # One that comes late must not stay drained: HAProxy's own checks know when it answers.
+        was_drained = traffic.take()
+    if serves and was_drained:
+        # The next region must not go before HAProxy sends requests here again.
+        time.sleep(TAKEN_S)
     return None

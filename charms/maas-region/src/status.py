@@ -69,7 +69,8 @@ def _of(outcome: serving.Outcome, situation: Situation) -> ops.StatusBase:
     if stage is serving.Stage.ELSEWHERE:
         return ops.WaitingStatus(detail)
     if stage is serving.Stage.QUEUED:
-        return ops.MaintenanceStatus("waiting for its turn to restart")
+        before = f": {detail}" if detail else ""
+        return ops.MaintenanceStatus(f"waiting for its turn to restart{before}")
     cause = f"; {outcome.cause}" if outcome.cause else ""
     if stage is serving.Stage.FAILED:
         return ops.BlockedStatus(f"{detail}{cause}")

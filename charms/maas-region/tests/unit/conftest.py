@@ -28,7 +28,7 @@ ACCOUNTS = dict.fromkeys(
     mock.DEFAULT,
 )
 TRAFFIC = dict.fromkeys(("ensure", "remove"), mock.DEFAULT)
-SERVING = dict.fromkeys(("ensure", "stop", "leave", "pause"), mock.DEFAULT)
+SERVING = dict.fromkeys(("ensure", "stop", "leave", "pause", "pause_in_turn"), mock.DEFAULT)
 
 
 @dataclass
@@ -71,6 +71,7 @@ def replaced() -> Iterator[Workload]:
         of_region["started_at"].return_value = "1795361569"
         of_accounts["internal_api_key"].return_value = "a:b:c"
         verbs["ensure"].return_value = serving.Outcome(serving.Stage.SERVING, cluster=CLUSTER)
+        verbs["pause_in_turn"].return_value = ""
         dhcp["told"].return_value = ()
         of_controllers["still_known"].side_effect = lambda departed: departed
         yield Workload(

@@ -672,7 +672,11 @@ def test_a_paused_region_takes_no_traffic_and_stays_stopped_until_it_resumes(
     context: Context, workload: Workload
 ):
     paused = context.run(context.on.action("pause"), _state())
-    workload.serving.pause.assert_called_once_with()
+    workload.serving.pause_in_turn.assert_called_once_with(
+        mock.ANY, "maas-region/0", (OTHER["address"],)
+    )
+    login = workload.serving.pause_in_turn.call_args.args[0]
+    assert (login.username, login.password) == ("maasdb", "pw")
     assert not workload.serving.ensure.called
     assert _local(paused, "api").local_unit_data["ready"] == "false"
     assert paused.unit_status == testing.MaintenanceStatus("paused: run resume to serve again")
@@ -685,8 +689,10 @@ def test_a_paused_region_takes_no_traffic_and_stays_stopped_until_it_resumes(
     assert _local(out, "api").local_unit_data["ready"] == "true"
 
 
-def test_the_last_region_that_serves_is_not_paused(context: Context, workload: Workload):
-    alone = testing.PeerRelation("peers", peers_data={1: {**OTHER, "ready": ""}})
+def test_a_region_that_may_not_pause_goes_on(context: Context, workload: Workload):
+    workload.serving.pause_in_turn.return_value = "no other region serves"
     with pytest.raises(testing.ActionFailed, match="no other region serves"):
-        context.run(context.on.action("pause"), _state(peers=alone))
-    assert not workload.serving.pause.called
+        context.run(context.on.action("pause"), _state())
+    with pytest.raises(testing.ActionFailed, match="no database"):
+        context.run(context.on.action("pause"), _state(db=None))
+    workload.serving.pause.assert_not_called()

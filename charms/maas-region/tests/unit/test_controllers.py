@@ -130,7 +130,13 @@ def test_a_controller_is_deleted_by_name_or_id(
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("k5", "k5 runs: remove its unit"), ("k9", "knows no controller 'k9'")]
+    ("name", "words"),
+    [
+        ("k5", "k5 runs: remove its unit"),
+        # It lives, and has lost some regions only.
+        ("k4", "k4 runs: remove its unit"),
+        ("k9", "knows no controller 'k9'"),
+    ],
 )
 def test_a_rack_that_runs_or_nobody_is_not_deleted(client: mock.MagicMock, name: str, words: str):
     with pytest.raises(api.APIError, match=words):

@@ -2,7 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ import db_proxy
 import health
 import migration
 import named
+import others
 import rack_secret
 import region
 import serving
 import traffic
+from others import Found
 from serving import Stage
 
 CLUSTER = "8c649c6f-9ff2-4aae-aa3a-3ddba6812151"
@@ -67,6 +69,7 @@ class Machine:
             monkeypatch.setattr(rack_secret, name, tmp_path / name)
         monkeypatch.setattr(region, "version", self.region.version)
         monkeypatch.setattr(db_proxy, "ensure", self.proxy)
+        monkeypatch.setattr(db_proxy, "first_cause", lambda: "proxy: Address already in use")
         monkeypatch.setattr(db_proxy, "primary", lambda: "10.0.0.1:5432")
         monkeypatch.setattr(migration, "start", self.start)
         monkeypatch.setattr(migration, "is_running", lambda: self._next(self.jobs))
@@ -76,9 +79,18 @@ class Machine:
         monkeypatch.setattr(database, "try_lock", lambda *_: self.free)
         self.traffic = mock.create_autospec(traffic)
         self.traffic.take.return_value = True
-        monkeypatch.setattr(serving, "_serves", lambda address: address == "10.0.0.12")
+        self.there = {"10.0.0.12": Found.SERVES}
+        monkeypatch.setattr(others, "ask", self._ask)
+        monkeypatch.setattr(
+            others, "any_serves", lambda all_: Found.SERVES in self._ask(all_).values()
+        )
+        self.problem = ""
+        monkeypatch.setattr(health, "problem", lambda: self.problem)
         monkeypatch.setattr(serving, "traffic", self.traffic)
         monkeypatch.setattr("time.sleep", lambda _: None)
+
+    def _ask(self, addresses: Iterable[str]) -> dict[str, Found]:
+        return {one: self.there.get(one, Found.ABSENT) for one in addresses}
 
     def begin(self) -> None:
         """Have regiond begin now."""
@@ -323,14 +335,75 @@ def test_in_its_turn_a_region_drains_and_keeps_it_until_haproxy_sends_requests_a
     assert turn[: turn.index("end_of_turn")] == ["drain", "restart", "wait", "take", "sleep"]
 
 
-@pytest.mark.parametrize("others", [(), ("10.0.0.13",)])
+@pytest.mark.parametrize("addresses", [(), ("10.0.0.13",)])
 def test_where_no_other_region_answers_a_drain_would_be_an_outage(
-    machine: Machine, others: tuple[str, ...]
+    machine: Machine, addresses: tuple[str, ...]
 ):
     machine.region.is_configured.return_value = False
-    serving.ensure(replace(WISH, others=others))
+    serving.ensure(replace(WISH, others=addresses))
     machine.region.restart.assert_called_once_with()
     machine.traffic.drain.assert_not_called()
+
+
+def test_the_next_region_restarts_only_once_the_one_before_serves(machine: Machine):
+    machine.region.is_configured.return_value = False
+    machine.there["10.0.0.13"] = Found.BEHIND
+    wish = replace(WISH, others=("10.0.0.12", "10.0.0.13"))
+    assert serving.ensure(wish) == serving.Outcome(
+        Stage.QUEUED, "MAAS on 10.0.0.13 does not serve"
+    )
+    machine.region.restart.assert_not_called()
+    machine.region.ensure_config.assert_not_called()
+
+    machine.there["10.0.0.13"] = Found.ABSENT
+    assert serving.ensure(wish).stage is Stage.SERVING
+    machine.region.restart.assert_called_once_with()
+
+
+def test_a_region_that_does_not_serve_waits_for_none_that_does_not_either(machine: Machine):
+    machine.region.is_configured.return_value = False
+    machine.there["10.0.0.13"] = Found.BEHIND
+    machine.problem = "MAAS answers 502"
+    serving.ensure(replace(WISH, others=("10.0.0.13",)))
+    machine.region.restart.assert_called_once_with()
+
+
+@pytest.mark.parametrize("version", ["1:3.7.2", "1:3.8.0"])
+def test_no_region_runs_on_another_versions_schema_while_it_waits_for_the_others(
+    machine: Machine, version: str
+):
+    machine.states = [replace(MIGRATED, version=version)]
+    with mock.patch.object(migration, "is_newer", lambda *_: version == "1:3.7.2"):
+        outcome = serving.ensure(replace(WISH, versions={"maas-region/0": "1:3.7.2"}))
+    assert outcome.stage is Stage.REFUSED
+    machine.region.stop.assert_called_once_with()
+    machine.start.assert_not_called()
+
+
+def test_a_region_pauses_in_its_turn_where_another_serves(machine: Machine):
+    pause = (WISH.login, WISH.unit, ["10.0.0.12"])
+    machine.free = False
+    assert "another region restarts" in serving.pause_in_turn(*pause)
+    machine.free = True
+    machine.there["10.0.0.12"] = Found.BEHIND
+    assert "no other region serves" in serving.pause_in_turn(*pause)
+    machine.region.stop.assert_not_called()
+    machine.there["10.0.0.12"] = Found.SERVES
+    assert serving.pause_in_turn(*pause) == ""
+    machine.traffic.drain.assert_called_once_with()
+    machine.region.stop.assert_called_once_with()
+
+
+def test_a_region_does_not_pause_while_nobody_can_tell_whose_turn_it_is(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    def away(*_: object) -> None:
+        raise database.DatabaseError("away")
+
+    monkeypatch.setattr(database, "connect", away)
+    said = serving.pause_in_turn(WISH.login, WISH.unit, ["10.0.0.12"])
+    assert said == "the database does not answer: away"
+    machine.region.stop.assert_not_called()
 
 
 def test_a_region_that_comes_late_does_not_stay_drained(machine: Machine):
@@ -429,7 +502,9 @@ def test_a_region_that_does_not_serve_is_told(machine: Machine):
 
 def test_a_failing_command_is_told(machine: Machine):
     machine.proxy.side_effect = db_proxy.ProxyError("haproxy exited with 1")
-    assert serving.ensure(WISH) == serving.Outcome(Stage.FAILED, "haproxy exited with 1")
+    assert serving.ensure(WISH) == serving.Outcome(
+        Stage.FAILED, "haproxy exited with 1", cause="proxy: Address already in use"
+    )
 
 
 def test_why_maas_does_not_start_is_told(machine: Machine):
