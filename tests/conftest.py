@@ -43,6 +43,7 @@ ORDER = (
     "test_dhcp.py",
     "test_machines.py",
     "test_address.py",
+    "test_forgotten.py",
     "test_never_lost.py",
     "test_migration.py",
 )

@@ -190,9 +190,10 @@ class MAAS:
         MAAS lets a controller go only minutes after its processes ended.
         """
         if kind := {"maas-region": "region", "maas-rack": "rack"}.get(app):
-            units = len(self.units(app))
+            machines = self.juju.status().machines
+            names = {machines[unit.machine].hostname for unit in self.units(app).values()}
             eventually(
-                lambda: len(self.controllers(kind)) == units,
+                lambda: set(self.controllers(kind)) == names,
                 timeout_s=300,
                 what=f"MAAS knows exactly the {kind}s that Juju knows",
             )

@@ -124,6 +124,14 @@ def _strike(
     return begun, took
 
 
+def _hang(maas: MAAS, fault: Fault, figure: Figure, daemon: Daemon, prober: Prober) -> None:
+    """Hang a daemon; MAAS is to answer through another member long before it is back."""
+    begun, took_s = _strike(maas, fault, figure, "hang", daemon)
+    assert took_s < HUNG_AND_BACK_S
+    wait_answered(prober, timeout_s=ANSWERED_S)
+    assert prober.report.since(begun).longest_gap_s < took_s
+
+
 class Holders:
     """Who had the VIP when, as each machine itself noted it twice a second."""
 
@@ -177,16 +185,14 @@ def test_the_keepalived_of_the_vip_holder_hangs(
 ):
     prober, _ = watch()
     before = maas.vip_holder()
-    assert _strike(maas, power, figure, "hang", KEEPALIVED)[1] < HUNG_AND_BACK_S
-    wait_answered(prober, timeout_s=ANSWERED_S)
+    _hang(maas, power, figure, KEEPALIVED, prober)
     assert maas.vip_holder() != before
 
 
+# Without keepalived systemd takes the VIP from the machine at once, and nobody has it until
+# another unit has missed three advertisements.
 @pytest.mark.parametrize(
-    # Once in four the VIP was nowhere for a second after keepalived's kill: to be looked into.
-    "daemon",
-    [HAPROXY, pytest.param(KEEPALIVED, marks=pytest.mark.long)],
-    ids=str,
+    "daemon", [HAPROXY, pytest.param(KEEPALIVED, marks=pytest.mark.long)], ids=str
 )
 def test_a_daemon_that_leads_is_killed(
     maas: MAAS, power: Fault, figure: Figure, holders: Holders, watch: Watch, daemon: Daemon
@@ -233,8 +239,7 @@ def test_a_daemon_hangs(
     maas: MAAS, power: Fault, figure: Figure, holders: Holders, watch: Watch, daemon: Daemon
 ):
     prober, _ = watch()
-    assert _strike(maas, power, figure, "hang", daemon)[1] < HUNG_AND_BACK_S
-    wait_answered(prober, timeout_s=ANSWERED_S)
+    _hang(maas, power, figure, daemon, prober)
     maas.wait_whole()
 
 

@@ -159,9 +159,3 @@ def test_the_primary_leaves_and_a_member_joins_on_its_machine(maas: MAAS, watch:
     _change(maas, "postgresql-ha", leave=[primary])
     _change(maas, "postgresql-ha", join=1, to=[machine])
     prober.report.assert_no_failed_read()
-
-
-def test_maas_has_forgotten_who_left(maas: MAAS):
-    # Told last, for it takes MAAS minutes.
-    for app in ("maas-region", "maas-rack"):
-        maas.wait_forgotten(app)
