@@ -23,7 +23,7 @@ class _Region(http.server.BaseHTTPRequestHandler):
         self.send_response(self.status if known else 404)
         self.end_headers()
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         pass
 
 
