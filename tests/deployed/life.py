@@ -22,9 +22,9 @@ what a prober (50 reads a second through the VIP) and a writer on each region's 
 from [life.json](life.json) by `tests/deployed/life.py`; `FIGURES=docs/life.json` adds a run, as
 `sudo ./lab/test lab-long` does. Where a case was told more than once, the least and the most are
 given: of the runs that passed. `measured` tells of all runs that came so far, also of those that
-failed after it, so its `n` may be more. `in flight` is how many of the `failed` reads were under way
-while the VIP itself moved. A run was judged by the stories of its own commit: a limit that came later
-(at most 30 s with two VIP holders, say) does not hold for it.
+failed after it, so its `n` may be more. `in flight` is how many of the `failed` reads were under
+way while the VIP itself moved. A run was judged by the stories of its own commit: a limit that
+came later (at most 30 s with two VIP holders, say) does not hold for it.
 """
 COLUMNS = (
     *("what", "passed", "took", "reads", "failed", "in flight", "longest gap"),
