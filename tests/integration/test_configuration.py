@@ -15,6 +15,7 @@ import jubilant
 import pytest
 import yaml
 from changes import Changes
+from each_region import EachRegion
 from maas import MAAS, eventually, wait_answered
 from prober import Prober, Report
 from writers import Writers
@@ -275,7 +276,7 @@ def test_regions_restart_in_turn_and_no_change_fails(maas: MAAS, watch: Watch):
     before = _restarts(maas, "maas-region")
     workers = int(str(maas.juju.config("maas-region")["num-workers"]))
     option = next(one for one in OPTIONS if one.name == "num-workers")
-    with Changes(maas) as changes:
+    with EachRegion(maas) as regions, Changes(maas) as changes:
         maas.juju.config("maas-region", {"num-workers": workers - 1})
         eventually(
             lambda: set(option.shown(maas).values()) == {str(workers - 1)},
@@ -284,7 +285,8 @@ def test_regions_restart_in_turn_and_no_change_fails(maas: MAAS, watch: Watch):
         )
         maas.wait_whole()
     _assert_one_at_a_time(before, _restarts(maas, "maas-region"))
-    print(f"\n  {changes}", end="")
+    print(f"\n  {changes}, {regions}", end="")
+    assert regions.least() >= len(before) - 1
     changes.assert_none_failed()
     prober.report.assert_no_failed_read()
     maas.juju.config("maas-region", {"num-workers": workers})
