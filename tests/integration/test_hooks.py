@@ -3,7 +3,7 @@
 
 """Hooks are killed, come in any order, or do not come but for update-status: all ends the same.
 
-A number decides what is hit and when; each story prints what it hit.
+A number decides what is hit and when; each story prints what it hit. Nothing is lost meanwhile.
 """
 
 import random
@@ -18,10 +18,14 @@ import jubilant
 import pytest
 import rendered
 from killers import Killers
-from maas import MAAS, charm_of, eventually
+from maas import MAAS, charm_of, eventually, wait_answered
+from prober import Prober
+from writers import Writers
 
+Watch = Callable[[], tuple[Prober, Writers]]
 Fault = Callable[..., None]
 APPS = ("maas-rack", "haproxy-vip", "maas-region", "postgresql-ha")
+ANSWERED_S = 60
 INSTALL = "install"
 CHANGES = "(?!install|update-status).*"
 REFRESH = "upgrade-charm|config-changed"
@@ -36,7 +40,7 @@ FORMATIONS = (
     },
 )
 # Told in every run; lab-long tells the others.
-KILLED, SHUFFLED, UPDATED = 0, 1, "maas-rack"
+KILLED, REFRESHED, SHUFFLED, UPDATED = 0, 0, 1, "maas-rack"
 RELATIONS = (("second", "second-region", "db"), ("second-region", "second-vip", "api"))
 
 
@@ -104,7 +108,8 @@ def _victim(maas: MAAS, rng: random.Random, newcomer: str) -> str:
 
 @pytest.mark.parametrize("seed", _cases(range(16), short=KILLED))
 @pytest.mark.usefixtures("state")
-def test_dispatches_are_killed_while_a_unit_comes_and_goes(maas: MAAS, seed: int):
+def test_dispatches_are_killed_while_a_unit_comes_and_goes(maas: MAAS, watch: Watch, seed: int):
+    prober, _ = watch()
     rng, app = random.Random(seed), APPS[seed % 4]
     machine = rng.choice(_free(maas, app)) if seed // 4 % 2 == 0 else None
     print(f"\n  seed {seed}: {app} to {machine or 'a new machine'}", end="", flush=True)
@@ -119,11 +124,15 @@ def test_dispatches_are_killed_while_a_unit_comes_and_goes(maas: MAAS, seed: int
         killers.strike(_victim(maas, rng, added), CHANGES, kills=3, longest_s=5)
         maas.juju.remove_unit(added)
         maas.wait_gone(added)
+    prober.report.assert_no_failed_read()
 
 
-@pytest.mark.parametrize("seed", _cases(range(8)))
+@pytest.mark.parametrize("seed", _cases(range(8), short=REFRESHED))
 @pytest.mark.usefixtures("state")
-def test_dispatches_are_killed_while_a_charm_is_refreshed(maas: MAAS, tmp_path: Path, seed: int):
+def test_dispatches_are_killed_while_a_charm_is_refreshed(
+    maas: MAAS, watch: Watch, tmp_path: Path, seed: int
+):
+    prober, _ = watch()
     app = APPS[seed % 4]
     print(f"\n  seed {seed}: {app}", end="", flush=True)
     charm = tmp_path / f"{app}.charm"
@@ -149,11 +158,13 @@ def test_dispatches_are_killed_while_a_charm_is_refreshed(maas: MAAS, tmp_path: 
         seen = maas.on_machine(unit, f"cat /var/lib/juju/agents/unit-{number}/charm/refreshed")
         assert seen.strip() == str(seed)
         assert rendered.main_pids(maas, unit) == pids
+    prober.report.assert_no_failed_read()
 
 
 @pytest.mark.parametrize("seed", _cases(range(6)))
 @pytest.mark.usefixtures("state")
-def test_dispatches_are_killed_while_applications_form(maas: MAAS, seed: int):
+def test_dispatches_are_killed_while_applications_form(maas: MAAS, watch: Watch, seed: int):
+    prober, _ = watch()
     apps = FORMATIONS[seed % len(FORMATIONS)]
     print(f"\n  seed {seed}: {', '.join(apps)}", end="", flush=True)
     machines: list[str] = []
@@ -175,6 +186,7 @@ def test_dispatches_are_killed_while_applications_form(maas: MAAS, seed: int):
     _wait_alike(maas, *apps)
     maas.juju.remove_application(*apps, force=True)
     maas.juju.wait(lambda status: not set(apps) & set(status.apps))
+    prober.report.assert_no_failed_read()
 
 
 def _config(maas: MAAS, charm: str) -> dict[str, jubilant.ConfigValue]:
@@ -186,7 +198,8 @@ def _config(maas: MAAS, charm: str) -> dict[str, jubilant.ConfigValue]:
 
 @pytest.mark.parametrize("seed", _cases(range(30), short=SHUFFLED))
 @pytest.mark.usefixtures("state")
-def test_hooks_come_in_any_order(maas: MAAS, power: Fault, seed: int):
+def test_hooks_come_in_any_order(maas: MAAS, power: Fault, watch: Watch, seed: int):
+    prober, _ = watch()
     rng = random.Random(seed)
     apps = rng.sample(APPS, rng.choice((2, 4)))
     print(f"\n  seed {seed}: {', '.join(apps)}", end="", flush=True)
@@ -198,11 +211,15 @@ def test_hooks_come_in_any_order(maas: MAAS, power: Fault, seed: int):
     _wait_alike(maas, *apps)
     maas.juju.remove_unit(*added)
     maas.wait_gone(*added)
+    prober.report.assert_no_failed_read()
 
 
 @pytest.mark.parametrize("app", _cases(APPS, short=UPDATED))
 @pytest.mark.usefixtures("state", "often")
-def test_update_status_alone_brings_a_new_unit_up(maas: MAAS, power: Fault, app: str):
+def test_update_status_alone_brings_a_new_unit_up(
+    maas: MAAS, power: Fault, watch: Watch, app: str
+):
+    prober, _ = watch()
     added = _add(maas, app, None)
     power("skip-hooks", added)
     try:
@@ -213,15 +230,17 @@ def test_update_status_alone_brings_a_new_unit_up(maas: MAAS, power: Fault, app:
         power("run-hooks", added)
         maas.juju.remove_unit(added)
     maas.wait_gone(added)
+    prober.report.assert_no_failed_read()
 
 
 @pytest.mark.parametrize("is_leader", [False, True], ids=["another", "the leader"])
 @pytest.mark.parametrize("app", _cases(APPS))
 @pytest.mark.usefixtures("state", "often")
 def test_update_status_alone_follows_who_comes_and_goes(
-    maas: MAAS, power: Fault, app: str, is_leader: bool
+    maas: MAAS, power: Fault, watch: Watch, app: str, is_leader: bool
 ):
     """A unit of the application and one of another that it is related to, and the primary."""
+    prober, _ = watch()
     leader = maas.leader(app)
     unit = leader if is_leader else next(one for one in maas.units(app) if one != leader)
     print(f"\n  {unit}", end="", flush=True)
@@ -244,6 +263,7 @@ def test_update_status_alone_follows_who_comes_and_goes(
         assert set(ran) == {"update-status"}
         for one in (app, related):
             maas.wait_forgotten(one)
+        wait_answered(prober, timeout_s=ANSWERED_S)
     finally:
         power("run-hooks", unit)
 
