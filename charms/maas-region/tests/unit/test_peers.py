@@ -18,6 +18,7 @@ APP = AppData(
         Member("maas-region/0", "region", "abc123"),
     ),
     departed=(Departed("rack", "def456", 1795361569),),
+    own_url="http://maas.test/MAAS",
 )
 
 

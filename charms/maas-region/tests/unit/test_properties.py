@@ -213,11 +213,17 @@ def test_what_was_written_down_and_cannot_be_read_is_named(app: dict[str, str], 
 
 
 @garbage.EVENT
-@given(garbage.values, st.integers() | st.sampled_from([0, 1, 10, 11]))
-@example("deb http://a\ndeb http://b c", 4)
-def test_an_option_is_taken_or_named(source: str, workers: int):
+@given(
+    garbage.values,
+    st.integers() | st.sampled_from([0, 1, 10, 11]),
+    st.integers() | st.sampled_from([119, 120, 3600, 3601]),
+    garbage.values | st.sampled_from(["never", "monthly", "Monthly"]),
+)
+@example("deb http://a\ndeb http://b c", 4, 120, "never")
+def test_an_option_is_taken_or_named(source: str, workers: int, grace_s: int, rotation: str):
     context = testing.Context(charm.MAASRegionCharm)
-    before = _state(config={"source": source, "num-workers": workers})
+    options = {"source": source, "num-workers": workers}
+    before = _state(config=options | {"dhcp-ha-grace": grace_s, "secret-rotation": rotation})
     with replaced() as workload:
         workload.region.install.side_effect = apt_source.render
         out = context.run(context.on.config_changed(), before)
@@ -225,8 +231,10 @@ def test_an_option_is_taken_or_named(source: str, workers: int):
     garbage.assert_fit(message)
     workload.serving.stop.assert_not_called()
     assert 0 <= workload.serving.ensure.call_args.args[0].num_workers <= region.MAX_WORKERS
+    assert 120 <= int(_local(out, "rpc").local_app_data["dhcp-grace"]) <= 3600
     if out.unit_status.name == "blocked":
-        assert message.startswith("source ") or "num-workers" in message
+        named = ("num-workers", "dhcp-ha-grace", "secret-rotation")
+        assert message.startswith(("source ", *(f"set {name} to " for name in named)))
 
 
 @garbage.EVENT
