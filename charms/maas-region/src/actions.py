@@ -3,6 +3,8 @@
 
 """What an operator may ask a region to do."""
 
+import dataclasses
+
 import ops
 
 import accounts
@@ -11,9 +13,12 @@ import controllers
 import dhcp
 import health_table
 import peers
+import questions
 import survey
 from charmed_maas import addresses, secrets
 from charmed_maas.interfaces import db, maas_api, maas_rpc
+
+MAX_WAIT_S = 60.0
 
 
 class Actions(ops.Object):
@@ -102,7 +107,9 @@ class Actions(ops.Object):
 
     def _on_health(self, event: ops.ActionEvent) -> None:
         """Tell what is redundant; also where nothing serves, and never a failure."""
-        answer = health_table.render(survey.look(self._model()))
+        wait_s = float(event.params.get("wait", questions.MAAS_S))
+        model = dataclasses.replace(self._model(), maas_s=min(max(wait_s, 0.1), MAX_WAIT_S))
+        answer = health_table.render(survey.look(model))
         event.set_results({"json": answer.json, "summary": answer.summary, "table": answer.table})
 
     def _model(self) -> survey.Model:

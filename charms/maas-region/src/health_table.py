@@ -55,6 +55,11 @@ def render(found: findings.Findings) -> Answer:
     head = Row("WHAT", "MACHINE", "STATE")
     lines = [line for one in (head, *rows, *shown) for line in _lines(one)]
     everything = {
+        # All of them: the table names a few.
+        "bmcs": [
+            {"machine": machine, "reached-by-no-other": sorted(names)}
+            for machine, names in sorted(found.bmcs_alone.items())
+        ],
         "broken": verdict.broken,
         "losses": [{"machine": one, "breaks": what} for one, what in verdict.losses],
         "rows": [dataclasses.asdict(one) for one in rows],

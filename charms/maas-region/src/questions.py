@@ -29,7 +29,8 @@ from charmed_maas import commands, witness
 
 ANSWER_S = 1.0
 KERNEL_S = 0.5
-# A real MAAS takes a third of a second for each rack that it lists.
+# A real MAAS takes a third of a second for each rack that it lists: the action's `wait` is for
+# those that have many.
 MAAS_S = 1.5
 APPLICATION = "charmed-maas health"
 IP = "/usr/sbin/ip"
@@ -137,14 +138,14 @@ def neighbours() -> dict[str, str]:
     return {str(one["dst"]): str(one["lladdr"]) for one in found if one.get("lladdr")}
 
 
-def racks() -> list[api.Controller]:
+def racks(timeout_s: float = MAAS_S) -> list[api.Controller]:
     """Return the racks that MAAS knows."""
-    return _maas().racks()
+    return _maas(timeout_s).racks()
 
 
-def vlans() -> list[api.VLAN]:
+def vlans(timeout_s: float = MAAS_S) -> list[api.VLAN]:
     """Return the VLANs on which MAAS serves DHCP."""
-    return _maas().vlans_with_dhcp()
+    return _maas(timeout_s).vlans_with_dhcp()
 
 
 def dhcpd(address: str) -> findings.DHCPServer:
@@ -182,10 +183,10 @@ def ensure_api_key(address: str) -> None:
             accounts.internal_api_key()
 
 
-def _maas() -> api.Client:
+def _maas(timeout_s: float) -> api.Client:
     if not accounts.API_KEY.is_file():
         raise accounts.AccountError("no API key yet: run health again when MAAS serves here")
-    return api.Client(accounts.internal_api_key(), timeout_s=MAAS_S)
+    return api.Client(accounts.internal_api_key(), timeout_s=timeout_s)
 
 
 def _failover(item: dict[str, object]) -> findings.Failover:

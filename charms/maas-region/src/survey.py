@@ -39,7 +39,10 @@ class DatabaseUnits:
 
 @dataclass(frozen=True)
 class Model:
-    """What Juju knows: where to ask. units are all of maas-region and maas-rack."""
+    """What Juju knows: where to ask. units are all of maas-region and maas-rack.
+
+    maas_s is for how many seconds MAAS is given.
+    """
 
     me: str
     regions: tuple[Unit, ...]
@@ -50,6 +53,7 @@ class Model:
     members: tuple[controllers.Member, ...]
     departed: tuple[controllers.Departed, ...]
     units: tuple[str, ...]
+    maas_s: float = questions.MAAS_S
 
     @property
     def addresses(self) -> set[str]:
@@ -63,10 +67,11 @@ def look(model: Model) -> findings.Findings:
     own = next((one.address for one in model.regions if one.name == model.me), "")
     if own:
         questions.ensure_api_key(own)
-    racks = questions.Question(questions.racks, questions.MAAS_S)
-    vlans = questions.Question(questions.vlans, questions.MAAS_S)
-    bmcs = questions.Question(questions.bmcs, questions.MAAS_S)
-    known = questions.Question(questions.controllers, questions.MAAS_S)
+    maas_s = model.maas_s
+    racks = questions.Question(lambda: questions.racks(maas_s), maas_s)
+    vlans = questions.Question(lambda: questions.vlans(maas_s), maas_s)
+    bmcs = questions.Question(questions.bmcs, maas_s)
+    known = questions.Question(questions.controllers, maas_s)
     regions = {one.name: _ask_region(one) for one in model.regions if one.address}
     roles = _ask_database(model.database)
     vip = _vip(model) if model.vip else None

@@ -151,6 +151,16 @@ def test_health_answers_where_nothing_serves(context: Context, workload: Workloa
     (model,) = look.call_args.args
     assert model.database == survey.DatabaseUnits(is_related=False)
     assert (model.vip, model.url, model.units) == ("", "", ())
+    assert model.maas_s == 1.5
+
+
+@pytest.mark.parametrize(("given", "taken"), [(10, 10.0), (-1, 0.1), (3600, 60.0)])
+def test_health_waits_for_maas_as_long_as_it_is_told_within_reason(
+    context: Context, workload: Workload, given: int, taken: float
+):
+    with mock.patch.object(survey, "look", autospec=True, return_value=NOTHING) as look:
+        context.run(context.on.action("health", params={"wait": given}), testing.State())
+    assert look.call_args.args[0].maas_s == taken
 
 
 def test_health_asks_whom_juju_knows_and_reads_no_racks_databag(

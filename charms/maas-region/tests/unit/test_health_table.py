@@ -79,7 +79,7 @@ def test_no_row_is_longer_than_a_hundred_columns():
 
 def test_json_says_the_same_under_keys_that_stay():
     told = json.loads(rendered().json)
-    assert list(told) == ["broken", "losses", "rows", "summary", "survives", "unknown"]
+    assert list(told) == ["bmcs", "broken", "losses", "rows", "summary", "survives", "unknown"]
     assert told["survives"] is False
     assert told["rows"][0] == {
         "machine": A,
@@ -191,6 +191,9 @@ def test_bmcs_that_few_racks_reach_are_told():
         ("10.0.0.22", "racks here alone reach the BMC of n1", False),
         ("-", "MAAS switches 3 machines; of 1 it has not noted which racks reach the BMC", None),
     ]
+    many = tuple(Served(f"n{number}", ("wwtnny",)) for number in range(9))
+    told = json.loads(rendered(bmcs=many).json)["bmcs"]
+    assert [one["reached-by-no-other"] for one in told] == [[f"n{number}" for number in range(9)]]
     assert _states("BMC", bmcs=()) == [("-", "MAAS switches no machine", True)]
 
 

@@ -49,10 +49,10 @@ ANSWERS: dict[str, Callable[..., object]] = {
     "machine_problem": lambda _: "",
     "own_addresses": lambda: {A},
     "neighbours": lambda: {VIP: "52:54:00:00:00:02", B: "52:54:00:00:00:02"},
-    "racks": lambda: [
+    "racks": lambda _: [
         api.Controller("rack", "bbb000", "k0", "running", _links(VIP, "10.0.0.9", B))
     ],
-    "vlans": lambda: [api.VLAN("fabric-0 untagged", 5001, primary="bbb000")],
+    "vlans": lambda _: [api.VLAN("fabric-0 untagged", 5001, primary="bbb000")],
     "dhcpd": lambda _: DHCPD,
     "bmcs": lambda: {"node1": ("bbb000",)},
     "controllers": lambda: [
@@ -125,6 +125,13 @@ def test_all_are_asked_at_once_and_not_waited_for_longer_than_it_may_take(
     assert found.racks == Unknown("no answer in 1.5 s")
 
 
+def test_maas_is_given_the_time_that_the_operator_gives_it(monkeypatch: pytest.MonkeyPatch):
+    asked: list[float] = []
+    monkeypatch.setattr(questions, "racks", lambda timeout_s: asked.append(timeout_s) or [])
+    _look(maas_s=20.0)
+    assert asked == [20.0]
+
+
 def test_a_rack_is_asked_at_every_address_and_only_where_it_serves_a_vlan(
     monkeypatch: pytest.MonkeyPatch,
 ):
@@ -140,8 +147,8 @@ def test_a_rack_is_asked_at_every_address_and_only_where_it_serves_a_vlan(
         return DHCPD if address == B else _refuse()
 
     vlans = [api.VLAN("x", 5001, "", "bbb000", "bbb222")]
-    monkeypatch.setattr(questions, "racks", lambda: racks)
-    monkeypatch.setattr(questions, "vlans", lambda: vlans)
+    monkeypatch.setattr(questions, "racks", lambda _: racks)
+    monkeypatch.setattr(questions, "vlans", lambda _: vlans)
     monkeypatch.setattr(questions, "dhcpd", dhcpd)
     assert _look().dhcpds == {"bbb000": DHCPD, "bbb222": Unknown("it has no address")}
     vlans[0] = api.VLAN("x", 5001, "", "bbb111", "bbb000")
@@ -149,7 +156,7 @@ def test_a_rack_is_asked_at_every_address_and_only_where_it_serves_a_vlan(
 
 
 def test_racks_that_are_down_take_no_longer_than_it_may_take(monkeypatch: pytest.MonkeyPatch):
-    def slow_racks() -> list[api.Controller]:
+    def slow_racks(_: float) -> list[api.Controller]:
         time.sleep(1.3)
         return [api.Controller("rack", "bbb000", "k0", "running", _links(B, C))]
 
@@ -234,7 +241,7 @@ def test_a_racks_machine_is_known_by_a_shared_address_else_its_own_else_its_name
         api.Controller("rack", "k2", "rack-2", "running", _links("10.9.9.8")),
         api.Controller("rack", "k3", "rack-3", "dead"),
     ]
-    monkeypatch.setattr(questions, "racks", lambda: racks)
+    monkeypatch.setattr(questions, "racks", lambda _: racks)
     found = _look().racks
     assert not isinstance(found, Unknown)
     assert [one.address for one in found] == [C, "10.9.9.8", "rack-3"]
