@@ -37,6 +37,7 @@ ORDER = (
     "test_other_database.py",
     "test_configuration.py",
     "test_secrets.py",
+    "test_controllers.py",
     "test_refresh.py",
     "test_hooks.py",
     "test_processes.py",
