@@ -35,6 +35,7 @@ ORDER = (
     "test_scaling.py",
     "test_relations.py",
     "test_other_database.py",
+    "test_adopt.py",
     "test_configuration.py",
     "test_secrets.py",
     "test_controllers.py",
