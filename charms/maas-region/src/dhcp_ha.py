@@ -9,11 +9,12 @@ grace (dhcp_grace). dhcp_plan decides, on what the survivor says (charmed_maas.w
 """
 
 import dataclasses
+import functools
 import http
 import json
 import logging
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -51,8 +52,8 @@ class Memory:
     """What one look leaves to the next, on any region.
 
     That is when it was and by whose clock, which racks are dead since when, which ones a VLAN was
-    given as (primary, secondary), and what an operator should know. Times are the database's, in
-    seconds since 1970; racks and VLANs go by their IDs.
+    given last as (primary, secondary), by whomever, and what an operator should know. Times are
+    the database's, in seconds since 1970; racks and VLANs go by their IDs.
     """
 
     looked: float = 0
@@ -96,38 +97,63 @@ def told() -> tuple[str, ...]:
 
 
 def look(
-    client: api.Client, memory: Memory, now: Now, graces: Mapping[str, dhcp_grace.Grace]
+    client: api.Client,
+    memory: Memory,
+    now: Now,
+    graces: Mapping[str, dhcp_grace.Grace],
+    keep: Callable[[Memory], None],
 ) -> Memory:
-    """Look at every VLAN once, and change what is to change; raises api.APIError."""
+    """Look at every VLAN once, and change what is to change; raises api.APIError.
+
+    keep remembers before each change what must not be lost with a look that ends in between.
+    """
     found = client.racks()
     dead_since = _dead_since(memory, now, found)
     dead_s = {one: _dead_s(since, now, graces.get(one)) for one, since in dead_since.items()}
     grace_s = max(one.present_s for one in graces.values())
-    given, objections = dict(memory.given), list[str]()
+    known = {one.system_id for one in found}
+    given = {vlan: roles for vlan, roles in memory.given.items() if roles[1] in known}
+    objections = list[str]()
     vlans, survivors = client.vlans_with_dhcp(), witnesses.Witnesses(found)
     for vlan in vlans:
+        key = str(vlan.id)
+        if vlan.primary and vlan.secondary:
+            given[key] = vlan.primary, vlan.secondary
         racks = [rack for one in found for rack in _on(vlan, one, dead_s, graces)]
-        ours = given.get(str(vlan.id))
-        decision = dhcp_plan.decide(vlan, racks, ours, grace_s, survivors.ask)
+        _, last = given.get(key, ("", ""))
+        decision = dhcp_plan.decide(vlan, racks, last, grace_s, survivors.ask)
         if not decision.primary:
             objections += [decision.why] if decision.why else []
             continue
-        secondary = decision.secondary
-        if secondary and (problem := survivors.forget(secondary, vlan)):
-            objections.append(f"{vlan.name}: no secondary: {problem}")
-            secondary = ""
-        if (decision.primary, secondary) == (vlan.primary, vlan.secondary):
-            continue
-        try:
-            client.set_racks(vlan, decision.primary, secondary)
-        except api.APIError as error:
-            objections.append(f"{vlan.name}: MAAS refuses: {error}")
-            continue
-        logger.warning("%s", decision.why)
-        given[str(vlan.id)] = decision.primary, secondary
+        # Or the next look would take what this one did for an operator's doing.
+        given.pop(key, None)
+        keep(dataclasses.replace(memory, given=given))
+        given[key], problems = _change(client, vlan, decision, survivors)
+        objections += problems
     there = {str(vlan.id) for vlan in vlans}
     given = {key: roles for key, roles in given.items() if key in there}
     return Memory(now.time, now.clock, dead_since, given, tuple(objections))
+
+
+def _change(
+    client: api.Client,
+    vlan: api.VLAN,
+    decision: dhcp_plan.Decision,
+    survivors: witnesses.Witnesses,
+) -> tuple[tuple[str, str], list[str]]:
+    """Give a VLAN its racks; returns those that it has then, and what stood against it."""
+    primary, secondary, problems = decision.primary, decision.secondary, list[str]()
+    if secondary and (problem := survivors.forget(secondary, vlan)):
+        problems.append(f"{vlan.name}: no secondary: {problem}")
+        secondary = ""
+    if (primary, secondary) != (vlan.primary, vlan.secondary):
+        try:
+            client.set_racks(vlan, primary, secondary)
+        except api.APIError as error:
+            # Half of it may be done: the next look sees.
+            return ("", ""), [*problems, f"{vlan.name}: MAAS refuses: {error}"]
+        logger.warning("%s", decision.why)
+    return (primary, secondary), problems
 
 
 def _dead_since(memory: Memory, now: Now, racks: Iterable[api.Controller]) -> dict[str, float]:
@@ -227,8 +253,9 @@ def main() -> int:
             memory, now = recall(connection), _now(connection)
             if graces and not 0 <= now.time - memory.looked < OFTEN_S:
                 client = api.Client(accounts.internal_api_key())
-                memory = look(client, memory, now, graces)
-                remember(connection, memory)
+                keep = functools.partial(remember, connection)
+                memory = look(client, memory, now, graces, keep)
+                keep(memory)
             # Also what another region found.
             files.ensure_file(TOLD, json.dumps(memory.told if graces else ()) + "\n")
     except FileNotFoundError:

@@ -9,7 +9,7 @@ a rack that is dead to the regions may still answer clients, and two dhcpd witho
 between them hand out addresses twice.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import api
@@ -61,24 +61,27 @@ KEEP = Decision()
 def decide(
     vlan: api.VLAN,
     racks: Sequence[Rack],
-    ours: tuple[str, str] | None,
+    last: str,
     grace_s: float,
     ask: Ask,
 ) -> Decision:
     """Return what is to change on a VLAN, given the racks that are in it.
 
-    ours are the racks that we gave it last, None if we never did.
+    last is the rack that was its secondary last, unless MAAS has deleted it or we took it away.
     """
     known = {one.system_id: one for one in racks}
     primary, secondary = known.get(vlan.primary), known.get(vlan.secondary)
     if not primary:
         return Decision(f"{vlan.name}: its primary rack has no address there")
+    # It may serve all the same: of one that it has deleted MAAS names none.
+    if vlan.secondary and not secondary:
+        return Decision(f"{vlan.name}: its secondary rack has no address there")
     spares = sorted(
         (one for one in racks if not one.dead_s and one.system_id not in vlan.racks),
         key=lambda one: one.hostname,
     )
     if not secondary:
-        return _without_secondary(vlan, primary, spares, ours, known)
+        return _without_secondary(vlan, primary, spares, last)
     if primary.dead_s and secondary.dead_s:
         return Decision(f"{vlan.name}: {primary.hostname} and {secondary.hostname} are both dead")
     if not primary.dead_s and not secondary.dead_s:
@@ -90,17 +93,13 @@ def decide(
 
 
 def _without_secondary(
-    vlan: api.VLAN,
-    primary: Rack,
-    spares: Sequence[Rack],
-    ours: tuple[str, str] | None,
-    known: Mapping[str, Rack],
+    vlan: api.VLAN, primary: Rack, spares: Sequence[Rack], last: str
 ) -> Decision:
     """Return the VLAN's first secondary, or another in place of one that MAAS has deleted."""
     if primary.dead_s:
         return Decision(f"{vlan.name}: {primary.hostname} is dead and has no secondary rack")
-    # Whoever took it away after we gave it, and not by deleting the rack, wants none.
-    is_by_hand = ours is not None and ours[0] == vlan.primary and ours[1] in known
+    # Whoever took it away, and not by deleting or promoting it, wants none.
+    is_by_hand = last not in ("", vlan.primary)
     if is_by_hand or not spares:
         return KEEP
     return Decision(

@@ -48,6 +48,7 @@ class MAAS:
         self.asked: list[tuple[str, witness.Body]] = []
         self.forgotten: witness.Body = {"forgotten": True}
         self.forgot: list[str] = []
+        self.kept: list[Memory] = []
         self.graces = {one.system_id: Grace(GRACE_S, GRACE_S, 9e9) for one in (A, B, C)}
         self.has([A, B])
 
@@ -65,7 +66,14 @@ class MAAS:
         return self.said
 
     def look(self, memory: Memory, now: float, clock: str = "") -> Memory:
-        return dhcp_ha.look(self.client, memory, Now(now, clock), self.graces)
+        return dhcp_ha.look(self.client, memory, Now(now, clock), self.graces, self.kept.append)
+
+    def serves(self, primary: str, secondary: str) -> None:
+        """Have the VLAN these racks, and forget what was changed before."""
+        self.client.vlans_with_dhcp.return_value = [
+            replace(VLAN, primary=primary, secondary=secondary)
+        ]
+        self.client.set_racks.reset_mock()
 
     def look_until(self, now: float) -> list[str]:
         """Look every 30 s from 1000 on, and return what the last one tells."""
@@ -131,7 +139,7 @@ def test_a_promotion_does_not_wait_for_a_secondary(maas: MAAS):
 
 
 def test_what_a_vlan_was_given_is_remembered_while_it_has_dhcp(maas: MAAS):
-    maas.client.vlans_with_dhcp.return_value = [replace(VLAN, secondary="")]
+    maas.serves("aaa", "")
     memory = maas.look(Memory(), 1000)
     assert memory.given == {str(VLAN_ID): ("aaa", "bbb")}
     # By hand, then.
@@ -140,6 +148,61 @@ def test_what_a_vlan_was_given_is_remembered_while_it_has_dhcp(maas: MAAS):
     maas.client.set_racks.assert_not_called()
     maas.client.vlans_with_dhcp.return_value = []
     assert maas.look(memory, 1060).given == {}
+
+
+def test_a_secondary_that_an_operator_set_and_took_away_is_not_given_again(maas: MAAS):
+    maas.has([A, B, C])
+    memory = maas.look(Memory(), 1000)
+    # Also where it runs no more, and where another one is the primary then.
+    for racks, primary in (([A, B, C], "aaa"), ([A, replace(B, status="dead"), C], "ccc")):
+        maas.has(racks)
+        maas.serves(primary, "")
+        memory = maas.look(memory, 1030)
+        maas.client.set_racks.assert_not_called()
+    maas.has([A, B, C])
+    maas.serves("ccc", "aaa")
+    memory = maas.look(memory, 1060)
+    maas.serves("ccc", "")
+    maas.look(memory, 1090)
+    maas.client.set_racks.assert_not_called()
+
+
+def test_a_secondary_that_maas_deleted_is_followed_by_another_and_by_itself(maas: MAAS):
+    memory = maas.look(Memory(), 1000)
+    maas.has([A])
+    maas.serves("aaa", "")
+    memory = maas.look(memory, 1030)
+    maas.client.set_racks.assert_not_called()
+    maas.has([A, B])
+    maas.look(memory, 1060)
+    (_, *roles) = maas.client.set_racks.call_args.args
+    assert roles == ["aaa", "bbb"]
+
+
+@pytest.mark.parametrize(
+    ("dead", "after"), [(A, ("bbb", "")), (B, ("aaa", ""))], ids=["promoted", "alone"]
+)
+def test_a_change_after_which_the_look_ended_is_not_taken_for_an_operators(
+    maas: MAAS, dead: api.Controller, after: tuple[str, str]
+):
+    maas.has([_dead(one) if one == dead else one for one in (A, B)])
+    maas.client.set_racks.side_effect = KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        maas.look_until(1120)
+    maas.has([A, B])
+    maas.client.set_racks.side_effect = None
+    maas.serves(*after)
+    maas.look(maas.kept[-1], 1150)
+    (_, *roles) = maas.client.set_racks.call_args.args
+    assert roles == [after[0], dead.system_id]
+
+
+def test_a_change_that_maas_refused_is_no_change(maas: MAAS):
+    maas.serves("aaa", "")
+    maas.client.set_racks.side_effect = api.APIError("no")
+    memory = maas.look(Memory(), 1000)
+    maas.look(memory, 1030)
+    assert maas.client.set_racks.call_count == 2
 
 
 def test_a_pause_of_the_looks_counts_for_nobodys_death(maas: MAAS):
@@ -263,7 +326,9 @@ class Job:
         self.graces = {"aaa": Grace(120, 120, 500.0)}
         monkeypatch.setattr(dhcp_grace, "read", lambda _: self.graces)
 
-    def _look(self, _: object, __: Memory, now: Now, graces: dict[str, Grace]) -> Memory:
+    def _look(
+        self, _: object, __: Memory, now: Now, graces: dict[str, Grace], ___: object
+    ) -> Memory:
         self.looked += 1
         assert graces == self.graces
         return Memory(now.time, now.clock, {"aaa": 990.5}, {"5001": ("aaa", "bbb")}, ("pxe: no",))

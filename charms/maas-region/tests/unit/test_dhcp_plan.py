@@ -32,17 +32,16 @@ def _never(*_: object) -> Evidence:
 def _decide(
     vlan: VLAN,
     *racks: Rack,
-    ours: tuple[Rack, Rack | None] | None = None,
+    last: Rack | None = None,
     evidence: Evidence | None = None,
 ) -> Decision:
-    given = tuple(one.system_id if one else "" for one in ours) if ours else None
     ask = (lambda *_: evidence) if evidence else _never
-    return dhcp_plan.decide(vlan, racks, given, GRACE_S, ask)  # type: ignore[arg-type]
+    return dhcp_plan.decide(vlan, racks, last.system_id if last else "", GRACE_S, ask)
 
 
 def test_two_living_racks_are_left_as_they_are():
     assert _decide(_vlan(B, A), A, B) == KEEP
-    assert _decide(_vlan(B, A), A, B, C, ours=(A, B)) == KEEP
+    assert _decide(_vlan(B, A), A, B, C, last=B) == KEEP
 
 
 def test_a_vlan_gets_its_second_living_rack_as_secondary():
@@ -53,17 +52,19 @@ def test_a_vlan_gets_its_second_living_rack_as_secondary():
     assert _decide(_vlan(A), A) == KEEP
 
 
-def test_a_secondary_that_a_hand_took_away_is_not_given_again():
-    assert _decide(_vlan(A), A, B, ours=(A, B)) == KEEP
+@pytest.mark.parametrize("racks", [(A, B), (A, B, C), (A, C)])
+def test_a_secondary_that_a_hand_took_away_is_not_given_again(racks: tuple[Rack, ...]):
+    assert _decide(_vlan(A), *racks, last=B) == KEEP
+    assert _decide(_vlan(C), C, *racks, last=B) == KEEP
 
 
-@pytest.mark.parametrize("ours", [(A, B), (B, A)])
-def test_one_that_maas_deleted_is_followed_by_another(ours: tuple[Rack, Rack]):
-    assert _decide(_vlan(A), A, C, ours=ours).secondary == "id-c"
+def test_one_that_maas_deleted_is_followed_by_another():
+    assert _decide(_vlan(A), A, C).secondary == "id-c"
+    assert _decide(_vlan(A), A, C, last=A).secondary == "id-c"
 
 
 def test_a_promotion_that_was_cut_short_is_made_good():
-    assert _decide(_vlan(B), A, B, ours=(A, B)).secondary == "id-a"
+    assert _decide(_vlan(B), A, B, last=B).secondary == "id-a"
 
 
 def test_a_dead_primary_is_replaced_on_its_peers_evidence():
@@ -84,9 +85,8 @@ def test_without_a_spare_one_the_primary_serves_alone_until_the_dead_secondary_r
     after = _decide(_vlan(A, B), A, _dead(B), evidence=LOST)
     assert (after.primary, after.secondary) == ("id-a", "")
     assert after.why == "pxe: rack-b is dead, rack-a serves alone"
-    ours = (after.primary, after.secondary)
-    assert dhcp_plan.decide(_vlan(A), (A, _dead(B)), ours, GRACE_S, _never) == KEEP
-    back = dhcp_plan.decide(_vlan(A), (A, B), ours, GRACE_S, _never)
+    assert _decide(_vlan(A), A, _dead(B)) == KEEP
+    back = _decide(_vlan(A), A, B)
     assert (back.primary, back.secondary) == ("id-a", "id-b")
 
 
@@ -136,11 +136,17 @@ def test_where_nobody_is_left_to_ask_nothing_changes():
         "pxe: rack-a and rack-b are both dead"
     )
     assert _decide(_vlan(A), _dead(A), B).why == "pxe: rack-a is dead and has no secondary rack"
-    assert _decide(_vlan(A, B), B, C).why == "pxe: its primary rack has no address there"
+
+
+def test_a_rack_without_an_address_is_not_taken_for_one_that_is_gone():
+    assert _decide(_vlan(A, B), B, C) == Decision("pxe: its primary rack has no address there")
+    why = "pxe: its secondary rack has no address there"
+    assert _decide(_vlan(A, B), A, C) == Decision(why)
+    assert _decide(_vlan(A, B), _dead(A), C) == Decision(why)
 
 
 def test_one_that_returns_becomes_secondary_and_gets_nothing_back():
     after = _decide(_vlan(A, B), _dead(A), B, evidence=LOST)
     vlan = VLAN("pxe", 5001, "", after.primary, after.secondary)
-    back = dhcp_plan.decide(vlan, (A, B), (after.primary, after.secondary), GRACE_S, _never)
+    back = _decide(vlan, A, B)
     assert (back.primary, back.secondary) == ("id-b", "id-a")
