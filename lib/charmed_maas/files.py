@@ -34,19 +34,14 @@ def ensure_file(path: Path, text: str, *, mode: int = 0o644, owner: str = "root"
     if _has(path, text.encode()):
         return _ensure_access(path, mode, account)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    candidate = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            os.fchmod(stream.fileno(), mode)
-            os.fchown(stream.fileno(), account.pw_uid, account.pw_gid)
-            stream.write(text.encode())
-            stream.flush()
-            os.fsync(stream.fileno())
-        candidate.replace(path)
-    finally:
-        candidate.unlink(missing_ok=True)
+    _replace(path, text.encode(), mode, account.pw_uid, account.pw_gid)
     return True
+
+
+def rewrite(path: Path, content: bytes) -> None:
+    """Replace what a file has in one step; its mode, owner and group stay."""
+    stat = path.stat()
+    _replace(path, content, stat.st_mode & 0o7777, stat.st_uid, stat.st_gid)
 
 
 def ensure_absent(path: Path) -> bool:
@@ -62,6 +57,21 @@ def _has(path: Path, content: bytes) -> bool:
         return path.read_bytes() == content
     except FileNotFoundError:
         return False
+
+
+def _replace(path: Path, content: bytes, mode: int, uid: int, gid: int) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    candidate = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            os.fchmod(stream.fileno(), mode)
+            os.fchown(stream.fileno(), uid, gid)
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        candidate.replace(path)
+    finally:
+        candidate.unlink(missing_ok=True)
 
 
 def _ensure_access(path: Path, mode: int, account: pwd.struct_passwd) -> bool:

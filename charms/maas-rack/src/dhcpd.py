@@ -141,18 +141,21 @@ def forget(vlan: int) -> None:
 
     With the state from before, in which it heard nobody, it would call its partner down, and that
     one, which has no state any more, would answer nobody for an hour (mclt): seen with 4.4.3.
-    Raises systemd.SystemdError, and DHCPError where this rack still serves the VLAN.
+    Raises systemd.SystemdError, OSError, and DHCPError where this rack still serves the VLAN.
     """
     if any(peer.vlan == vlan for peer in parse_peers(config())):
         raise DHCPError(f"this rack still serves VLAN {vlan}")
-    state = re.compile(rf'^failover peer "failover-vlan-{vlan}" state {{.*?^}}\n', re.M | re.S)
-    if not LEASES.exists() or not state.search(LEASES.read_text(errors="surrogateescape")):
+    state = re.compile(rb'^failover peer "failover-vlan-%d" state {.*?^}\n' % vlan, re.M | re.S)
+    if not LEASES.exists() or not state.search(LEASES.read_bytes()):
         return
-    was_running = systemd.stop(SERVICE)
-    kept = state.sub("", LEASES.read_text(errors="surrogateescape"))
-    LEASES.write_text(kept, errors="surrogateescape")
-    if was_running:
-        systemd.start(SERVICE)
+    was_running = is_running()
+    try:
+        systemd.stop(SERVICE)
+        files.rewrite(LEASES, state.sub(b"", LEASES.read_bytes()))
+    finally:
+        # It may serve other VLANs. rackd, which looks too, may have started it with the old file.
+        if was_running:
+            systemd.restart(SERVICE)
 
 
 def answers(own: str, address: str) -> bool:

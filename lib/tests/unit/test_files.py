@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 import getpass
+import os
 from pathlib import Path
 
 import jinja2
@@ -44,8 +45,24 @@ def test_a_failed_write_leaves_the_old_file_and_no_candidate(
     monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(OSError, match="space"):
         files.ensure_file(path, "new", owner=ME)
+    with pytest.raises(OSError, match="space"):
+        files.rewrite(path, b"new")
     assert [one.name for one in tmp_path.iterdir()] == ["x"]
     assert path.read_text() == "old"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_a_rewritten_file_is_another_of_the_same_mode_owner_and_group(tmp_path: Path):
+    path = tmp_path / "x"
+    path.write_bytes(b"old \xff")
+    path.chmod(0o640)
+    os.chown(path, 1234, 4321)
+    before = path.stat()
+    files.rewrite(path, b"new \xff")
+    after = path.stat()
+    assert path.read_bytes() == b"new \xff"
+    assert after.st_ino != before.st_ino
+    assert (after.st_mode & 0o7777, after.st_uid, after.st_gid) == (0o640, 1234, 4321)
 
 
 def test_ensure_absent(tmp_path: Path):

@@ -138,16 +138,19 @@ class Machine:
     """dhcpd's service and files."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
-        self.running = True
+        self.running, self.hangs = True, False
         self.did: list[str] = []
         monkeypatch.setattr(dhcpd, "LEASES", directory / "dhcpd.leases")
         monkeypatch.setattr(dhcpd, "CONFIG", directory / "dhcpd.conf")
+        monkeypatch.setattr(dhcpd.systemd, "is_running", lambda _: self.running)
         monkeypatch.setattr(dhcpd.systemd, "stop", self.stop)
-        monkeypatch.setattr(dhcpd.systemd, "start", self.did.append)
+        monkeypatch.setattr(dhcpd.systemd, "restart", self.did.append)
         dhcpd.LEASES.write_text(LEASES)
 
     def stop(self, service: str) -> bool:
         self.did.append("stop")
+        if self.hangs:
+            raise dhcpd.systemd.SystemdError(f"{service} did not end")
         return self.running
 
 
@@ -166,6 +169,38 @@ def test_a_vlans_failover_is_forgotten_and_nothing_else(
     assert machine.did == ["stop", *([dhcpd.SERVICE] if running else [])]
     dhcpd.forget(5001)
     assert len(machine.did) == 1 + running
+
+
+def test_leases_that_cannot_be_written_stay_and_dhcpd_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    machine = Machine(monkeypatch, tmp_path)
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        dhcpd.forget(5001)
+    assert dhcpd.LEASES.read_text() == LEASES
+    assert machine.did == ["stop", dhcpd.SERVICE]
+    machine.hangs = True
+    with pytest.raises(dhcpd.systemd.SystemdError, match="did not end"):
+        dhcpd.forget(5001)
+    assert dhcpd.LEASES.read_text() == LEASES
+    assert machine.did == ["stop", dhcpd.SERVICE] * 2
+
+
+def test_what_is_no_text_in_the_leases_stays_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    Machine(monkeypatch, tmp_path)
+    uid = b'  uid "\377\xff";\n'
+    dhcpd.LEASES.write_bytes(uid + LEASES.encode())
+    dhcpd.forget(5001)
+    kept = dhcpd.LEASES.read_bytes()
+    assert kept.startswith(uid)
+    assert b"failover-vlan-5001" not in kept
 
 
 def test_a_failover_that_is_in_use_is_not_forgotten(

@@ -4,6 +4,7 @@
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -55,6 +56,9 @@ def test_a_failover_is_forgotten_where_asked(monkeypatch: pytest.MonkeyPatch):
     assert witness_server.respond({"forget": 5001}) == {"forgotten": True}
     assert forgotten == [5001]
     assert "problem" in witness_server.respond({"forget": "x"})
+    full = OSError(28, "No space left on device")
+    monkeypatch.setattr(dhcpd, "forget", mock.Mock(side_effect=full))
+    assert witness_server.respond({"forget": 5001}) == {"problem": str(full)}
 
 
 def test_a_command_that_fails_is_told(monkeypatch: pytest.MonkeyPatch):
