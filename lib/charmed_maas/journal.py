@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from charmed_maas import commands, systemd
+from charmed_maas import commands, systemd, words
 
 logger = logging.getLogger(__name__)
 
@@ -110,9 +110,8 @@ def _line(row: str) -> Line | None:
 
 
 def _shorten(text: str) -> str:
-    printable = "".join(one if one.isprintable() else " " for one in text)
-    words = SECRET.sub(r"\1\2…", LOGIN.sub("://", " ".join(printable.split())))
-    return words if len(words) <= MAX_LENGTH else f"{words[:MAX_LENGTH]} …"
+    line = words.one_line(text, len(text))
+    return words.one_line(SECRET.sub(r"\1\2…", LOGIN.sub("://", line)), MAX_LENGTH)
 
 
 def _started_at(service: str) -> float:

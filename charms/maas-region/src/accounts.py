@@ -14,8 +14,9 @@ import signal
 import time
 from pathlib import Path
 
+import refusal
 import region
-from charmed_maas import commands, files, secrets
+from charmed_maas import commands, files, secrets, words
 
 INTERNAL_USER = "charmed-maas"
 INTERNAL_EMAIL = "charmed-maas@localhost.localdomain"
@@ -29,7 +30,10 @@ OTHER_PROMPT = re.compile(r"(username|email)[^\n]*: ?$", re.IGNORECASE)
 
 
 class AccountError(Exception):
-    """MAAS refuses; the message is its own, fit for the operator."""
+    """MAAS refuses; the message is its own, in one line, fit for the operator."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(words.one_line(message, refusal.MAX_LENGTH))
 
 
 def check(username: str, email: str) -> None:

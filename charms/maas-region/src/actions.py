@@ -95,9 +95,14 @@ class Actions(ops.Object):
     def _on_enable_dhcp(self, event: ops.ActionEvent) -> None:
         if not self._is_serving(event):
             return
-        subnet, start, end = (str(event.params[name]) for name in ("subnet", "start", "end"))
+        places = [event.params[name] for name in ("subnet", "vlan") if name in event.params]
+        if len(places) != 1:
+            event.fail("give either subnet, its CIDR, or vlan, MAAS's ID of the VLAN")
+            return
+        start, end = str(event.params["start"]), str(event.params["end"])
+        is_alone = bool(event.params.get("alone", False))
         try:
-            done = dhcp.enable(subnet, start, end, alone=bool(event.params.get("alone", False)))
+            done = dhcp.enable(places[0], start, end, alone=is_alone)
         except (accounts.AccountError, api.APIError) as error:
             event.fail(str(error))
             return

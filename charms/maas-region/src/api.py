@@ -12,7 +12,9 @@ import requests
 import requests_oauthlib
 
 import accounts
+import refusal
 import region
+from charmed_maas import words
 
 KINDS = {"region": "regioncontrollers", "rack": "rackcontrollers"}
 KEY_FIELDS = ("consumer_key", "token_key", "token_secret")
@@ -28,10 +30,10 @@ for name in ("oauthlib", "requests_oauthlib"):
 
 
 class APIError(Exception):
-    """MAAS does not answer, or refuses; the message is MAAS's own."""
+    """MAAS does not answer, or refuses; the message is MAAS's own, in one line."""
 
     def __init__(self, message: str, status: int = 0) -> None:
-        super().__init__(message)
+        super().__init__(words.one_line(message, refusal.MAX_LENGTH))
         self.status = status
 
 
@@ -74,6 +76,14 @@ class VLAN:
         return tuple(one for one in (self.primary, self.secondary) if one)
 
 
+@dataclass(frozen=True)
+class Subnet:
+    """A subnet, and the VLAN that it is on."""
+
+    cidr: str
+    vlan: VLAN
+
+
 class Client:
     """Requests to this machine's MAAS, signed with an API key."""
 
@@ -104,11 +114,14 @@ class Client:
         vlans = [vlan for fabric in _objects(fabrics) for vlan in _objects(fabric.get("vlans"))]
         return [_vlan(one) for one in vlans if one.get("dhcp_on") is True]
 
-    def vlan_of(self, cidr: str) -> VLAN | None:
-        """Return the VLAN of a subnet, None if MAAS does not know that."""
-        subnets: object = self._request("GET", "subnets/").json()
-        found = [one for one in _objects(subnets) if one.get("cidr") == cidr]
-        return _vlan(cast("dict[str, object]", found[0]["vlan"])) if found else None
+    def subnets(self) -> list[Subnet]:
+        """Return every subnet."""
+        found = _objects(self._request("GET", "subnets/").json())
+        vlans = [cast("dict[str, object]", one.get("vlan") or {}) for one in found]
+        return [
+            Subnet(str(one.get("cidr")), _vlan(vlan))
+            for one, vlan in zip(found, vlans, strict=True)
+        ]
 
     def create_range(self, start: str, end: str) -> int:
         """Have addresses for DHCP to hand out; returns the range's ID."""
@@ -196,7 +209,7 @@ class Client:
             # MAAS's own words may have the key's secret in them.
             raise APIError("MAAS refuses the API key", answer.status_code)
         if not answer.ok:
-            raise APIError(answer.text.strip()[:300], answer.status_code)
+            raise APIError(refusal.reason(answer), answer.status_code)
         return answer
 
 

@@ -1,8 +1,10 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
-"""Turning MAAS's DHCP on for a subnet, with two racks where there are two."""
+"""Turning MAAS's DHCP on for a subnet or a VLAN, with two racks where there are two."""
 
+import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import api
@@ -17,19 +19,20 @@ class Enabled:
     secondary: str
 
 
-def enable(cidr: str, start: str, end: str, *, alone: bool) -> Enabled:
-    """Turn DHCP on for a subnet, with a range of addresses; raises as api.ask does.
+def enable(place: str | int, start: str, end: str, *, alone: bool) -> Enabled:
+    """Turn DHCP on, with a range of addresses; raises as api.ask does.
 
-    With one rack there only if alone: its death would end DHCP. What MAAS refuses, it refuses in
-    its own words, and nothing has changed.
+    place is a subnet by its CIDR, or a VLAN by MAAS's ID of it. With one rack there only if alone:
+    its death would end DHCP. What MAAS refuses, it refuses in its own words, and nothing has
+    changed.
     """
-    return api.ask(lambda client: _enable(client, cidr, (start, end), alone=alone))
+    return api.ask(lambda client: _enable(client, place, (start, end), alone=alone))
 
 
-def _enable(client: api.Client, cidr: str, ends: tuple[str, str], *, alone: bool) -> Enabled:
-    vlan = client.vlan_of(cidr)
-    if vlan is None:
-        raise api.APIError(f"MAAS knows no subnet {cidr[:60]!r}: give its CIDR, as MAAS shows it")
+def _enable(
+    client: api.Client, place: str | int, ends: tuple[str, str], *, alone: bool
+) -> Enabled:
+    vlan = _vlan(client.subnets(), place, ends)
     if vlan.racks:
         raise api.APIError(
             f"{vlan.name} has a rack for DHCP already: change it in MAAS, which is yours"
@@ -54,3 +57,27 @@ def _enable(client: api.Client, cidr: str, ends: tuple[str, str], *, alone: bool
         client.delete_range(made)
         raise
     return Enabled(vlan.name, primary.hostname, secondary.hostname if secondary else "")
+
+
+def _vlan(subnets: Iterable[api.Subnet], place: str | int, ends: tuple[str, str]) -> api.VLAN:
+    """Return the VLAN to serve; MAAS takes a range on any subnet, so it is looked at here."""
+    there = [one for one in subnets if place in (one.cidr, one.vlan.id)]
+    if not there:
+        what = (
+            f"subnet {place[:60]!r}: give its CIDR"
+            if isinstance(place, str)
+            else f"subnet on VLAN {place}: give the VLAN's ID"
+        )
+        raise api.APIError(f"MAAS knows no {what}, as MAAS shows it")
+    if not any(_is_on(one.cidr, ends) for one in there):
+        cidrs = " or ".join(one.cidr for one in there)
+        raise api.APIError(f"{' and '.join(ends)} are not both on {cidrs}")
+    return there[0].vlan
+
+
+def _is_on(cidr: str, ends: tuple[str, str]) -> bool:
+    """Tell whether both ends are on a subnet; of what is no address MAAS says so."""
+    try:
+        return all(ipaddress.ip_address(one) in ipaddress.ip_network(cidr) for one in ends)
+    except ValueError:
+        return True

@@ -3,7 +3,6 @@
 
 """MAAS's own settings that options of the charm name; all others are the operator's, in MAAS."""
 
-import json
 import logging
 import re
 from collections.abc import Mapping
@@ -43,21 +42,10 @@ def _ensure(client: api.Client, wanted: Mapping[str, str]) -> tuple[str, ...]:
         except api.APIError as error:
             if error.status != api.REFUSED:
                 raise
-            refusals.append(f"{option}: {_reason(str(error))}")
+            refusals.append(f"{option}: {error}")
     return tuple(refusals)
 
 
 def _words(value: object) -> list[str]:
     """Return what a setting lists: MAAS takes spaces and commas between, and gives back either."""
     return re.split(r"[\s,]+", str(value or "").strip())
-
-
-def _reason(text: str) -> str:
-    """Return MAAS's words without the JSON around them."""
-    try:
-        given: object = json.loads(text)
-    except ValueError:
-        return text
-    reasons = list(given.values()) if isinstance(given, dict) else [given]
-    words = [" ".join(map(str, one)) if isinstance(one, list) else str(one) for one in reasons]
-    return " ".join(words)

@@ -9,7 +9,7 @@ from typing import cast
 import api
 import dhcp_plan
 import region
-from charmed_maas import witness
+from charmed_maas import witness, words
 
 
 class Witnesses:
@@ -31,7 +31,7 @@ class Witnesses:
         except witness.WitnessError as error:
             return dhcp_plan.Evidence(problem=str(error))
         if problem := said.get("problem"):
-            return dhcp_plan.Evidence(problem=f"says: {str(problem)[:100]}")
+            return dhcp_plan.Evidence(problem=f"says: {words.one_line(str(problem), 100)}")
         return dhcp_plan.Evidence(
             _state(said, str(vlan.id)), said.get("peer-answers") is not False
         )
@@ -44,7 +44,8 @@ class Witnesses:
             return f"{self._names[rack]} {error}"
         if said.get("forgotten") is True:
             return ""
-        return f"{self._names[rack]} says: {str(said.get('problem', 'nothing'))[:100]}"
+        problem = words.one_line(str(said.get("problem", "nothing")), 100)
+        return f"{self._names[rack]} says: {problem}"
 
     def _ask(self, rack: str, question: witness.Body) -> witness.Body:
         if rack in self._away:

@@ -3,6 +3,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -126,6 +127,18 @@ def test_enable_dhcp_tells_who_serves_or_why_nobody_does(context: Context):
         enable.side_effect = api.APIError("no rack")
         with pytest.raises(testing.ActionFailed, match="no rack"):
             context.run(context.on.action("enable-dhcp", params=ends), _state())
+
+
+def test_enable_dhcp_takes_a_subnet_or_a_vlan_and_not_both(context: Context):
+    ends: dict[str, Any] = {"start": "10.1.0.100", "end": "10.1.0.199"}
+    with mock.patch("actions.dhcp.enable", autospec=True) as enable:
+        enable.return_value = dhcp.Enabled("fabric-0 untagged", "k1", "k2")
+        for places in ({}, {"subnet": "10.1.0.0/24", "vlan": 5001}):
+            with pytest.raises(testing.ActionFailed, match="give either subnet"):
+                context.run(context.on.action("enable-dhcp", params=ends | places), _state())
+        enable.assert_not_called()
+        context.run(context.on.action("enable-dhcp", params=ends | {"vlan": 5001}), _state())
+        enable.assert_called_once_with(5001, "10.1.0.100", "10.1.0.199", alone=False)
 
 
 NOTHING = findings.Findings(

@@ -264,6 +264,7 @@ def test_a_rack_that_may_go_on_is_not_replaced_until_maas_deletes_it(
     [
         (witness.WitnessError("does not answer at x:7913"), "rack-b does not answer at x:7913"),
         ({"problem": "dhcpd does not answer"}, "rack-b says: dhcpd does not answer"),
+        ({"problem": "arping exited\nwith 2:  no"}, "rack-b says: arping exited with 2: no"),
         ({**LOST, "vlans": {}}, "dhcpd on rack-b is in state unknown"),
         ({**LOST, "vlans": {"5001": {"state": "normal"}}}, "dhcpd on rack-b is in state normal"),
         ({**LOST, "vlans": [1]}, "dhcpd on rack-b is in state unknown"),

@@ -140,9 +140,9 @@ def test_who_does_not_answer_in_time_is_given_up():
         (ConnectionRefusedError(111, "Connection refused"), "connection refused"),
         (http.client.BadStatusLine("x"), "x"),
         (api.APIError("Forbidden", 401), "Forbidden"),
-        (accounts.AccountError("no such user\nmore"), "no such user"),
+        (accounts.AccountError("no such user"), "no such user"),
         (database.DatabaseError(""), "DatabaseError"),
-        (commands.CommandError("ip exited with 1"), "ip exited with 1"),
+        (commands.CommandError("ip exited with 1\nmore"), "ip exited with 1"),
         (KeyError("members"), "nonsense in the answer"),
     ],
 )
