@@ -187,14 +187,15 @@ class MAAS:
     def wait_forgotten(self, app: str) -> None:
         """Wait until MAAS knows exactly the controllers whose units Juju knows.
 
-        MAAS lets a controller go only minutes after its processes ended.
+        MAAS lets a controller go only minutes after its processes ended, and a rack stays until
+        its DHCP has moved: two minutes until it is dead, the grace, and three more at most.
         """
         if kind := {"maas-region": "region", "maas-rack": "rack"}.get(app):
             machines = self.juju.status().machines
             names = {machines[unit.machine].hostname for unit in self.units(app).values()}
             eventually(
                 lambda: set(self.controllers(kind)) == names,
-                timeout_s=300,
+                timeout_s=480,
                 what=f"MAAS knows exactly the {kind}s that Juju knows",
             )
 

@@ -8,17 +8,19 @@ hook can wait for it. Every unit keeps the list of departed controllers in a fil
 deletes them, on one unit at a time, also when no Juju controller lives.
 """
 
+import functools
 import json
 import logging
 import sys
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import accounts
 import api
 import database
+import dhcp_hold
 import migration
 import region
 from charmed_maas import files, python_unit
@@ -140,14 +142,28 @@ def still_known(departed: tuple[Departed, ...]) -> tuple[Departed, ...]:
     return tuple(one for one in departed if (one.kind, one.system_id) in known)
 
 
-def delete_departed(departed: Iterable[Departed], now: float) -> list[str]:
-    """Delete those that MAAS lets go; returns a line about each that it does not."""
+def delete_departed(
+    departed: Iterable[Departed],
+    now: float,
+    held: Callable[[api.Client, Collection[str]], Collection[str]],
+) -> list[str]:
+    """Delete those that MAAS lets go; returns a line about each that stays.
+
+    held tells which racks are to stay, for their DHCP has to move first.
+    """
     known = {(one.kind, one.system_id): one for one in listed()}
     client = api.Client(accounts.internal_api_key())
+    gone = [
+        (one, found)
+        for one in departed
+        if (found := known.get((one.kind, one.system_id)))
+        and _is_over(found.status, now - one.since)
+    ]
+    stay = held(client, [one.system_id for one, _ in gone if one.kind == "rack"])
     kept: list[str] = []
-    for one in departed:
-        found = known.get((one.kind, one.system_id))
-        if not found or not _is_over(found.status, now - one.since):
+    for one, found in gone:
+        if one.kind == "rack" and one.system_id in stay:
+            kept.append(f"rack {found.hostname}: its DHCP is to move first")
             continue
         try:
             client.delete(one.kind, one.system_id)
@@ -169,7 +185,8 @@ def main() -> int:
         login = migration.login_from_config()
         with database.connect(login, "charmed-maas controllers") as connection:
             if database.try_lock(connection, database.CONTROLLERS):
-                for line in delete_departed(departed, time.time()):
+                held = functools.partial(dhcp_hold.held, connection)
+                for line in delete_departed(departed, time.time(), held):
                     logger.info("%s", line)
     except FileNotFoundError:
         return 0

@@ -9,7 +9,7 @@ promote by a grace that the racks no longer have.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,27 +50,36 @@ class Grace:
     held_s: float = 0
 
 
-def tell(present_s: int, applied: Mapping[str, int]) -> bool:
+def tell(present_s: int, applied: Mapping[str, int], departed: Collection[str] = ()) -> bool:
     """Have every region's timer know the regions' grace, 0 for none, and that of each rack.
 
-    applied goes by the racks' IDs. Returns whether they know.
+    applied goes by the racks' IDs. Of those that have departed it stays as they told it last: it
+    holds until they are dead, and replaced. Returns whether they know.
     """
     try:
         login = migration.login_from_config()
         with database.connect(login, "charmed-maas dhcp grace", timeout_s=2) as connection:
-            write(connection, present_s, applied if present_s else {})
+            if present_s:
+                write(connection, present_s, applied, departed)
+            else:
+                write(connection, 0, {})
     except (FileNotFoundError, database.DatabaseError) as error:
         logger.info("the regions' timers do not know the grace yet: %s", error)
         return False
     return True
 
 
-def write(connection: "Connection", present_s: int, applied: Mapping[str, int]) -> None:
+def write(
+    connection: "Connection",
+    present_s: int,
+    applied: Mapping[str, int],
+    departed: Collection[str] = (),
+) -> None:
     """Write what differs; what is as it was goes on holding."""
     racks = list(applied)
     with connection.cursor() as cursor:
         cursor.execute(CREATE)
-        cursor.execute(FORGET, (racks,))
+        cursor.execute(FORGET, ([*racks, *departed],))
         cursor.execute(WRITE, (present_s, racks, list(applied.values())))
 
 

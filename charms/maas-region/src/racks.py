@@ -80,7 +80,9 @@ class Racks(ops.Object):
         told_s = self.endpoint.dhcp_grace_s()
         if grace_s or told_s:
             applied = {one.system_id: one.dhcp_grace_s for one in members if one.kind == "rack"}
-            grace_s = grace_s if dhcp_grace.tell(grace_s, applied) else told_s
+            # Each of them until MAAS knows it no more.
+            gone = [one.system_id for one in self._peers.app().departed if one.kind == "rack"]
+            grace_s = grace_s if dhcp_grace.tell(grace_s, applied, gone) else told_s
         self.endpoint.publish(
             maas_rpc.ProviderAppData(maas_url, tuple(region_urls), secret_id, grace_s)
         )

@@ -402,12 +402,12 @@ def test_racks_have_no_grace_that_the_regions_timers_do_not_know(
     workload.dhcp.tell.return_value = True
     out = context.run(context.on.config_changed(), out)
     assert _local(out, "rpc").local_app_data["dhcp-grace"] == "300"
-    workload.dhcp.tell.assert_called_with(300, {"rack11": 120})
+    workload.dhcp.tell.assert_called_with(300, {"rack11": 120}, [])
 
     out = context.run(
         context.on.config_changed(), dataclasses.replace(out, config={"dhcp-ha": False})
     )
-    workload.dhcp.tell.assert_called_with(0, {"rack11": 120})
+    workload.dhcp.tell.assert_called_with(0, {"rack11": 120}, [])
     assert "dhcp-grace" not in _local(out, "rpc").local_app_data
     workload.dhcp.tell.reset_mock()
     context.run(context.on.config_changed(), dataclasses.replace(out, config={"dhcp-ha": False}))
@@ -432,7 +432,7 @@ def test_a_new_leader_learns_which_graces_the_racks_have_applied(
 ):
     state = _of_a_known_rack(told={"dhcp-grace": "120"})
     context.run(context.on.leader_elected(), state)
-    workload.dhcp.tell.assert_called_with(120, {"rack11": 120})
+    workload.dhcp.tell.assert_called_with(120, {"rack11": 120}, [])
 
 
 def test_a_region_looks_after_dhcp_while_its_database_is_away_but_not_while_it_is_paused(
@@ -611,14 +611,29 @@ def test_departed_controllers_leave_the_list_when_maas_forgot_them(
     workload.controllers.ensure_departed.assert_called_once_with(())
 
 
+def test_what_a_departed_rack_told_is_known_while_maas_knows_it(
+    context: Context, workload: Workload
+):
+    departed = [
+        {"kind": kind, "system-id": one, "since": "100"}
+        for kind, one in (("rack", "rack33"), ("rack", "rack44"), ("region", "aaa111"))
+    ]
+    peers = testing.PeerRelation("peers", local_app_data={"departed": json.dumps(departed)})
+    workload.controllers.still_known.side_effect = lambda departed: tuple(
+        one for one in departed if one.system_id != "rack44"
+    )
+    context.run(context.on.update_status(), _state(peers=peers))
+    workload.dhcp.tell.assert_called_with(120, {}, ["rack33"])
+
+
 def test_what_a_rack_wrote_while_nobody_listened_is_read_at_some_update_status(
     context: Context, workload: Workload
 ):
     state = _of_a_known_rack(told={})
     context.run(context.on.config_changed(), state)
-    workload.dhcp.tell.assert_called_with(120, {"rack11": 0})
+    workload.dhcp.tell.assert_called_with(120, {"rack11": 0}, [])
     context.run(context.on.update_status(), state)
-    workload.dhcp.tell.assert_called_with(120, {"rack11": 120})
+    workload.dhcp.tell.assert_called_with(120, {"rack11": 120}, [])
 
 
 @pytest.mark.parametrize("later", ["leader_elected", "update_status"])

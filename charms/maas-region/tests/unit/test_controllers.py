@@ -1,6 +1,7 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -16,6 +17,10 @@ from controllers import Departed, Member
 R0 = Member("maas-region/0", "region", "aaa000")
 R1 = Member("maas-region/1", "region", "aaa111")
 K3 = Member("maas-rack/3", "rack", "bbb333")
+
+
+def _none(*_: object) -> set[str]:
+    return set()
 
 
 def test_a_unit_that_is_gone_departs_and_stays_departed():
@@ -57,7 +62,7 @@ def test_the_rack_of_a_machine_departs_while_its_region_stays():
 def test_the_other_half_of_a_machine_is_not_taken_for_what_departed(client: mock.MagicMock):
     departed = (Departed("rack", "aaa111", 100),)
     assert controllers.still_known(departed) == ()
-    assert controllers.delete_departed(departed, now=300.0) == []
+    assert controllers.delete_departed(departed, 300.0, _none) == []
     assert not client.delete.called
 
 
@@ -103,7 +108,7 @@ def test_departed_controllers_are_deleted_as_maas_lets_them_go(client: mock.Magi
         Departed("rack", "bbb555", 100),
         Departed("rack", "unknown", 100),
     ]
-    kept = controllers.delete_departed(departed, now=150.0)
+    kept = controllers.delete_departed(departed, 150.0, _none)
     assert kept == ["region r1: Unable to delete r1 as it's currently running."]
     # The other racks get time to stop by themselves.
     assert client.delete.call_args_list == [
@@ -112,10 +117,42 @@ def test_departed_controllers_are_deleted_as_maas_lets_them_go(client: mock.Magi
     ]
 
     client.delete.reset_mock()
-    controllers.delete_departed(departed, now=300.0)
+    controllers.delete_departed(departed, 300.0, _none)
     assert mock.call("rack", "bbb444") in client.delete.call_args_list
     # Its relation was removed, it was not.
     assert mock.call("rack", "bbb555") not in client.delete.call_args_list
+
+
+def test_a_rack_stays_until_its_dhcp_has_moved(client: mock.MagicMock):
+    departed = [Departed(kind, "bbb333", 100) for kind in ("region", "rack")]
+    client.controllers.return_value.append(api.Controller("region", "bbb333", "k3", ""))
+    departed += [Departed("rack", one, 100) for one in ("bbb444", "bbb555")]
+    held = mock.Mock(return_value={"bbb333"})
+    kept = controllers.delete_departed(departed, 300.0, held)
+    assert kept == ["rack k3: its DHCP is to move first"]
+    # Of one that runs, its relation gone, nothing is asked.
+    held.assert_called_once_with(client, ["bbb333", "bbb444"])
+    assert client.delete.call_args_list == [
+        mock.call("region", "bbb333"),
+        mock.call("rack", "bbb444"),
+    ]
+
+
+def test_the_job_deletes_by_what_the_database_says_of_the_racks(
+    client: mock.MagicMock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(controllers, "DEPARTED", tmp_path / "departed.json")
+    controllers.DEPARTED.write_text('[{"kind": "rack", "system_id": "bbb333", "since": 7}]')
+    monkeypatch.setattr("migration.login_from_config", lambda: None)
+    monkeypatch.setattr("database.connect", lambda *_: contextlib.nullcontext("its connection"))
+    monkeypatch.setattr("database.try_lock", lambda *_: True)
+    with mock.patch("dhcp_hold.held", autospec=True, return_value={"bbb333"}) as held:
+        assert controllers.main() == 0
+        held.assert_called_once_with("its connection", client, ["bbb333"])
+        client.delete.assert_not_called()
+        held.return_value = set()
+        assert controllers.main() == 0
+    client.delete.assert_called_once_with("rack", "bbb333")
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,8 @@ class Database:
             self.rows = {one: row for one, row in (self.rows or {}).items() if one in list(kept)}  # type: ignore[call-overload]
         elif statement == dhcp_grace.WRITE:
             present_s, racks, applied = values
-            self.rows = {one: (present_s, s) for one, s in zip(racks, applied, strict=True)}  # type: ignore[misc]
+            new = {one: (present_s, s) for one, s in zip(racks, applied, strict=True)}  # type: ignore[call-overload]
+            self.rows = (self.rows or {}) | new  # type: ignore[operator]
         elif statement == dhcp_grace.READ:
             self.found = [(one, *row, 7.5) for one, row in (self.rows or {}).items()]
         else:
@@ -54,6 +55,14 @@ def test_what_the_leader_tells_every_timer_reads(kept: Database):
     assert dhcp_grace.read(kept) == {}  # type: ignore[arg-type]
     assert dhcp_grace.tell(300, {"aaa": 120, "bbb": 0})
     assert dhcp_grace.read(kept) == {"aaa": Grace(300, 120, 7.5), "bbb": Grace(300, 0, 7.5)}  # type: ignore[arg-type]
+
+
+def test_what_a_departed_rack_told_stays_and_no_other(kept: Database):
+    dhcp_grace.tell(120, {"aaa": 120, "bbb": 120, "ccc": 120})
+    dhcp_grace.tell(300, {"bbb": 0}, ["aaa", "zzz"])
+    assert kept.rows == {"aaa": (120, 120), "bbb": (300, 0)}
+    dhcp_grace.tell(0, {"bbb": 0}, ["aaa"])
+    assert kept.rows == {}
 
 
 def test_without_a_grace_nothing_is_kept_of_any_rack(kept: Database):
