@@ -31,6 +31,21 @@ def _metrics(_: web.Request) -> web.Response:
     return web.Response("", 404, "text/html; charset=utf-8")
 
 
+def _api_server(_: web.Request) -> web.Response:
+    """Say that it is there, as MAAS's does at its root; the resources below it are not."""
+    return web.Response({}, content_type=web.JSON)
+
+
+def _metadata(_: web.Request) -> web.Response:
+    """Let nobody in: only a machine that MAAS manages has a key to this."""
+    raise web.HTTPError(401, "Forbidden", web.TEXT)
+
+
+def _machines(_: web.Request) -> web.Response:
+    """List the machines: none can be enlisted."""
+    return web.Response([])
+
+
 def _whoami(request: web.Request) -> web.Response:
     return web.Response(networks.render_user(request.user))
 
@@ -82,6 +97,8 @@ PLAIN: dict[str, web.Handler] = {
     "/MAAS/rpc/": _rpc,
     "/MAAS/api/version/": _api_version,
     "/MAAS/metrics": _metrics,
+    "/MAAS/metadata/": _metadata,
+    f"{web.API_SERVER}v3/": _api_server,
 }
 
 ACCOUNT: dict[tuple[str, str | None], web.Handler] = {
@@ -94,6 +111,7 @@ ROUTES: list[tuple[str, web.Resource]] = [
     (r"/version/", web.Resource({("GET", None): _version}, is_public=True)),
     (r"/users/", web.Resource({("GET", "whoami"): _whoami})),
     (r"/account/", web.Resource(ACCOUNT)),
+    (r"/machines/", web.Resource({("GET", None): _machines}, has_anonymous=True)),
     *settings.ROUTES,
     *controllers.ROUTES,
     *networks.ROUTES,

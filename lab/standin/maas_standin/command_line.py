@@ -49,8 +49,17 @@ def parser(name: str) -> argparse.ArgumentParser:
     return found
 
 
+def is_absent(name: str) -> bool:
+    """Tell a subcommand that MAAS has and the stand-in only names."""
+    return any(name in names for names in DESCRIPTIONS["absent"].values())
+
+
 def overview() -> str:
     """Return what maas-region says about itself."""
-    names = "".join(f"    {name}\n" for name in sorted(DESCRIPTIONS["commands"]))
     hint = "Type 'maas-region help <subcommand>' for help on a specific subcommand."
-    return f"\n{hint}\n\nAvailable subcommands:\n\n[maasserver]\n{names}"
+    text = f"\n{hint}\n\nAvailable subcommands:\n"
+    for section, absent in DESCRIPTIONS["absent"].items():
+        own = DESCRIPTIONS["commands"] if section == "maasserver" else []
+        names = "".join(f"    {name}\n" for name in sorted([*absent, *own]))
+        text += f"\n[{section}]\n{names}"
+    return text

@@ -119,35 +119,44 @@ def _add_nothing(_: argparse.ArgumentParser) -> None:
     pass
 
 
-ACTIONS: dict[str, tuple[typing.Any, typing.Any, str]] = {
-    "config": (_config, _add_config, "Update configuration settings."),
-    "install-shared-secret": (
-        _install_shared_secret,
-        _add_nothing,
-        "Install a shared-secret to this cluster. When invoked interactively, you'll be prompted"
-        " to enter the secret. Otherwise the secret will be read from the first line of stdin."
-        " In both cases, the secret must be hex/base16 encoded.",
-    ),
-    "register": (
-        _register,
-        _add_register,
-        "Register the rack controller with a region controller.",
-    ),
-    "setup-dns": (_setup_dns, _add_nothing, "Setup MAAS DNS configuration."),
+ACTIONS: dict[str, tuple[typing.Any, typing.Any]] = {
+    "config": (_config, _add_config),
+    "install-shared-secret": (_install_shared_secret, _add_nothing),
+    "register": (_register, _add_register),
+    "setup-dns": (_setup_dns, _add_nothing),
 }
+# What MAAS's own has: those without an entry above are named and refused.
+HELP: dict[str, str] = data.load("rack_actions.json")
 
 
 def _parser() -> argparse.ArgumentParser:
+    indent = " " * len("usage: maas-rack ")
     parser = argparse.ArgumentParser(
         prog="maas-rack",
+        # Pythons from 3.13 on would break the lines elsewhere.
+        usage=f"maas-rack [-h]\n{indent}{{{','.join(HELP)}}}\n{indent}...",
         description="Command-line interface for the MAAS provisioning component.",
     )
-    actions = parser.add_subparsers(title="actions")
-    for name, (run, add_arguments, text) in ACTIONS.items():
+    actions = parser.add_subparsers(title="actions", prog=parser.prog)
+    for name, text in HELP.items():
         action = actions.add_parser(name, help=text)
-        add_arguments(action)
-        action.set_defaults(run=run)
+        if name in ACTIONS:
+            run, add_arguments = ACTIONS[name]
+            add_arguments(action)
+            action.set_defaults(run=run)
     return parser
+
+
+def _check_action(parser: argparse.ArgumentParser, name: str) -> None:
+    """Refuse what is no action, and what is one of MAAS's only."""
+    if name not in HELP:
+        # Pythons from 3.13 on would not quote the choices.
+        choices = ", ".join(map(repr, HELP))
+        parser.error(
+            f"argument {{{','.join(HELP)}}}: invalid choice: {name!r} (choose from {choices})"
+        )
+    if name not in ACTIONS:
+        raise CommandError(f"The stand-in has no {name}.")
 
 
 def main() -> int:
@@ -156,10 +165,12 @@ def main() -> int:
         print("This utility may only be run as root.", file=sys.stderr)
         return 1
     parser = _parser()
-    options = parser.parse_args()
-    if not hasattr(options, "run"):
-        parser.error("Choose a sub-command.")
     try:
+        if sys.argv[1:] and not sys.argv[1].startswith("-"):
+            _check_action(parser, sys.argv[1])
+        options = parser.parse_args()
+        if not hasattr(options, "run"):
+            parser.error("Choose a sub-command.")
         return options.run(options) or 0
     except CommandError as error:
         print(error, file=sys.stderr)

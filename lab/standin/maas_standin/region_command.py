@@ -213,12 +213,15 @@ def main() -> int:
         return 1
     name, arguments = (sys.argv[1:] or ["help"])[0], sys.argv[2:]
     if name in ("help", "--help", "-h"):
-        if arguments and arguments[0] in RUN:
-            return _run(arguments[0], ["--help"])
-        print(command_line.overview())
-        return 0
-    if name not in RUN:
+        if not arguments:
+            print(command_line.overview(), end="")
+            return 0
+        name, arguments = arguments[0], ["--help"]
+    if name in RUN:
+        return _run(name, arguments)
+    if command_line.is_absent(name):
+        print(f"The stand-in has no {name}.", file=sys.stderr)
+    else:
         print(f"Unknown command: '{name}'", file=sys.stderr)
         print("Type 'maas-region help' for usage.", file=sys.stderr)
-        return 1
-    return _run(name, arguments)
+    return 1

@@ -19,6 +19,14 @@ from maas_standin import database, oauth
 logger = logging.getLogger(__name__)
 
 PREFIX = "/MAAS/api/2.0"
+# Where MAAS's maas-apiserver answers, which tells of failures in words of its own.
+API_SERVER = "/MAAS/a/"
+API_SERVER_FAILED = {
+    "code": 500,
+    "message": "Unexpected internal server error. Please check the server logs for more details.",
+    "details": None,
+    "kind": "Error",
+}
 TEXT = "text/plain"
 JSON = "application/json"
 UTF8 = "; charset=utf-8"
@@ -111,6 +119,8 @@ class Application:
             return error.response
         except psycopg2.Error as error:
             logger.error("500 %s %s: %s", method, path, error)
+            if path.startswith(API_SERVER):
+                return Response(API_SERVER_FAILED, 500, JSON, is_error=True)
             return Response(str(error), 500, TEXT + UTF8, is_error=True)
 
     def _dispatch(self, request: Request) -> Response:
@@ -118,6 +128,8 @@ class Application:
         database.get_setting(request.cursor, "maas_url")
         if handler := self._plain.get(request.path):
             return handler(request)
+        if request.path.startswith(API_SERVER):
+            raise HTTPError(404, {"detail": "Not Found"}, JSON)
         if not request.path.startswith("/MAAS/api/"):
             target = urllib.parse.quote(request.path, safe="")
             headers = {"Location": f"/MAAS/?next={target}", "Vary": "Cookie"}

@@ -18,7 +18,7 @@ from world import World
 
 # Help and usage are the same text in every model, and speak of things that happen to be called
 # as somebody in the other one.
-PROSE = re.compile(r"help|unknown|without-value|bad-tftp|non-root|no-url")
+PROSE = re.compile(r"help|unknown|no-arguments|without-value|bad-tftp|non-root|no-url")
 # Of Python's tracebacks the last line is what a caller sees and can act on.
 FAILURE = re.compile(r"^[\w.]*(?:Error|Invalid): .*", re.MULTILINE | re.DOTALL)
 PAIR = "cli/dbupgrade/06-two-at-once-empty-database"
