@@ -60,7 +60,7 @@ def make_database(world: World) -> None:
 
 def start_first_region(world: World) -> None:
     """Start the first region and watch it come up."""
-    with world.watch("first region", lambda: _status(world)):
+    with world.watch("first region", lambda: _status(world, "r1")):
         world.run("r1", "systemctl start maas-regiond")
         world.wait(lambda: world.loops("r1"), {world.cast.hosts["r1"]})
         time.sleep(0.5)
@@ -69,8 +69,8 @@ def start_first_region(world: World) -> None:
     world.observed["files"] = sorted(world.run("r1", files).splitlines())
 
 
-def _status(world: World) -> int:
-    found = world.loops("r1")
+def _status(world: World, region: str) -> int:
+    found = world.loops(region)
     return 200 if isinstance(found, set) else found
 
 
@@ -100,19 +100,19 @@ def start_rack(world: World, rack: str) -> None:
     world.read_id(rack)
 
 
-def count_connections(world: World) -> None:
-    """Note how many connections each region holds."""
+def count_connections(world: World, name: str) -> None:
+    """Note under a name how many connections each region holds."""
     rows = world.sql(
         "SELECT host(client_addr), application_name, count(*) FROM pg_stat_activity"
         f" WHERE datname = '{world.cast.database}' GROUP BY 1, 2"
     )
-    world.observed["connections"] = {(row[0], row[1]): int(row[2]) for row in rows}
+    world.observed[name] = {(row[0], row[1]): int(row[2]) for row in rows}
 
 
 def start_second_rack(world: World) -> None:
     """Start the other rack, then count connections."""
     start_rack(world, "k1")
-    count_connections(world)
+    count_connections(world, "connections")
 
 
 def kill_second_region(world: World) -> None:
@@ -138,6 +138,7 @@ def lose_second_region(world: World) -> None:
     """Wait until the first region has dropped the one that was killed."""
     world.loss.result()
     time.sleep(1)
+    count_connections(world, "connections then")
     world.observed["racks then"] = [world.rackd(rack) for rack in ("k1", "k2")]
 
 
@@ -168,12 +169,20 @@ def stop_database(world: World) -> None:
 
 def start_database(world: World) -> None:
     """Start PostgreSQL and wait until both regions answer again."""
-    start = time.monotonic()
-    world.run("r1", "systemctl start postgresql")
-    both = {world.cast.hosts["r1"], world.cast.hosts["r2"]}
-    for region in ("r1", "r2"):
-        world.wait(lambda region=region: world.loops(region), both)
-    world.observed["back after"] = time.monotonic() - start
+    regions = ("r1", "r2")
+    both = {world.cast.hosts[region] for region in regions}
+
+    def look() -> dict[str, int]:
+        return {region: _status(world, region) for region in regions}
+
+    with world.watch("outage", look) as seen:
+        world.wait(lambda: bool(seen), wanted=True)  # The outage itself is a part of it.
+        start = time.monotonic()
+        world.run("r1", "systemctl start postgresql")
+        for region in regions:
+            world.wait(lambda region=region: world.loops(region), both)
+        world.observed["back after"] = time.monotonic() - start
+        world.wait(lambda: seen[-1][1], dict.fromkeys(regions, 200))
     for rack in ("k1", "k2"):
         world.wait(lambda rack=rack: world.rackd(rack), "running")
 
