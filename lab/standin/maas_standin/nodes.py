@@ -190,10 +190,12 @@ def update_services(
 def update_rackd_status(cursor: database.Cursor) -> None:
     """Set each rack's rackd service by the share of regions that it is connected to.
 
-    A region that has no process left counts as one that nobody is connected to.
+    A region that has no process left counts as one that nobody is connected to. A rack that has
+    registered and has yet to be connected stays unknown: MAAS was never seen to call one dead.
     """
     cursor.execute(
-        "SELECT k.id, avg(coalesce(share, 0)) AS share, bool_or(coalesce(share, 0) > 0) AS alive"
+        "SELECT k.id, avg(coalesce(share, 0)) AS share, bool_or(coalesce(share, 0) > 0) AS alive,"
+        " (SELECT status FROM maasserver_service WHERE node_id = k.id AND name = 'rackd') AS last"
         " FROM maasserver_node k CROSS JOIN maasserver_node r LEFT JOIN LATERAL ("
         "  SELECT avg((EXISTS (SELECT 1 FROM maasserver_regioncontrollerprocessendpoint e"
         "   JOIN maasserver_regionrackrpcconnection c ON c.endpoint_id = e.id"
@@ -204,7 +206,7 @@ def update_rackd_status(cursor: database.Cursor) -> None:
     for row in cursor.fetchall():
         status, info = "running", ""
         if not row["alive"]:
-            status = "dead"
+            status = "unknown" if row["last"] == "unknown" else "dead"
         elif row["share"] < 1:
             status = "degraded"
             info = f"{row['share']:.0%} connected to region controllers."
