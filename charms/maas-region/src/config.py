@@ -10,6 +10,19 @@ import dhcp_ha
 import region
 import settings
 
+# As charmcraft.yaml has them. While a refresh is under way, the application may be at a revision
+# that lacks an option which this unit's charm knows.
+DEFAULTS: Mapping[str, str | int | float | bool] = {
+    "source": "ppa:maas/3.7",
+    "maas-url": "",
+    "num-workers": 4,
+    "dhcp-ha": True,
+    "dhcp-ha-grace": 120,
+    "upstream-dns": "",
+    "ntp-servers": "",
+    "http-proxy": "",
+    "secret-rotation": "never",
+}
 # How often Juju rotates a secret, in its own words.
 ROTATIONS = ("never", "hourly", "daily", "weekly", "monthly", "quarterly", "yearly")
 
@@ -33,8 +46,9 @@ class Config:
     problem: str = ""
 
     @classmethod
-    def of(cls, options: Mapping[str, str | int | float | bool]) -> "Config":
-        """Return what options say."""
+    def of(cls, given: Mapping[str, str | int | float | bool]) -> "Config":
+        """Return what options say; of one that is not there, its default."""
+        options = {**DEFAULTS, **given}
         workers, grace_s = int(options["num-workers"]), int(options["dhcp-ha-grace"])
         workers_are_good = 1 <= workers <= region.MAX_WORKERS
         least, most = dhcp_ha.MIN_GRACE_S, dhcp_ha.MAX_GRACE_S
@@ -47,13 +61,13 @@ class Config:
         if rotation not in ROTATIONS:
             problem = problem or f"set secret-rotation to one of {', '.join(ROTATIONS)}"
             rotation = "never"
-        given = {name: str(options.get(name, "")).strip() for name in settings.OPTIONS}
+        of_maas = {name: str(options[name]).strip() for name in settings.OPTIONS}
         return cls(
             str(options["source"]),
             str(options["maas-url"]).strip(),
             workers if workers_are_good else 0,
             min(max(grace_s, least), most) if options["dhcp-ha"] else 0,
-            {name: value for name, value in given.items() if value},
+            {name: value for name, value in of_maas.items() if value},
             rotation,
             problem,
         )
