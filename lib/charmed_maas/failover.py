@@ -10,7 +10,9 @@ SILENT = (
     *("startup", "recover", RECOVER_WAIT, "recover-done"),
     *("potential-conflict", "paused", "shutdown"),
 )
+# In these states its partner is away (draft-ietf-dhc-failover-12).
+PARTNER_AWAY = ("communications-interrupted", "partner-down")
 # In these states dhcpd does not hear its partner; in every other one it does, or just did.
-UNHEARD = ("", "unknown-state", "startup", "communications-interrupted", "partner-down")
+UNHEARD = ("", "unknown-state", "startup", *PARTNER_AWAY)
 # What MAAS writes as mclt into dhcpd.conf: as long, in seconds, recover-wait lasts.
 MCLT_S = 3600

@@ -110,7 +110,7 @@ def _line(row: str) -> Line | None:
 
 
 def _shorten(text: str) -> str:
-    line = words.one_line(text, len(text))
+    line = words.one_line(text)
     return words.one_line(SECRET.sub(r"\1\2…", LOGIN.sub("://", line)), MAX_LENGTH)
 
 

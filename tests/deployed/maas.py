@@ -115,6 +115,16 @@ class MAAS:
         """The number of a unit's machine."""
         return self.units(unit.partition("/")[0])[unit].machine
 
+    def machines_in_use(self) -> list[str]:
+        """The machines that have units: Juju removes the others. By number."""
+        apps = self.juju.status().apps.values()
+        return sorted({unit.machine for app in apps for unit in app.units.values()}, key=int)
+
+    def machines_without(self, app: str) -> list[str]:
+        """The machines in use that have no unit of an application, by number."""
+        taken = {unit.machine for unit in self.units(app).values()}
+        return [machine for machine in self.machines_in_use() if machine not in taken]
+
     def wait_settled(self, *, timeout_s: float = 900) -> None:
         """Wait until every unit is active and idle; a hook error fails at once."""
         self._wait(lambda status: not _unsettled(status), timeout_s=timeout_s)

@@ -92,12 +92,6 @@ def _wait_alike(maas: MAAS, *apps: str) -> None:
             assert rendered.differences(maas, app) == []
 
 
-def _free(maas: MAAS, app: str) -> list[str]:
-    """Return the machines on which an application has no unit."""
-    used = {unit.machine for unit in maas.units(app).values()}
-    return sorted(set(maas.juju.status().machines) - used, key=int)
-
-
 def _victim(maas: MAAS, rng: random.Random, newcomer: str) -> str:
     """Return the unit to hit: the one that comes or goes, the leader, or another."""
     app = newcomer.partition("/")[0]
@@ -111,7 +105,7 @@ def _victim(maas: MAAS, rng: random.Random, newcomer: str) -> str:
 def test_dispatches_are_killed_while_a_unit_comes_and_goes(maas: MAAS, watch: Watch, seed: int):
     prober, _ = watch()
     rng, app = random.Random(seed), APPS[seed % 4]
-    machine = rng.choice(_free(maas, app)) if seed // 4 % 2 == 0 else None
+    machine = rng.choice(maas.machines_without(app)) if seed // 4 % 2 == 0 else None
     print(f"\n  seed {seed}: {app} to {machine or 'a new machine'}", end="", flush=True)
     with Killers(maas.juju, seed) as killers:
         added = _add(maas, app, machine)

@@ -32,18 +32,6 @@ def _machines(maas: MAAS, app: str) -> list[str]:
     return sorted((unit.machine for unit in maas.units(app).values()), key=int)
 
 
-def _in_use(maas: MAAS) -> list[str]:
-    """Return the machines that have units: Juju removes the others. By number."""
-    apps = maas.juju.status().apps.values()
-    return sorted({unit.machine for app in apps for unit in app.units.values()}, key=int)
-
-
-def _free(maas: MAAS, app: str) -> list[str]:
-    """Return the machines in use that have no unit of an application, by number."""
-    taken = _machines(maas, app)
-    return [machine for machine in _in_use(maas) if machine not in taken]
-
-
 def _change(
     maas: MAAS, app: str, *, join: int = 0, to: Sequence[str] = (), leave: Iterable[str] = ()
 ) -> list[str]:
@@ -80,9 +68,9 @@ def test_the_leader_leaves_while_one_joins_and_two_join_and_leave_at_once(
     prober, _ = watch()
     leader = maas.leader(app)
     freed = maas.machine(leader)
-    (guest,) = _change(maas, app, join=1, to=_free(maas, app)[:1], leave=[leader])
-    is_home = freed in _in_use(maas)
-    in_use = freed if is_home else _free(maas, app)[0]
+    (guest,) = _change(maas, app, join=1, to=maas.machines_without(app)[:1], leave=[leader])
+    is_home = freed in maas.machines_in_use()
+    in_use = freed if is_home else maas.machines_without(app)[0]
     joined = _change(maas, app, join=2, to=[in_use])
     (beside,) = [name for name in joined if maas.machine(name) == in_use]
     (alone,) = set(joined) - {beside}
@@ -103,7 +91,7 @@ def test_all_units_leave_and_as_many_join_again(maas: MAAS, watch: Watch, app: s
         lambda status: not status.apps[app].units and jubilant.all_agents_idle(status),
         error=jubilant.any_error,
     )
-    still = [machine for machine in machines if machine in _in_use(maas)]
+    still = [machine for machine in machines if machine in maas.machines_in_use()]
     assert len(_change(maas, app, join=len(machines), to=still)) == len(machines)
     if app == "maas-rack":
         prober.report.assert_no_failed_read()
@@ -128,7 +116,7 @@ def _resize(maas: MAAS, app: str, size: int, home: Sequence[str]) -> None:
         _change(maas, app, leave=_first_to_leave(maas, app)[: now - size])
     else:
         # A rack leaves its machine to Juju, which removes it: the next one has a new one.
-        free = [] if app == "maas-rack" else _free(maas, app)
+        free = [] if app == "maas-rack" else maas.machines_without(app)
         to = sorted(free, key=lambda machine: (machine not in home, int(machine)))
         _change(maas, app, join=size - now, to=to[: size - now])
     if words := FEW.get((app, size)):
@@ -144,7 +132,7 @@ def test_an_application_has_one_two_three_and_five_units(maas: MAAS, watch: Watc
         _resize(maas, app, size, home)
     guests = [name for name, unit in maas.units(app).items() if unit.machine not in home]
     if app != "maas-rack" and guests:
-        to = [machine for machine in _free(maas, app) if machine in home]
+        to = [machine for machine in maas.machines_without(app) if machine in home]
         _change(maas, app, join=len(to), to=to, leave=guests)
     prober.report.assert_no_failed_read()
 

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 
 import dhcpd
 import isolation
-from charmed_maas import failover
+from charmed_maas import failover, words
 
 # Failover begins with states that pass in seconds; Juju shows a status until the next event.
 LASTING_S = 60
-# VLANs that a message names.
-SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -29,8 +27,9 @@ def remarks() -> list[Remark]:
     """Ask dhcpd, and return what an operator must know of it."""
     text = dhcpd.config()
     if not text:
-        stopped = isolation.STOPPED.exists()
-        return [Remark("dhcpd stopped, until a region sends its configuration", False)] * stopped
+        if not isolation.STOPPED.exists():
+            return []
+        return [Remark("dhcpd stopped, until a region sends its configuration", False)]
     if not dhcpd.is_running():
         cause = f"; {why}" if (why := dhcpd.first_cause()) else ""
         return [Remark(f"dhcpd does not run{cause}", False)]
@@ -52,7 +51,8 @@ def describe(failovers: dict[int, dhcpd.Failover], now: float) -> Iterator[Remar
             by_state.setdefault(one.state or "unknown-state", []).append(vlan)
     for state, vlans in by_state.items():
         latest = max(failovers[vlan].since for vlan in vlans)
-        yield _remark(state, _named(vlans), latest)
+        names = words.listed([str(vlan) for vlan in sorted(vlans)])
+        yield _remark(state, f"VLAN {names}", latest)
 
 
 def _remark(state: str, vlans: str, since: int) -> Remark:
@@ -62,12 +62,6 @@ def _remark(state: str, vlans: str, since: int) -> Remark:
     if state in failover.SILENT:
         return Remark(f"DHCP on {vlans} answers nobody since {_time(since)} ({state})", False)
     return Remark(f"DHCP on {vlans} without the other rack since {_time(since)} ({state})", True)
-
-
-def _named(vlans: list[int]) -> str:
-    shown = ", ".join(map(str, sorted(vlans)[:SHOWN]))
-    more = len(vlans) - SHOWN
-    return f"VLAN {shown}" if more <= 0 else f"VLAN {shown} and {more} more"
 
 
 def _time(seconds: float) -> str:

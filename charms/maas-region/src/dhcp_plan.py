@@ -13,9 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import api
-
-# Words of dhcpd's failover states (draft-ietf-dhc-failover-12) in which its partner is away.
-PARTNER_AWAY = ("communications-interrupted", "partner-down")
+from charmed_maas import failover
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ def _may_go_on(dead: Rack, grace_s: float) -> str:
 def _objection(evidence: Evidence, survivor: Rack, dead: Rack) -> str:
     if evidence.problem:
         return f"{survivor.hostname} {evidence.problem}"
-    if evidence.state not in PARTNER_AWAY:
+    if evidence.state not in failover.PARTNER_AWAY:
         return f"dhcpd on {survivor.hostname} is in state {evidence.state or 'unknown'}"
     if evidence.peer_answers:
         return f"{dead.address} still answers {survivor.hostname}"

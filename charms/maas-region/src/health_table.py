@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import findings
 import redundancy
-from charmed_maas import failover
+from charmed_maas import failover, words
 
 WIDTH = 100
 NOWHERE = "-"
@@ -178,7 +178,7 @@ def _bmcs(found: findings.Findings) -> Iterator[Row]:
     if not isinstance(found.racks, findings.Unknown):
         for machine, names in sorted(found.bmcs_alone.items()):
             whose = "racks here alone reach" if machine else "no living rack reaches"
-            state = f"{whose} the BMC of {redundancy.listed(names)}"
+            state = f"{whose} the BMC of {words.listed(names)}"
             yield Row("BMC", machine or NOWHERE, state, ok=False)
     state = f"MAAS switches {total} machines" if total else "MAAS switches no machine"
     if untold:

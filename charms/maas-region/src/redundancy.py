@@ -9,12 +9,11 @@ sentence then promises nothing.
 """
 
 import ipaddress
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import findings
-
-SHOWN = 3
+from charmed_maas import words
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def sentence(verdict: Verdict) -> str:
     fatal = [(machine, breaks) for machine, breaks in verdict.losses if breaks]
     if fatal:
         machine, breaks = fatal[0]
-        nor = f"; nor of {listed([one for one, _ in fatal[1:]])}" if fatal[1:] else ""
+        nor = f"; nor of {words.listed([one for one, _ in fatal[1:]])}" if fatal[1:] else ""
         parts.append(f"does not survive the loss of machine {machine}: {', '.join(breaks)}{nor}")
     if verdict.unknown:
         whether = "unknown" if parts else "unknown whether it survives the loss of any one machine"
@@ -86,7 +85,7 @@ def unknown(found: findings.Findings) -> list[tuple[str, str]]:
         if one in found.living and (isinstance(dhcpd, findings.Unknown) or dhcpd.problem)
     ]
     if untold:
-        names = listed(sorted(found.living[one].hostname for one in untold))
+        names = words.listed(sorted(found.living[one].hostname for one in untold))
         missing.append((f"dhcpd of {names}", "it does not tell"))
     database = found.database
     is_known = isinstance(database, findings.Database)
@@ -94,12 +93,6 @@ def unknown(found: findings.Findings) -> list[tuple[str, str]]:
     if is_known and not database.voters and len(database.members) > 2:
         missing.append(("votes", "postgresql-ha does not tell who votes"))
     return missing
-
-
-def listed(names: Sequence[str], shown: int = SHOWN) -> str:
-    """Return names as people list them, not all of many."""
-    more = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
 
 
 def _broken(found: findings.Findings, lost: str) -> list[str]:
@@ -156,12 +149,12 @@ def _vip(found: findings.Findings, lost: str) -> str:
 
 def _dhcp(found: findings.Findings, lost: str) -> str:
     names = found.dhcp_alone.get(lost)
-    return f"no DHCP on {listed(names)}" if names else ""
+    return f"no DHCP on {words.listed(names)}" if names else ""
 
 
 def _bmc(found: findings.Findings, lost: str) -> str:
     names = found.bmcs_alone.get(lost)
-    return f"no rack reaches the BMC of {listed(names)}" if names else ""
+    return f"no rack reaches the BMC of {words.listed(names)}" if names else ""
 
 
 def _order(machine: str) -> tuple[int, int, str]:

@@ -17,68 +17,51 @@ PAIR = 'failover peer "failover-vlan-5001" {\n    address 10.1.0.3;\n}\n'
 
 
 @pytest.mark.parametrize(
-    ("failovers", "remarks"),
+    "failovers",
     [
-        ({}, []),
-        ({5001: Failover("normal", NOW - 900)}, []),
-        ({5001: Failover("startup", NOW - 20)}, []),
-        ({5001: Failover("communications-interrupted", NOW - 59)}, []),
-        (
-            {5001: Failover("communications-interrupted", NOW - 60)},
-            [
-                Remark(
-                    "DHCP on VLAN 5001 without the other rack since 2026-11-28 11:59 UTC"
-                    " (communications-interrupted)",
-                    answers=True,
-                )
-            ],
-        ),
-        (
-            {5001: Failover("recover-wait", NOW - 600)},
-            [
-                Remark(
-                    "DHCP on VLAN 5001 answers nobody until 2026-11-28 12:50 UTC (recover-wait)",
-                    answers=False,
-                )
-            ],
-        ),
-        (
-            {5001: Failover("potential-conflict", NOW - 120)},
-            [
-                Remark(
-                    "DHCP on VLAN 5001 answers nobody since 2026-11-28 11:58 UTC"
-                    " (potential-conflict)",
-                    answers=False,
-                )
-            ],
-        ),
-        (
-            {vlan: Failover("partner-down", NOW - vlan) for vlan in (5009, 5003, 5001, 5002)},
-            [
-                Remark(
-                    "DHCP on VLAN 5001, 5002, 5003 and 1 more without the other rack since"
-                    " 2026-11-28 10:36 UTC (partner-down)",
-                    answers=True,
-                )
-            ],
-        ),
-        # dhcpd does not know what its configuration has.
-        (
-            {5001: Failover("", NOW - 86400)},
-            [
-                Remark(
-                    "DHCP on VLAN 5001 without the other rack since 2026-11-27 12:00 UTC"
-                    " (unknown-state)",
-                    answers=True,
-                )
-            ],
-        ),
+        {},
+        {5001: Failover("normal", NOW - 900)},
+        {5001: Failover("startup", NOW - 20)},
+        {5001: Failover("communications-interrupted", NOW - 59)},
     ],
 )
-def test_only_what_is_not_normal_and_lasts_is_told(
-    failovers: dict[int, Failover], remarks: list[Remark]
-):
-    assert list(dhcp_status.describe(failovers, NOW)) == remarks
+def test_what_is_normal_or_does_not_last_is_not_told(failovers: dict[int, Failover]):
+    assert list(dhcp_status.describe(failovers, NOW)) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "for_s", "text", "answers"),
+    [
+        (
+            "communications-interrupted",
+            60,
+            "without the other rack since 2026-11-28 11:59 UTC (communications-interrupted)",
+            True,
+        ),
+        ("recover-wait", 600, "answers nobody until 2026-11-28 12:50 UTC (recover-wait)", False),
+        (
+            "potential-conflict",
+            120,
+            "answers nobody since 2026-11-28 11:58 UTC (potential-conflict)",
+            False,
+        ),
+        # dhcpd does not know what its configuration has.
+        ("", 86400, "without the other rack since 2026-11-27 12:00 UTC (unknown-state)", True),
+    ],
+)
+def test_what_is_not_normal_and_lasts_is_told(state: str, for_s: int, text: str, answers: bool):
+    (remark,) = dhcp_status.describe({5001: Failover(state, NOW - for_s)}, NOW)
+    assert remark == Remark(f"DHCP on VLAN 5001 {text}", answers)
+
+
+def test_vlans_in_the_same_state_are_told_together():
+    failovers = {vlan: Failover("partner-down", NOW - vlan) for vlan in (5009, 5003, 5001, 5002)}
+    (remark,) = dhcp_status.describe(failovers, NOW)
+    assert remark == Remark(
+        "DHCP on VLAN 5001, 5002, 5003 and 1 more without the other rack since"
+        " 2026-11-28 10:36 UTC (partner-down)",
+        answers=True,
+    )
 
 
 @pytest.fixture
