@@ -1,11 +1,12 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
-"""DHCP clients on one interface: `dhcp_client.py INTERFACE TIMEOUT_S WISHES`, as root.
+"""DHCP clients on one interface: `dhcp_client.py INTERFACE`, as root.
 
-The wishes are an object of client numbers to the addresses that they have, "" for none. One with
-an address asks all servers to renew it, as after half of a lease's time without an answer; one
-without discovers a server. Prints an object of client numbers to addresses, "" for who got none.
+Each line that it reads has how long to ask in seconds, and wishes: an object of client numbers to
+the addresses that they have, "" for none. One with an address asks all servers to renew it, as
+after half of a lease's time without an answer; one without discovers a server. For each line it
+prints one with an object of client numbers to addresses, "" for who got none.
 """
 
 import json
@@ -123,10 +124,11 @@ def ask(interface: str, clients: list[Client], timeout_s: float) -> dict[int, st
 
 def main() -> None:
     """Run as the command."""
-    interface, timeout_s, wishes = sys.argv[1], float(sys.argv[2]), json.loads(sys.argv[3])
-    clients = [Client(int(number), address) for number, address in wishes.items()]
-    got = ask(interface, clients, timeout_s)
-    print(json.dumps({one.number: got.get(one.number, "") for one in clients}))
+    for line in sys.stdin:
+        timeout_s, wishes = json.loads(line)
+        clients = [Client(int(number), address) for number, address in wishes.items()]
+        got = ask(sys.argv[1], clients, timeout_s)
+        print(json.dumps({one.number: got.get(one.number, "") for one in clients}))
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 
 """MAAS's DHCP on the second network of the machines, and clients there."""
 
+import contextlib
 import ipaddress
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import remote
 from maas import MAAS
@@ -18,7 +19,10 @@ FIRST, CLIENTS = 100, 500
 
 
 class DHCP:
-    """One subnet that has DHCP; clients are numbers, and live on a region's machine."""
+    """One subnet that has DHCP; clients are numbers, and live on a region's machine.
+
+    A context manager: they ask over one connection, which needs no controller once it is there.
+    """
 
     def __init__(self, maas: MAAS) -> None:
         self._maas = maas
@@ -36,6 +40,16 @@ class DHCP:
         self._host = next(name for name, unit in regions if unit.machine not in racks)
         show = f"ip -o -4 address show to {self.network}"
         self._interface = maas.on_machine(self._host, show).split()[1]
+        self._open = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        machine = remote.python(self._maas.juju, self._host, CLIENT, self._interface)
+        self._clients = self._open.enter_context(machine)
+        self._open.callback(remote.end, self._clients)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
 
     def enable(self) -> None:
         """Turn it on by the charm's action."""
@@ -93,9 +107,12 @@ class DHCP:
     ) -> dict[int, str]:
         """Have clients ask for an address, or renew theirs; returns what each one got."""
         given = wishes if isinstance(wishes, dict) else dict.fromkeys(wishes, "")
-        words = (self._interface, timeout_s, json.dumps(given))
-        with remote.python(self._maas.juju, self._host, CLIENT, *words) as process:
-            told, _ = process.communicate(timeout=timeout_s + 60)
+        process = self._clients
+        assert process.stdin
+        assert process.stdout
+        print(json.dumps([timeout_s, given]), file=process.stdin, flush=True)
+        told = process.stdout.readline()
+        assert told, "the clients' machine is gone"
         return {int(number): address for number, address in json.loads(told).items()}
 
     def _at(self, number: int) -> str:

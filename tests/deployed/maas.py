@@ -11,7 +11,7 @@ import os
 import ssl
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,7 @@ class MAAS:
 
     def __init__(self, juju: jubilant.Juju) -> None:
         self.juju = juju
+        self._url = ""
 
     @property
     def vip(self) -> str:
@@ -94,8 +95,21 @@ class MAAS:
     @property
     def url(self) -> str:
         """The MAAS URL that leads through the VIP, as the options say."""
+        if self._url:
+            return self._url
         port = int(self.juju.config("haproxy-vip")["port"])
         return f"http://{self.vip}/MAAS" if port == 80 else f"http://{self.vip}:{port}/MAAS"
+
+    @contextlib.contextmanager
+    def without_controller(self, power: Callable[..., None]) -> Iterator[None]:
+        """Take Juju's controller away meanwhile; MAAS is asked by the URL of before."""
+        _, self._url = self.session, self.url
+        power("controller-down")
+        try:
+            yield
+        finally:
+            power("controller-up")
+            self._url = ""
 
     def units(self, app: str) -> dict[str, jubilant.statustypes.UnitStatus]:
         """The units of an application by name."""

@@ -18,20 +18,20 @@ Process = subprocess.Popen[str]
 
 @contextlib.contextmanager
 def python(juju: jubilant.Juju, unit: str, script: Path, *words: object) -> Iterator[Process]:
-    """Run a Python script on a unit's machine as root; waits for its end after the context."""
-    command = f"sudo python3 -u - {shlex.join(map(str, words))}"
+    """Run a Python script on a unit's machine as root; waits for its end after the context.
+
+    What it reads is what the caller writes.
+    """
+    command = ["sudo", "python3", "-u", "-c", script.read_text(), *map(str, words)]
     model = ["--model", juju.model] if juju.model else []
-    with (
-        script.open() as text,
-        subprocess.Popen(
-            [juju.cli_binary, "ssh", *model, unit, command],
-            stdin=text,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-        ) as process,
-    ):
+    with subprocess.Popen(
+        [juju.cli_binary, "ssh", *model, unit, shlex.join(command)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    ) as process:
         yield process
 
 

@@ -26,12 +26,12 @@ BACK_S = 150
 @pytest.fixture
 def served(maas: MAAS) -> Iterator[leases.DHCP]:
     """DHCP on two racks in failover state normal."""
-    found = leases.DHCP(maas)
-    found.enable()
-    for unit in map(found.unit, found.racks()):
-        eventually(lambda unit=unit: NORMAL in found.state(unit), timeout_s=120, what="normal")
-    yield found
-    found.disable()
+    with leases.DHCP(maas) as found:
+        found.enable()
+        for unit in map(found.unit, found.racks()):
+            eventually(lambda unit=unit: NORMAL in found.state(unit), timeout_s=120, what="normal")
+        yield found
+        found.disable()
 
 
 @pytest.fixture
@@ -159,6 +159,29 @@ def test_without_one_of_two_racks_leases_go_on_and_the_other_serves_all(
     eventually(lambda: served.racks() == (survivor, dead), timeout_s=300, what="back as secondary")
     assert served.ask(given, timeout_s=ALL_S) == given
     maas.wait_whole()
+
+
+@pytest.mark.long
+def test_a_dead_rack_is_replaced_and_taken_back_with_no_controller(
+    maas: MAAS, power: Fault, figure: Figure, served: leases.DHCP
+):
+    primary, secondary = served.racks()
+    machine = maas.machine(served.unit(primary))
+    given = served.ask(range(20))
+    with maas.without_controller(power):
+        power("poweroff", machine)
+        cut = time.monotonic()
+        eventually(lambda: served.racks() == (secondary, ""), timeout_s=PROMOTED_S, what="alone")
+        figure("the other serves alone with no controller, since the power went", _since(cut))
+        given |= served.ask(range(20, 60), timeout_s=ALL_S)
+        _assert_distinct(given)
+        power("poweron", machine)
+        eventually(
+            lambda: served.racks() == (secondary, primary), timeout_s=300, what="back as secondary"
+        )
+        assert served.ask(given, timeout_s=ALL_S) == given
+    maas.wait_whole()
+    assert served.racks() == (secondary, primary)
 
 
 @pytest.mark.long

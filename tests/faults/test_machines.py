@@ -251,14 +251,11 @@ def test_every_machine_at_once_and_no_controller(
 ):
     prober, _ = watch()
     machines = list(maas.juju.status().machines)
-    power("controller-down")
-    try:
+    with maas.without_controller(power):
         for machine in machines:
             power("poweroff", machine)
         for machine in machines:
             power("poweron", machine)
         took = wait_answered(prober, timeout_s=ANSWERED_S)
         figure("MAAS answers after the power is back", took)
-    finally:
-        power("controller-up")
     maas.wait_whole()
