@@ -62,7 +62,8 @@ def first_cause(services: Iterable[str]) -> str:
     units = [word for name in names for word in ("--unit", name)]
     argv = [JOURNALCTL, "--quiet", "--no-pager", "--output=json", f"--lines={LINES}"]
     try:
-        argv.append(f"--since=@{int(min([time.time() - RECENT_S, *map(_started_at, names)]))}")
+        since = time.time() - max([RECENT_S, *map(systemd.age_s, names)])
+        argv.append(f"--since=@{int(since)}")
         text = commands.run([*argv, *units]).stdout
     except commands.CommandError as error:
         # The trouble that is looked for is told in any case.
@@ -112,12 +113,3 @@ def _line(row: str) -> Line | None:
 def _shorten(text: str) -> str:
     line = words.one_line(text)
     return words.one_line(SECRET.sub(r"\1\2…", LOGIN.sub("://", line)), MAX_LENGTH)
-
-
-def _started_at(service: str) -> float:
-    """Return since when a service runs, in seconds since 1970; now when it does not."""
-    found = systemd.show(service, "ActiveEnterTimestampMonotonic", "ActiveState")
-    if found["ActiveState"] != "active":
-        return time.time()
-    since_us = int(found["ActiveEnterTimestampMonotonic"] or 0)
-    return time.time() - (time.monotonic() - since_us / 1e6)

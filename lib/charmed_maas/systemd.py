@@ -6,6 +6,7 @@
 charmlibs-systemd logs each command to Juju, which costs two more processes for each.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -25,6 +26,14 @@ class SystemdError(Exception):
 def is_running(service: str) -> bool:
     """Tell whether a service is active or about to be."""
     return _ask("is-active", service) in UP
+
+
+def age_s(service: str) -> float:
+    """Return for how long a service has been up; 0 when it is not."""
+    found = show(service, "ActiveState", "ActiveEnterTimestampMonotonic")
+    since_us = int(found["ActiveEnterTimestampMonotonic"] or 0)
+    is_up = since_us and found["ActiveState"] in ("active", "reloading")
+    return time.monotonic() - since_us / 1e6 if is_up else 0.0
 
 
 def is_enabled(service: str) -> bool:

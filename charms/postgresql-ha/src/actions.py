@@ -14,6 +14,7 @@ import etcdctl
 import member
 import peers
 import pgdata
+import quorum
 import rest
 import status
 
@@ -117,12 +118,12 @@ class Actions(ops.Object):
             raise RefusedError("this unit cannot read the application's secret yet")
         step = cluster.step(view)
         path = str(params.get("path") or "")
-        if step is cluster.Step.RUN and not view.members and member.is_stranded(spec):
+        if step is cluster.Step.RUN and not view.members and quorum.is_lost(spec):
             _refuse_behind(spec, path)
             member.adopt(spec, None, strict=charm.strict)
             return {"adopted": "this unit's own data", "cluster-id": app.cluster_id}
         if step is not cluster.Step.LAST_MEMBER_GONE:
-            raise RefusedError(_why_not_adopt(view, stranded=member.is_stranded(spec)))
+            raise RefusedError(_why_not_adopt(view, stranded=quorum.is_lost(spec)))
         if path and not PurePosixPath(path).is_absolute():
             raise RefusedError(f"path: {path!r} is not an absolute path")
         copy = member.copy_at(path, app.cluster_id) if path else self._newest(app.cluster_id)
@@ -191,12 +192,19 @@ def _refuse_behind(spec: cluster.Spec, path: str) -> None:
     own = str(pgdata.path(spec.scope))
     if path not in ("", own):
         raise RefusedError(f"this unit goes on from its own data, in {own}: leave out path")
-    held = member.in_step(spec)
-    if not path and spec.me.member_name not in held:
+    if path:
+        return
+    held = quorum.in_step(spec)
+    if spec.me.member_name not in held:
         who = " and ".join(held) or "a member that etcd does not name here"
         raise RefusedError(
             f"the last rows may be on {who} only: start that machine, or accept their loss with "
             f"path={own}"
+        )
+    if not quorum.has_followed(spec):
+        raise RefusedError(
+            "this unit was started again without the others, which may have gone on while it was "
+            f"off: start one of their machines, or accept the loss with path={own}"
         )
 
 

@@ -27,15 +27,23 @@ HEIR_TIMEOUT_S = 120.0
 LIST_TIMEOUT_S = 60.0
 
 
+class NoHeirError(Exception):
+    """The unit has rows that none of those that stay has; fit for a log."""
+
+
 def hand_over(spec: cluster.Spec, api: rest.Client) -> list[str]:
     """Give primary and only vote to others; returns the names of the members that go on.
 
     After a replica those are all that run, the primary even if it is on its way out too. Where it
-    cannot be seen they are all that stay.
+    cannot be seen they are all that stay. Raises NoHeirError while nothing was changed: Juju may
+    give the machine back with the only copy of the last rows, and runs the hook again otherwise.
     """
     try:
         members, heir = _find_heir(spec, api)
         is_primary = _is_primary(spec.me, members)
+        if is_primary and spec.staying and not (heir and heir.role == "sync_standby"):
+            names = ", ".join(unit.name for unit in spec.staying)
+            raise NoHeirError(f"{spec.me.name} has rows that are not on {names} yet: it stays")
         if heir:
             _ensure_vote(spec, [one for one in spec.staying if one.member_name == heir.name])
         if is_primary and heir:

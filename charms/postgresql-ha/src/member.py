@@ -121,8 +121,7 @@ def is_serving(spec: cluster.Spec) -> bool:
     found = client(spec).status(spec.me)
     if found.get("state") != "running":
         return False
-    role = found.get("role")
-    return role in ("master", "primary") or found.get("replication_state") in ("streaming", None)
+    return found.get("role") in ("master", "primary") or postgresql.is_streaming()
 
 
 def admits(spec: cluster.Spec) -> tuple[str, ...]:
@@ -173,16 +172,6 @@ def clear(unit: str, scope: str) -> None:
     with _locked():
         # Data that is still here did not leave in order: who went on after it nobody saw.
         _clear(scope, ["unknown"])
-
-
-def is_stranded(spec: cluster.Spec) -> bool:
-    """Tell whether no member of etcd has a quorum."""
-    return not any(etcdctl.is_healthy(unit) for unit in spec.units)
-
-
-def in_step(spec: cluster.Spec) -> list[str]:
-    """Return the members that had every acknowledged row when etcd last had a quorum."""
-    return etcdctl.in_step(spec.me, spec.scope)
 
 
 def adopt(spec: cluster.Spec, copy: pgdata.Copy | None, *, strict: bool) -> None:

@@ -4,7 +4,6 @@
 """Patroni, which runs PostgreSQL: its configuration and its daemon on this unit."""
 
 import json
-import time
 from pathlib import Path
 
 import yaml
@@ -145,10 +144,7 @@ def is_running() -> bool:
 
 def age_s() -> float:
     """Return for how long the daemon has been running; 0 when it does not."""
-    found = systemd.show(SERVICE, "ActiveState", "ActiveEnterTimestampMonotonic")
-    since_us = int(found["ActiveEnterTimestampMonotonic"] or 0)
-    is_up = since_us and found["ActiveState"] in systemd.UP
-    return time.monotonic() - since_us / 1e6 if is_up else 0.0
+    return systemd.age_s(SERVICE)
 
 
 def stop() -> None:
@@ -187,7 +183,10 @@ def _parameters(max_connections: int) -> dict[str, object]:
         "max_wal_senders": 16,
         "max_replication_slots": 16,
         "wal_log_hints": "on",
-        "wal_keep_size": "256MB",
+        # What a replica may miss without a slot, and with one: it is made anew beyond that, lest
+        # what is kept for it fills the primary's disk.
+        "wal_keep_size": "1GB",
+        "max_slot_wal_keep_size": "4GB",
         "password_encryption": "scram-sha-256",
         # A client's machine that died gives its connections and locks back soon.
         "tcp_keepalives_idle": 5,

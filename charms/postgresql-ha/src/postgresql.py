@@ -153,6 +153,14 @@ def is_writable() -> bool:
         return False
 
 
+def is_streaming() -> bool:
+    """Tell whether this unit's replica gets what the primary writes."""
+    try:
+        return _psql("SELECT status FROM pg_stat_wal_receiver;") == "streaming"
+    except commands.CommandError:
+        return False
+
+
 def scram_verifier(password: str, salt: bytes) -> str:
     """Return what PostgreSQL keeps of a password (RFC 5803), so that no log sees the password."""
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, ITERATIONS)

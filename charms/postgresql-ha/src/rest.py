@@ -55,10 +55,13 @@ class Client:
             return {}
         return _object(text) if status in (200, 503) else {}
 
-    def dcs_age_s(self, unit: cluster.Unit) -> float:
-        """Return how long one member has not heard from etcd; 0 when it cannot be asked."""
+    def dcs_seen(self, unit: cluster.Unit) -> int:
+        """Return when one member last heard from etcd, in seconds since the epoch.
+
+        0 where it has not since it was started: it does not answer until then.
+        """
         seen = self.status(unit).get("dcs_last_seen")
-        return time.time() - seen if isinstance(seen, int) and seen else 0.0
+        return seen if isinstance(seen, int) else 0
 
     def is_primary(self, unit: cluster.Unit) -> bool:
         """Tell whether one member is a running primary with the leader lock."""

@@ -10,6 +10,7 @@ import ops
 import cluster
 import member
 import peers
+import quorum
 import rest
 from charmed_maas import addresses
 
@@ -47,22 +48,29 @@ def before_running(
 
 def running(spec: cluster.Spec) -> ops.StatusBase:
     """Return what a member does, or lacks."""
-    api = member.client(spec)
-    try:
-        members = api.members()
-    except rest.RestError:
-        return ops.MaintenanceStatus("Patroni does not answer yet")
-    if api.dcs_age_s(spec.me) > DCS_AGE_S and member.is_stranded(spec):
+    # First, for a Patroni that was started without a quorum does not answer.
+    if quorum.without_s(spec) > DCS_AGE_S and quorum.is_lost(spec):
         return ops.BlockedStatus(
             "etcd has no quorum: start the other members' machines again; "
             + way_out([unit.name for unit in spec.peers])
         )
+    try:
+        members = member.client(spec).members()
+    except rest.RestError:
+        return ops.MaintenanceStatus("Patroni does not answer yet")
     own = next((one for one in members if one.name == spec.me.member_name), None)
-    if not cluster.primary(members):
+    primary = cluster.primary(members)
+    if not primary:
         return ops.WaitingStatus("for a primary")
     if not own or not own.is_running:
         state = f": {own.state}" if own else ""
         return ops.MaintenanceStatus(f"joining the cluster{state}")
+    if not own.is_primary and not member.is_serving(spec):
+        names = {unit.member_name: unit.name for unit in spec.units}
+        return ops.WaitingStatus(
+            f"to follow {names.get(primary.name, primary.name)}: "
+            "if this stays for minutes, run reinitialise"
+        )
     role = {"leader": "primary", "master": "primary", "sync_standby": "synchronous replica"}
     few = FEW.get(len(spec.staying))
     return ops.ActiveStatus("; ".join(filter(None, (role.get(own.role, "replica"), few))))

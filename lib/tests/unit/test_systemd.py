@@ -22,13 +22,15 @@ class FakeSystemctl:
         self.asked = 0
         self.fails = False
         self.killed_at = ""
+        self.since_us = 0
 
     def run(self, argv: Sequence[str], *, check: bool = True, **_: object):
         verb = argv[1]
         if verb == "show":
             self.asked += 1
             active, enabled = self.says["is-active"], self.says["is-enabled"]
-            text = f"ActiveState={active}\nUnitFileState={enabled}\n"
+            since = f"ActiveEnterTimestampMonotonic={self.since_us}\n" if self.since_us else ""
+            text = f"ActiveState={active}\nUnitFileState={enabled}\n{since}"
             return subprocess.CompletedProcess(argv, 0, text, "")
         if verb == self.killed_at:
             raise KeyboardInterrupt
@@ -107,6 +109,22 @@ def test_what_systemd_does_not_know_is_empty(systemctl: FakeSystemctl):
         "UnitFileState": "disabled",
         "X": "",
     }
+
+
+@pytest.mark.parametrize(
+    ("state", "since_us", "age_s"),
+    [("active", 40_000_000, 60), ("inactive", 40_000_000, 0), ("active", 0, 0)],
+)
+def test_the_age_is_that_of_a_running_service(
+    systemctl: FakeSystemctl,
+    monkeypatch: pytest.MonkeyPatch,
+    state: str,
+    since_us: int,
+    age_s: int,
+):
+    monkeypatch.setattr(systemd.time, "monotonic", lambda: 100.0)
+    systemctl.says["is-active"], systemctl.since_us = state, since_us
+    assert systemd.age_s(UNIT) == age_s
 
 
 def test_a_unit_is_stopped_for_good_where_it_has_a_file(systemctl: FakeSystemctl, tmp_path: Path):

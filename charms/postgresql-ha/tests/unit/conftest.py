@@ -16,6 +16,7 @@ import member
 import membership
 import pgdata
 import postgresql
+import quorum
 import remembered
 import rest
 
@@ -42,6 +43,7 @@ class Machine:
 
     member: Any
     membership: Any
+    quorum: Any
     remembered: Any
     postgresql: Any
     api: Any
@@ -61,14 +63,15 @@ def replaced() -> Iterator[Machine]:
     found = Machine(
         create_autospec(member),
         create_autospec(membership),
+        create_autospec(quorum),
         create_autospec(remembered),
         MagicMock(),
         create_autospec(rest.Client),
     )
     found.member.MemberError = member.MemberError
-    found.api.dcs_age_s.return_value = 0.0
-    found.member.is_stranded.return_value = False
-    found.member.in_step.return_value = ["postgresql-ha-0", "postgresql-ha-1"]
+    found.quorum.without_s.return_value = 0.0
+    found.quorum.is_lost.return_value = False
+    found.quorum.in_step.return_value = ["postgresql-ha-0", "postgresql-ha-1"]
     found.api.members.return_value = list(MEMBERS)
     found.member.client.return_value = found.api
     found.member.take_over.return_value = ""
@@ -90,6 +93,8 @@ def replaced() -> Iterator[Machine]:
         patch.object(charm, "member", found.member),
         patch.object(charm.actions, "member", found.member),
         patch.object(charm.status, "member", found.member),
+        patch.object(charm.actions, "quorum", found.quorum),
+        patch.object(charm.status, "quorum", found.quorum),
         patch.object(charm, "membership", found.membership),
         patch.object(charm, "remembered", found.remembered),
     ):

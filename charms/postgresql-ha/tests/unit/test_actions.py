@@ -122,7 +122,7 @@ def test_a_member_that_was_left_without_a_quorum_goes_on_from_its_own_data(
     ctx: Context, machine: Machine
 ):
     machine.cluster_id = ID
-    machine.member.is_stranded.return_value = True
+    machine.quorum.is_lost.return_value = True
     ctx.run(ctx.on.action("adopt-data"), gone().state())
     assert machine.member.adopt.call_args.args[1] is None
     machine.member.adopt.reset_mock()
@@ -136,10 +136,24 @@ def test_a_member_that_was_left_without_a_quorum_goes_on_from_its_own_data(
 
 def test_a_member_that_may_lack_rows_goes_on_only_when_told_so(ctx: Context, machine: Machine):
     machine.cluster_id = ID
-    machine.member.is_stranded.return_value = True
-    machine.member.in_step.return_value = ["postgresql-ha-1", "postgresql-ha-2"]
+    machine.quorum.is_lost.return_value = True
+    machine.quorum.in_step.return_value = ["postgresql-ha-1", "postgresql-ha-2"]
     message = refusal(ctx, "adopt-data", gone())
     assert "may be on postgresql-ha-1 and postgresql-ha-2 only" in message
+    machine.member.adopt.assert_not_called()
+    own = message.rpartition("path=")[2]
+    ctx.run(ctx.on.action("adopt-data", params={"path": own}), gone().state())
+    assert machine.member.adopt.call_args.args[1] is None
+
+
+def test_a_member_that_was_off_while_others_may_have_gone_on_is_not_believed(
+    ctx: Context, machine: Machine
+):
+    machine.cluster_id = ID
+    machine.quorum.is_lost.return_value = True
+    machine.quorum.has_followed.return_value = False
+    message = refusal(ctx, "adopt-data", gone())
+    assert "may have gone on while it was off" in message
     machine.member.adopt.assert_not_called()
     own = message.rpartition("path=")[2]
     ctx.run(ctx.on.action("adopt-data", params={"path": own}), gone().state())
@@ -153,7 +167,7 @@ def test_nobody_is_told_to_remove_units_that_work(ctx: Context, model: Model):
 
 def test_a_member_goes_on_alone_once_the_lost_units_were_removed(ctx: Context, machine: Machine):
     machine.cluster_id = ID
-    machine.member.is_stranded.return_value = True
+    machine.quorum.is_lost.return_value = True
     left = Model(app={"cluster-id": ID}, peers=JOINED).state()
     goals = {"postgresql-ha/0": True, "postgresql-ha/1": False}
     with patch.object(peers.Peers, "goals", return_value=goals):

@@ -157,10 +157,33 @@ def test_patroni_that_does_not_answer_is_not_active(ctx: Context, machine: Machi
     assert state.unit_status == testing.MaintenanceStatus("Patroni does not answer yet")
 
 
+def test_a_member_that_was_started_without_a_quorum_says_so(ctx: Context, machine: Machine):
+    """Its Patroni does not answer until there is one."""
+    machine.cluster_id = ID
+    machine.api.members.side_effect = rest.RestError("connection refused")
+    machine.quorum.without_s.return_value = 31.0
+    machine.quorum.is_lost.return_value = True
+    state = ctx.run(ctx.on.update_status(), Model(app={"cluster-id": ID}, peers=JOINED).state())
+    assert "etcd has no quorum" in state.unit_status.message
+
+
+def test_a_replica_that_does_not_stream_is_not_active(ctx: Context, machine: Machine):
+    machine.cluster_id = ID
+    machine.api.members.return_value = [
+        dataclasses.replace(MEMBERS[0], name="postgresql-ha-1"),
+        dataclasses.replace(MEMBERS[1], name="postgresql-ha-0", role="replica", state="running"),
+    ]
+    machine.member.is_serving.return_value = False
+    state = ctx.run(ctx.on.update_status(), Model(app={"cluster-id": ID}, peers=JOINED).state())
+    assert state.unit_status == testing.WaitingStatus(
+        "to follow postgresql-ha/1: if this stays for minutes, run reinitialise"
+    )
+
+
 def test_a_member_without_a_quorum_says_so(ctx: Context, machine: Machine):
     machine.cluster_id = ID
-    machine.api.dcs_age_s.return_value = 31.0
-    machine.member.is_stranded.return_value = True
+    machine.quorum.without_s.return_value = 31.0
+    machine.quorum.is_lost.return_value = True
     state = ctx.run(ctx.on.update_status(), Model(app={"cluster-id": ID}, peers=JOINED).state())
     assert isinstance(state.unit_status, BLOCKED)
     assert "etcd has no quorum" in state.unit_status.message

@@ -178,6 +178,37 @@ def test_a_departing_primary_waits_for_an_heir_that_has_every_row(world: World):
     world.api.switchover.assert_called_once_with("postgresql-ha-0", "postgresql-ha-2")
 
 
+@pytest.mark.parametrize("others", [[REPLICA], []])
+def test_a_primary_whose_rows_nobody_else_has_does_not_leave(
+    world: World, others: list[cluster.Member]
+):
+    world.api.members.return_value = [LEADER, *others]
+    clock = iter(range(0, 1000, 20))
+    with patch.object(handover, "time") as time, pytest.raises(handover.NoHeirError):
+        time.monotonic.side_effect = lambda: next(clock)
+        member.leave(cluster.Spec(A, (C,), "postgresql-ha", KEYS))
+    steps = ("gate.shut", "etcd.hand_over", "patroni.stop", "pgdata.set_aside")
+    assert world.order(*steps) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "is_streaming", "is_serving"),
+    [
+        ({"state": "running", "role": "primary"}, False, True),
+        ({"state": "running", "role": "replica"}, True, True),
+        ({"state": "running", "role": "replica"}, False, False),
+        ({"state": "starting", "role": "replica"}, True, False),
+        ({}, True, False),
+    ],
+)
+def test_a_replica_serves_while_it_streams(
+    world: World, status: dict[str, str], is_streaming: bool, is_serving: bool
+):
+    world.api.status.return_value = status
+    world.calls.postgresql.is_streaming.return_value = is_streaming
+    assert member.is_serving(SPEC) is is_serving
+
+
 def test_a_failed_switchover_does_not_keep_a_unit_from_leaving(world: World):
     world.api.switchover.side_effect = rest.RestError("no")
     member.leave(SPEC)

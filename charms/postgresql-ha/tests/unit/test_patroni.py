@@ -122,16 +122,3 @@ def test_systemd_reads_the_unit_file_that_a_killed_hook_only_wrote(
     patroni.ensure_config("a: 1", DATA)
     patroni.ensure_config("a: 1", DATA)
     assert told == ["daemon-reload"]
-
-
-@pytest.mark.parametrize(("state", "age_s"), [("active", 60), ("inactive", 0)])
-def test_the_age_is_that_of_a_running_daemon(
-    daemon: MagicMock, monkeypatch: pytest.MonkeyPatch, state: str, age_s: int
-):
-    monkeypatch.setattr(patroni.time, "monotonic", lambda: 100.0)
-    found = {"ActiveState": state, "ActiveEnterTimestampMonotonic": "40000000"}
-    monkeypatch.setattr(daemon, "UP", systemd.UP)
-    daemon.show.return_value = found
-    assert patroni.age_s() == age_s
-    daemon.show.return_value = {**found, "ActiveEnterTimestampMonotonic": ""}
-    assert patroni.age_s() == 0

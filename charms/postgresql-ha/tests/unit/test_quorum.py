@@ -1,0 +1,49 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""What a unit knows of etcd's quorum, with its daemons' answers given."""
+
+import time
+from typing import Any
+
+import pytest
+
+import cluster
+import quorum
+import rest
+from charmed_maas import systemd
+
+ME = cluster.Unit("postgresql-ha/0", "10.0.0.1")
+SPEC = cluster.Spec(ME, (), "postgresql-ha", cluster.Keys("", "", "", "", "", "pw"))
+HOUR = 3600
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What Patroni says of itself, and for how long the daemons have been up."""
+    found: dict[str, Any] = {"patroni": {}, "age_s": HOUR}
+    monkeypatch.setattr(rest.Client, "status", lambda *_: found["patroni"])
+    monkeypatch.setattr(systemd, "age_s", lambda _: found["age_s"])
+    return found
+
+
+def test_it_is_told_for_how_long_etcd_was_not_heard_of(answers: dict[str, Any]):
+    answers["patroni"] = {"dcs_last_seen": int(time.time()) - 60}
+    assert 59 < quorum.without_s(SPEC) < 65
+
+
+@pytest.mark.parametrize("patroni", [{}, {"dcs_last_seen": 0}])
+def test_a_patroni_that_never_heard_of_etcd_has_lacked_it_since_its_start(
+    answers: dict[str, Any], patroni: dict[str, Any]
+):
+    answers["patroni"] = patroni
+    assert quorum.without_s(SPEC) == HOUR
+    assert not quorum.has_followed(SPEC)
+
+
+@pytest.mark.parametrize(("age_s", "has_followed"), [(HOUR, True), (30, False)])
+def test_an_etcd_that_is_younger_than_the_last_word_may_have_missed_some(
+    answers: dict[str, Any], age_s: int, has_followed: bool
+):
+    answers.update(patroni={"dcs_last_seen": int(time.time()) - 60}, age_s=age_s)
+    assert quorum.has_followed(SPEC) is has_followed
