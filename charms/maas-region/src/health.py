@@ -3,6 +3,7 @@
 
 """Whether this machine's region serves, asked of itself: not whether a process runs."""
 
+import http
 import json
 import socket
 import time
@@ -18,11 +19,16 @@ def problem() -> str:
     """Return what is wrong with this region, "" when it serves.
 
     It serves when its own event loops are listed, which takes its workers, nginx and the
-    database.
+    database, and when it answers what HAProxy asks: with TLS of its own MAAS redirects that alone.
     """
     try:
         text = local_http.get(region.PORT, "/MAAS/rpc/")
+        local_http.get(region.PORT, "/MAAS/api/2.0/version/")
     except urllib.error.HTTPError as error:
+        if error.code == http.HTTPStatus.MOVED_PERMANENTLY:
+            return (
+                "MAAS's own TLS is on, which the VIP does not serve: turn it off with config_tls"
+            )
         return f"MAAS answers {error.code}"
     except OSError as error:
         return f"MAAS does not answer ({getattr(error, 'reason', error)})"

@@ -5,7 +5,15 @@
 
 import urllib.request
 
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Where another answer is to be had is an answer, too."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Follow none."""
+
+
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
 
 
 def get(port: int, path: str, *, timeout_s: float = 5.0) -> bytes:

@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 import json
+import socket
 import urllib.error
 from email.message import Message
 
@@ -23,12 +24,26 @@ def test_own_event_loops_make_a_region_healthy():
         assert "nonsense" in health.own_event_loops(nonsense, "r1")
 
 
-def test_an_answer_that_is_no_200_is_told(monkeypatch: pytest.MonkeyPatch):
-    def refuse(*_: object, **__: object) -> None:
-        raise urllib.error.HTTPError("u", 502, "Bad Gateway", Message(), None)
+@pytest.mark.parametrize(
+    ("path", "code", "told"),
+    [
+        ("/MAAS/rpc/", 502, "MAAS answers 502"),
+        ("/MAAS/api/2.0/version/", 500, "MAAS answers 500"),
+        ("/MAAS/api/2.0/version/", 301, "MAAS's own TLS is on"),
+    ],
+)
+def test_an_answer_that_is_no_200_is_told(
+    monkeypatch: pytest.MonkeyPatch, path: str, code: int, told: str
+):
+    loops = {f"{socket.gethostname().partition('.')[0]}:pid=1": []}
 
-    monkeypatch.setattr(local_http, "get", refuse)
-    assert health.problem() == "MAAS answers 502"
+    def get(_: int, asked: str, **__: object) -> bytes:
+        if asked == path:
+            raise urllib.error.HTTPError("u", code, "", Message(), None)
+        return json.dumps({"eventloops": loops}).encode()
+
+    monkeypatch.setattr(local_http, "get", get)
+    assert health.problem().startswith(told)
 
 
 def test_it_waits_a_minute_from_the_start_and_no_longer(monkeypatch: pytest.MonkeyPatch):

@@ -12,7 +12,8 @@ import local_http
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.send_response(200 if self.path == "/ok" else 502)
+        self.send_response({"/ok": 200, "/moved": 301}.get(self.path, 502))
+        self.send_header("Location", "/ok")
         self.end_headers()
         self.wfile.write(b"body")
 
@@ -25,9 +26,10 @@ def test_this_machine_is_asked_past_the_models_proxy(monkeypatch: pytest.MonkeyP
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         assert local_http.get(server.server_port, "/ok") == b"body"
-        with pytest.raises(urllib.error.HTTPError, match="502") as caught:
-            local_http.get(server.server_port, "/bad")
-        caught.value.close()
+        for path, code in (("/bad", 502), ("/moved", 301)):
+            with pytest.raises(urllib.error.HTTPError, match=str(code)) as caught:
+                local_http.get(server.server_port, path)
+            caught.value.close()
         server.shutdown()
     with pytest.raises(OSError, match="refused"):
         local_http.get(9, "/ok")
