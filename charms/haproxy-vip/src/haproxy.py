@@ -153,9 +153,10 @@ def ensure_idle() -> bool:
 
 def maxconn() -> int:
     """Return how many connections the limit of open files allows, two each."""
-    limit = re.search(r"Max open files\s+\S+\s+(\d+)", Path("/proc/1/limits").read_text())
+    known = re.findall(r"Max open files\s+\S+\s+(\d+)", Path("/proc/1/limits").read_text())
     own = commands.run(["/usr/bin/systemctl", "show", "-p", "LimitNOFILE", "--value", SERVICE])
-    limits = [int(text) for text in (own.stdout.strip(), limit and limit.group(1)) if text]
+    # The service's may be "infinity", which gives it no more than systemd itself has.
+    limits = [int(text) for text in (own.stdout.strip(), *known) if text.isdecimal()]
     return min(MAX_MAXCONN, (min(limits, default=4096) - 400) // 2)
 
 

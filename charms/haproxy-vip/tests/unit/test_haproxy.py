@@ -284,7 +284,10 @@ def test_connections_fit_the_limit_of_open_files(monkeypatch: pytest.MonkeyPatch
     )
     assert haproxy.maxconn() == 300
     limit[0] = "524288"
-    assert 300 < haproxy.maxconn() <= haproxy.MAX_MAXCONN
+    most = haproxy.maxconn()
+    assert 300 < most <= haproxy.MAX_MAXCONN
+    limit[0] = "infinity"
+    assert haproxy.maxconn() == most, "the limit of systemd itself holds"
 
 
 def test_the_port_is_read_from_what_is_served(daemon: Daemon):
