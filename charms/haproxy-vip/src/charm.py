@@ -68,6 +68,7 @@ class HAProxyVIPCharm(ops.CharmBase):
             keepalived.set_flag(keepalived.LEAVING, on=False)
         if keepalived.is_set(keepalived.LEAVING):
             return
+        peers.publish_paused(self.model, on=keepalived.is_set(keepalived.PAUSED))
         try:
             self._statuses = list(self._converge(event))
         except REFUSALS as refusal:
@@ -136,22 +137,25 @@ class HAProxyVIPCharm(ops.CharmBase):
         vip = keepalived.configured_vip()
         if not vip or not keepalived.is_vip_holder(vip):
             event.fail("this unit does not hold the VIP: run move-vip on the one that does")
-            return
-        port = haproxy.configured_port()
-        moved = keepalived.move_vip(vip, lambda: network.answers(vip, port))
-        if not moved:
-            event.fail("no other unit took the VIP: this one keeps it")
-            return
-        event.set_results({"vip": vip, "holder": "false"})
-        self._reconcile(event)
+        elif problem := keepalived.move_vip(vip, peers.paused(self.model)):
+            event.fail(problem)
+        else:
+            event.set_results({"vip": vip, "holder": "false"})
+            self._reconcile(event)
 
     def _on_pause(self, event: ops.ActionEvent) -> None:
+        """Take this unit out, once another one has the VIP."""
         if self._refuses(event):
             return
+        vip, problem = keepalived.configured_vip(), ""
         if not keepalived.configured_peers():
-            event.fail("there is no other unit to hold the VIP: run add-unit first")
+            problem = "there is no other unit to hold the VIP: run add-unit first"
+        elif keepalived.is_vip_holder(vip):
+            problem = keepalived.move_vip(vip, peers.paused(self.model))
+        if problem:
+            event.fail(problem)
             return
-        keepalived.pause(keepalived.configured_vip())
+        keepalived.set_flag(keepalived.PAUSED, on=True)
         self._reconcile(event)
 
     def _on_resume(self, event: ops.ActionEvent) -> None:

@@ -6,7 +6,7 @@
 import re
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -231,25 +231,24 @@ def remove() -> None:
         files.ensure_absent(flag)
 
 
-def pause(vip: str) -> None:
-    """Let the VIP go for good; returns once it is gone, as it is within milliseconds."""
-    set_flag(PAUSED, on=True)
-    deadline = time.monotonic() + TAKEOVER_MARGIN_S
-    while is_vip_holder(vip) and time.monotonic() < deadline:
-        time.sleep(0.1)
+def move_vip(vip: str, paused: Collection[str]) -> str:
+    """Let the VIP go until another unit has it; returns why none has it, "" when one has.
 
-
-def move_vip(vip: str, is_taken: Callable[[], bool]) -> bool:
-    """Let the VIP go until another unit has it; returns whether one took it."""
+    paused are the addresses of units that cannot take it: to try would leave nobody with it.
+    """
+    port = haproxy.configured_port()
+    able = set(configured_peers()).difference(paused)
+    if not any(network.is_alive(one, port) for one in able):
+        return "every other unit is off or paused: this one keeps the VIP"
     advert_interval_s = float(_configured(r"advert_int (\S+)") or 1)
     set_flag(MOVING, on=True)
     try:
         deadline = time.monotonic() + 4 * advert_interval_s + TAKEOVER_MARGIN_S
         while time.monotonic() < deadline:
-            if not is_vip_holder(vip) and is_taken():
-                return True
+            if not is_vip_holder(vip) and network.answers(vip, port):
+                return ""
             time.sleep(0.1)
-        return False
+        return "no other unit took the VIP: this one keeps it"
     finally:
         set_flag(MOVING, on=False)
 

@@ -6,6 +6,7 @@
 A unit's keepalived may start only once the others send it their advertisements, or two units
 would hold the VIP. So each unit publishes the addresses that its keepalived knows. It also says
 whether it held the VIP when it last looked: a change wakes the others, who then look themselves.
+And whether it is paused: the VIP is not given away where nobody can take it.
 """
 
 from collections.abc import Callable, Sequence
@@ -105,6 +106,20 @@ def publish(
             "vip-holder": "true" if is_vip_holder else "",
         }
         databag.write(relation.data[model.unit], values)
+
+
+def publish_paused(model: ops.Model, *, on: bool) -> None:
+    """Tell the others whether this unit can take the VIP, also when nothing else can be told."""
+    if relation := model.get_relation(PEERS):
+        databag.write(relation.data[model.unit], {"paused": "true" if on else ""})
+
+
+def paused(model: ops.Model) -> set[str]:
+    """Return the addresses of the other units that are paused."""
+    if not (relation := model.get_relation(PEERS)):
+        return set()
+    told = [relation.data[unit] for unit in relation.units]
+    return {data.get("address", "") for data in told if data.get("paused") == "true"}
 
 
 def unaware(found: Sequence[Peer], own: str, is_alive: Callable[[str], bool]) -> list[str]:

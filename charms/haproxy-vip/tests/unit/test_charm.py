@@ -1,6 +1,7 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -42,7 +43,7 @@ class Machine:
         self.flags: set[str] = set()
         self.keepalived.is_set.side_effect = lambda flag: flag.name in self.flags
         self.keepalived.set_flag.side_effect = self.set_flag
-        self.keepalived.pause.side_effect = lambda _: self.flags.add("paused")
+        self.keepalived.move_vip.return_value = ""
         self.keepalived.is_running.return_value = False
         self.keepalived.other_unit.return_value = ""
         self.keepalived.configured_vip.return_value = VIP
@@ -580,16 +581,13 @@ def test_show_vip_without_a_vip_fails(ctx: Any, machine: Machine):
 
 
 def test_move_vip(ctx: Any, machine: Machine):
-    machine.keepalived.move_vip.return_value = True
     run(ctx, state(), ctx.on.action("move-vip"))
     assert ctx.action_results == {"vip": VIP, "holder": "false"}
-    is_taken = machine.keepalived.move_vip.call_args.args[1]
-    machine.alive = {VIP}
-    assert is_taken()
+    machine.keepalived.move_vip.assert_called_once_with(VIP, set())
 
 
 def test_move_vip_fails_where_it_is_not_or_nobody_takes_it(ctx: Any, machine: Machine):
-    machine.keepalived.move_vip.return_value = False
+    machine.keepalived.move_vip.return_value = "no other unit took the VIP: this one keeps it"
     with pytest.raises(testing.ActionFailed, match="no other unit took the VIP"):
         run(ctx, state(), ctx.on.action("move-vip"))
     machine.keepalived.is_vip_holder.return_value = False
@@ -601,9 +599,49 @@ def test_pause_and_resume(ctx: Any, machine: Machine):
     after = run(ctx, state(), ctx.on.action("pause"))
     assert after.unit_status == testing.MaintenanceStatus("paused: run resume to take part again")
     assert "ready" not in after.get_relations("api")[0].local_unit_data
+    assert after.get_relations("peers")[0].local_unit_data["paused"] == "true"
     after = run(ctx, state(), ctx.on.action("resume"))
     assert after.unit_status.name == "active"
     assert after.get_relations("api")[0].local_unit_data["ready"] == "true"
+    assert "paused" not in after.get_relations("peers")[0].local_unit_data
+
+
+@pytest.mark.parametrize("action", ["pause", "move-vip"])
+def test_the_vip_is_given_away_first_and_not_to_a_paused_unit(
+    ctx: Any, machine: Machine, action: str
+):
+    def move_vip(*_: object) -> str:
+        assert "paused" not in machine.flags
+        return ""
+
+    machine.keepalived.move_vip.side_effect = move_vip
+    others = peer({1: {"address": "10.0.0.12", "paused": "true"}, 2: {"address": "10.0.0.13"}})
+    run(ctx, state(api(), others), ctx.on.action(action))
+    machine.keepalived.move_vip.assert_called_once_with(VIP, {"10.0.0.12"})
+
+
+def test_a_holder_whose_vip_nobody_takes_is_not_paused(ctx: Any, machine: Machine):
+    machine.keepalived.move_vip.return_value = "no other unit took the VIP: this one keeps it"
+    with pytest.raises(testing.ActionFailed, match="no other unit took the VIP"):
+        run(ctx, state(), ctx.on.action("pause"))
+    assert "paused" not in machine.flags
+
+
+def test_who_does_not_hold_the_vip_is_paused_whoever_is_off(ctx: Any, machine: Machine):
+    machine.keepalived.is_vip_holder.return_value = False
+    run(ctx, state(), ctx.on.action("pause"))
+    machine.keepalived.move_vip.assert_not_called()
+    assert "paused" in machine.flags
+
+
+def test_a_resumed_unit_is_not_told_as_paused_though_an_option_is_wrong(
+    ctx: Any, machine: Machine
+):
+    machine.keepalived.is_running.return_value = True
+    others = dataclasses.replace(peer(), local_unit_data={"paused": "true"})
+    after = run(ctx, state(api(), others, config={"vip": "x"}), ctx.on.action("resume"))
+    assert after.unit_status.name == "blocked"
+    assert "paused" not in after.get_relations("peers")[0].local_unit_data
 
 
 def test_the_regions_are_told_who_stands_by(ctx: Any, machine: Machine):

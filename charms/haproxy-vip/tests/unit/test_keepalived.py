@@ -5,6 +5,7 @@ import dataclasses
 import os
 import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from unittest import mock
 
@@ -13,6 +14,7 @@ from conftest import Systemd
 
 import haproxy
 import keepalived
+import network
 from charmed_maas import agents, commands
 
 
@@ -215,32 +217,53 @@ def test_removal_leaves_nothing(machine: Path, systemd: Systemd):
     assert not systemd.enabled
 
 
-@pytest.mark.parametrize(("taken", "moved"), [(True, True), (False, False)])
+@pytest.mark.parametrize(
+    ("taken", "problem"),
+    [(True, ""), (False, "no other unit took the VIP: this one keeps it")],
+)
 def test_moving_waits_for_another_unit_and_always_ends(
-    machine: Path, systemd: Systemd, monkeypatch: pytest.MonkeyPatch, taken: bool, moved: bool
+    machine: Path, systemd: Systemd, monkeypatch: pytest.MonkeyPatch, taken: bool, problem: str
 ):
     monkeypatch.setattr(keepalived, "TAKEOVER_MARGIN_S", -2)
     keepalived.ensure_config(dataclasses.replace(GROUP, advert_interval_s=0.51))
     seen: list[bool] = []
 
-    def is_taken() -> bool:
+    def answers(address: str, _: int, **__: float) -> bool:
+        if address != GROUP.vip:
+            return True
         seen.append(keepalived.is_set(keepalived.MOVING))
         return taken
 
-    assert keepalived.move_vip("10.0.0.100", is_taken) == moved
+    monkeypatch.setattr(network, "answers", answers)
+    assert keepalived.move_vip(GROUP.vip, ()) == problem
+    assert seen
     assert all(seen)
     assert not keepalived.is_set(keepalived.MOVING)
 
 
-def test_pausing_waits_until_the_vip_is_gone(
-    machine: Path, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("alive", "paused"),
+    [
+        ((), ()),
+        (GROUP.peers, GROUP.peers),
+        (GROUP.peers[:1], GROUP.peers[:1]),
+    ],
+    ids=["all off", "all paused", "one off, one paused"],
+)
+def test_the_vip_is_not_let_go_where_nobody_can_take_it(
+    machine: Path,
+    systemd: Systemd,
+    monkeypatch: pytest.MonkeyPatch,
+    alive: Sequence[str],
+    paused: Sequence[str],
 ):
     keepalived.ensure_config(GROUP)
-    holds = [True, True, False]
-    monkeypatch.setattr(keepalived, "is_vip_holder", lambda _: holds.pop(0))
-    keepalived.pause("10.0.0.100")
-    assert not holds
-    assert keepalived.is_set(keepalived.PAUSED)
+    told: list[bool] = []
+    monkeypatch.setattr(network, "answers", lambda address, _, **__: address in alive)
+    monkeypatch.setattr(keepalived, "set_flag", lambda _, *, on: told.append(on))
+    words = "every other unit is off or paused: this one keeps the VIP"
+    assert keepalived.move_vip(GROUP.vip, paused) == words
+    assert not told
 
 
 def test_another_owners_keepalived_is_neither_stopped_nor_taken(machine: Path, systemd: Systemd):

@@ -147,9 +147,18 @@ def test_keepalived_conf_has_the_lines_of_the_template(given_: dict[str, Any], k
     assert all(len(line.split()) in (2, 3) for line in changed)
 
 
+PEER = garbage.databags(
+    {
+        "address": "10.0.0.12",
+        "peers": '["10.0.0.11"]',
+        "vip-holder": "true",
+        "paused": "true",
+    }
+)
+
+
 def peer_bags(vip: str) -> st.SearchStrategy[tuple[str, dict[str, str]]]:
-    good = {"address": "10.0.0.12", "peers": '["10.0.0.11"]', "vip-holder": "true"}
-    return st.tuples(st.just(vip), garbage.databags(good))
+    return st.tuples(st.just(vip), PEER)
 
 
 @garbage.EVENT
@@ -185,7 +194,6 @@ def test_an_address_is_advertised_to_once_and_never_to_oneself(hosts: list[str])
 
 APP = garbage.databags(SERVICES)
 UNIT = garbage.databags(region())
-PEER = garbage.databags({"address": "10.0.0.12", "peers": '["10.0.0.11"]', "vip-holder": "true"})
 
 
 @garbage.EVENT
