@@ -213,12 +213,14 @@ def plan(
     units: Sequence[Unit],
     *,
     known: Collection[str],
+    leaving: Collection[str],
     wanted: Collection[str],
     healthy: Collection[int],
 ) -> Change | None:
     """Return the next change of etcd's membership, None when there is none to make now.
 
-    known are the members of all units there are, also of those that this unit has not met yet.
+    known are the members of all units there are, also of those that this unit has not met yet,
+    leaving those on their way out: of votes too many theirs go first, lest they leave no quorum.
     One change at a time: departed members first; a learner on its way is let finish; then
     growth before shrinking, so that a vote that moves is never missing.
     """
@@ -233,12 +235,11 @@ def plan(
     for unit in units:
         if unit.member_name in wanted and unit.name not in owners:
             return Add(unit)
-    for member in ordered:
-        unit = owner(member, units)
-        surplus = unit and unit.member_name not in wanted
-        if surplus and may_remove(member, members, healthy):
-            return Remove(member)
-    return None
+    unwanted = [unit for unit in units if unit.member_name not in wanted]
+    surplus = [member for member in ordered if owner(member, unwanted)]
+    going = [member for member in ordered if surplus and member.name in leaving]
+    spare = next((one for one in (*going, *surplus) if may_remove(one, members, healthy)), None)
+    return Remove(spare) if spare else None
 
 
 @dataclass(frozen=True)

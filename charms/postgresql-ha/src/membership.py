@@ -32,7 +32,8 @@ def ensure_etcd(spec: cluster.Spec, known: Mapping[str, bool]) -> Etcd:
     """Make the changes of etcd's membership that are due, a few seconds at most.
 
     known are the names of all units there are, and whether each is to stay: those on their way out
-    remove their members themselves. Raises etcdctl.EtcdError and rest.RestError.
+    remove their members themselves, unless one vote is too many before that. Raises
+    etcdctl.EtcdError and rest.RestError.
     """
     deadline = time.monotonic() + SETTLE_TIMEOUT_S
     primary = cluster.primary(member.client(spec).members())
@@ -88,6 +89,7 @@ def _next(
         listed,
         spec.staying,
         known=[name.replace("/", "-") for name in known],
+        leaving=[name.replace("/", "-") for name, stays in known.items() if not stays],
         wanted=cluster.voters(counted, current, primary),
         healthy=etcdctl.healthy(listed, spec.units),
     )

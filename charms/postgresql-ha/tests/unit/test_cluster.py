@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 import dataclasses
+from collections.abc import Sequence
 
 import pytest
 
@@ -76,13 +77,15 @@ def plan(
     units: list[Unit],
     *,
     known: list[Unit] | None = None,
+    leaving: Sequence[Unit] = (),
     wanted: list[Unit],
     sick: tuple[int, ...] = (),
 ) -> cluster.Change | None:
     return cluster.plan(
         members,
         units,
-        known=[unit.member_name for unit in known or units],
+        known=[unit.member_name for unit in (*(known or units), *leaving)],
+        leaving=[unit.member_name for unit in leaving],
         wanted=[unit.member_name for unit in wanted],
         healthy={one.id for one in members if not one.is_learner and one.name} - set(sick),
     )
@@ -106,6 +109,57 @@ def test_a_departed_member_is_removed_while_the_rest_has_a_quorum():
 def test_the_member_of_a_unit_that_was_not_met_yet_stays():
     whole = [member(1, A), member(2, B), member(3, C)]
     assert plan(whole, [A, B], known=[A, B, C], wanted=[A, B, C]) is None
+
+
+def settle(
+    members: list[EtcdMember],
+    units: list[Unit],
+    *,
+    leaving: Sequence[Unit] = (),
+    sick: tuple[int, ...] = (),
+) -> list[EtcdMember]:
+    """Make every change that is due with the first unit as the primary; all learners catch up."""
+    for _ in range(12):
+        names = [one.name for one in members]
+        chosen = cluster.voters(units, names, A.member_name)
+        wanted = [unit for unit in units if unit.member_name in chosen]
+        change = plan(members, units, leaving=leaving, wanted=wanted, sick=sick)
+        if not change:
+            return members
+        if isinstance(change, cluster.Add):
+            members = [*members, member(len(members) + 10, change.unit)]
+        else:
+            members = [one for one in members if one != change.member]
+    raise AssertionError("the plan has no end")
+
+
+@pytest.mark.parametrize(
+    ("count", "leaver", "left"),
+    [(3, C, [A]), (3, B, [A]), (4, C, [A, B, D]), (4, D, [A, B, C]), (5, E, [A, B, C])],
+)
+def test_a_unit_that_is_to_leave_and_dies_before_it_does_takes_no_quorum(
+    count: int, leaver: Unit, left: list[Unit]
+):
+    everyone = [A, B, C, D, E][:count]
+    voting = everyone if count == 5 else [A, B, C]
+    staying = [unit for unit in everyone if unit != leaver]
+    start = [member(number, unit) for number, unit in enumerate(voting)]
+    then = settle(start, staying, leaving=[leaver])
+    dead = [one.id for one in then if one.name == leaver.member_name]
+    assert 2 * len(dead) < len(then)
+    ended = settle(then, staying, sick=tuple(dead))
+    assert {one.name for one in ended} == {unit.member_name for unit in left}
+
+
+def test_the_vote_of_a_dead_unit_that_stays_goes_where_a_living_leavers_is_needed():
+    whole = [member(1, A), member(2, B), member(3, C)]
+    change = plan(whole, [A, B], leaving=[C], wanted=[A], sick=(2,))
+    assert change == cluster.Remove(whole[1])
+
+
+def test_those_that_leave_together_take_their_votes_along_themselves():
+    whole = [member(1, A), member(2, B), member(3, C)]
+    assert plan(whole, [A], leaving=[B, C], wanted=[A]) is None
 
 
 def test_a_departed_learner_makes_way_for_the_next():

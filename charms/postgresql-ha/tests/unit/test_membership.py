@@ -40,10 +40,18 @@ def test_a_voter_that_cannot_be_read_of_keeps_the_others_voting(ctl: MagicMock):
     ctl.apply.assert_not_called()
 
 
-def test_a_voter_that_leaves_does_not_count(ctl: MagicMock):
+@pytest.mark.parametrize("peers", [(B,), (B, C)])
+def test_a_voter_that_leaves_goes_before_one_that_stays(
+    ctl: MagicMock, peers: tuple[cluster.Unit, ...]
+):
     known = {A.name: True, B.name: True, C.name: False}
-    membership.ensure_etcd(cluster.Spec(A, (B,), "postgresql-ha", KEYS), known)
-    assert ctl.apply.call_args_list[0].args[0] == cluster.Remove(VOTERS[1])
+    listed = list(VOTERS)
+    ctl.members.side_effect = lambda _: list(listed)
+    ctl.apply.side_effect = lambda change, _: listed.remove(change.member) or True
+    spec = cluster.Spec(A, peers, "postgresql-ha", KEYS, leaving=frozenset({C.name}))
+    assert membership.ensure_etcd(spec, known).voters == (A.address,)
+    changes = [call.args[0] for call in ctl.apply.call_args_list]
+    assert changes == [cluster.Remove(VOTERS[2]), cluster.Remove(VOTERS[1])]
 
 
 def test_votes_are_told_by_address_also_those_of_units_that_are_gone(ctl: MagicMock):
