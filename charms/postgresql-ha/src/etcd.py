@@ -24,10 +24,12 @@ CONFIG = paths.CONFIGURATION / "etcd.yml"
 # What the daemon was last started with.
 LOADED = paths.CONFIGURATION / "etcd.loaded"
 DATA = paths.ETCD
+# The token of a member that joins, which has its identifiers from the others.
+CLUSTER = "postgresql-ha"
 START_TIMEOUT_S = 30.0
 
 
-def render_config(me: cluster.Unit, initial_cluster: str, state: str) -> str:
+def render_config(me: cluster.Unit, initial_cluster: str, state: str, token: str) -> str:
     """Return etcd's configuration; the initial values matter to a member's first start only."""
     trust: dict[str, object] = {
         "cert-file": str(paths.CERTIFICATE),
@@ -44,7 +46,7 @@ def render_config(me: cluster.Unit, initial_cluster: str, state: str) -> str:
         "advertise-client-urls": me.client_url,
         "initial-cluster": initial_cluster,
         "initial-cluster-state": state,
-        "initial-cluster-token": "postgresql-ha",
+        "initial-cluster-token": token,
         "client-transport-security": trust,
         "peer-transport-security": trust,
         "heartbeat-interval": 100,
@@ -63,7 +65,10 @@ def render_config(me: cluster.Unit, initial_cluster: str, state: str) -> str:
 def bootstrap(me: cluster.Unit) -> None:
     """Start as the only member of a new etcd cluster, or go on as it."""
     if not is_initialised():
-        _start(me, f"{me.member_name}={me.peer_url}", "new")
+        # etcd makes its identifiers of token and address: with the token of a cluster that was
+        # lost here, that one's other members would take this one for theirs when they come back.
+        token = f"{CLUSTER}-{time.time_ns()}"
+        _start(me, f"{me.member_name}={me.peer_url}", "new", token)
     else:
         _ensure_running(me)
     _wait(lambda: etcdctl.is_healthy(me), f"etcd did not get ready within {START_TIMEOUT_S:g} s")
@@ -91,7 +96,7 @@ def converge(me: cluster.Unit, units: Sequence[cluster.Unit]) -> str:
     elif not mine:
         return ""
     else:
-        _start(me, _initial_cluster(listed, me), "existing")
+        _start(me, _initial_cluster(listed, me), "existing", CLUSTER)
     if mine and mine.is_learner:
         _wait(lambda: etcdctl.is_listening(me), "etcd did not start")
         return "voter" if _promote(mine, others) else "learner"
@@ -131,9 +136,10 @@ def _ensure_running(me: cluster.Unit) -> None:
     """Run the initialised member; restart it only when its addresses or its unit changed."""
     try:
         old: dict[str, str] = yaml.safe_load(CONFIG.read_text())
-        initial = (old["initial-cluster"], old["initial-cluster-state"])
+        names = ("initial-cluster", "initial-cluster-state", "initial-cluster-token")
+        initial = [old[name] for name in names]
     except (OSError, yaml.YAMLError, TypeError, KeyError):
-        initial = (f"{me.member_name}={me.peer_url}", "existing")
+        initial = [f"{me.member_name}={me.peer_url}", "existing", CLUSTER]
     _ensure_files(me, *initial)
     if given.is_current(LOADED, CONFIG, UNIT):
         systemd.ensure_running(SERVICE)
@@ -143,17 +149,17 @@ def _ensure_running(me: cluster.Unit) -> None:
             systemd.restart(SERVICE)
 
 
-def _start(me: cluster.Unit, initial_cluster: str, state: str) -> None:
+def _start(me: cluster.Unit, *initial: str) -> None:
     systemd.ensure_stopped(UNIT)
-    _ensure_files(me, initial_cluster, state)
+    _ensure_files(me, *initial)
     with given.noted(LOADED, CONFIG, UNIT):
         systemd.ensure_running(SERVICE)
 
 
-def _ensure_files(me: cluster.Unit, initial_cluster: str, state: str) -> None:
+def _ensure_files(me: cluster.Unit, *initial: str) -> None:
     """Have configuration and unit file, which the daemon reads at a start."""
     pgdata.ensure_directory(DATA, mode=0o700, owner="etcd")
-    files.ensure_file(CONFIG, render_config(me, initial_cluster, state))
+    files.ensure_file(CONFIG, render_config(me, *initial))
     unit = files.render(TEMPLATES / f"{SERVICE}.j2", config=CONFIG, data=DATA)
     systemd.ensure_files({UNIT: unit})
 

@@ -26,7 +26,7 @@ def main(seed: int, directory: Path) -> None:
         texts = {
             "patroni": patroni.render_config(spec, DATA, bootstrap=bootstrap, strict=strict),
             "hba": "\n".join(patroni.pg_hba(spec)) + "\n",
-            "etcd": etcd.render_config(spec.me, initial, state),
+            "etcd": etcd.render_config(spec.me, initial, state, etcd.CLUSTER),
         }
         named = {f"{kind}/{number}": text for kind, text in texts.items()}
         garbage.write(directory, named)

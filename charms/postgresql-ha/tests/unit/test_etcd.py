@@ -8,6 +8,7 @@ from pathlib import Path
 from unittest.mock import MagicMock, create_autospec, patch
 
 import pytest
+import yaml
 
 import cluster
 import etcd
@@ -88,6 +89,35 @@ def test_a_daemon_that_starts_reads_all_by_itself(daemon: MagicMock):
     daemon.restart.assert_not_called()
 
 
+def token() -> str:
+    return yaml.safe_load(etcd.CONFIG.read_text())["initial-cluster-token"]
+
+
+def test_each_bootstrap_makes_a_cluster_of_its_own(daemon: MagicMock):
+    found = []
+    for _ in range(2):
+        (etcd.DATA / "member").rmdir()
+        etcd.bootstrap(A)
+        found.append(token())
+        (etcd.DATA / "member").mkdir()
+    assert len({*found, etcd.CLUSTER}) == 3
+    etcd.bootstrap(A)
+    assert token() == found[-1]
+    daemon.restart.assert_not_called()
+
+
+def test_a_member_that_started_with_the_token_of_old_goes_on(daemon: MagicMock):
+    initial = f"{A.member_name}={A.peer_url}"
+    before = etcd.render_config(A, initial, "new", "postgresql-ha")
+    etcd.CONFIG.write_text(before)
+    daemon.ensure_running.return_value = True
+    etcd.bootstrap(A)
+    daemon.ensure_running.return_value = False
+    etcd.bootstrap(A)
+    assert etcd.CONFIG.read_text() == before
+    daemon.restart.assert_not_called()
+
+
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[Etcd]:
     ctl = create_autospec(etcdctl)
@@ -116,7 +146,7 @@ def test_a_member_that_was_removed_and_added_again_starts_with_nothing(world: Et
     assert etcd.converge(A, [A, B]) == "voter"
     assert not old.exists()
     name = f"{A.member_name}={A.peer_url},{B.member_name}={B.peer_url}"
-    world.ctl.ensure_files.assert_called_once_with(A, name, "existing")
+    world.ctl.ensure_files.assert_called_once_with(A, name, "existing", etcd.CLUSTER)
 
 
 def test_a_member_that_has_just_started_keeps_its_data(world: Etcd):

@@ -161,7 +161,7 @@ PATRONI = {
     one: shape(yaml.safe_load(patroni.render_config(SPEC, DATA, bootstrap=one, strict=False)))
     for one in (True, False)
 }
-ETCD = shape(yaml.safe_load(etcd.render_config(SPEC.me, "x", "new")))
+ETCD = shape(yaml.safe_load(etcd.render_config(SPEC.me, "x", "new", "y")))
 
 
 @garbage.FAST
@@ -185,7 +185,7 @@ def test_etcd_yml_has_the_templates_keys_and_the_given_values(
 ):
     units = [cluster.Unit("postgresql-ha/0", address), cluster.Unit("postgresql-ha/1", other)]
     initial = ",".join(f"{one.member_name}={one.peer_url}" for one in units)
-    text = yaml.safe_load(etcd.render_config(units[0], initial, state))
+    text = yaml.safe_load(etcd.render_config(units[0], initial, state, "y"))
     assert shape(text) == ETCD
     assert text["initial-cluster"] == initial
     assert text["listen-peer-urls"] == units[0].peer_url
