@@ -92,7 +92,7 @@ def converge(me: cluster.Unit, units: Sequence[cluster.Unit]) -> str:
             return ""
         _ensure_running(me)
         if mine and mine.peer_url != me.peer_url:
-            etcdctl.update_peer_url(mine, me, others or [me])
+            etcdctl.update_peer_url(mine, me, _voting(others, listed) or [me])
     elif not mine:
         return ""
     else:
@@ -178,6 +178,13 @@ def _promote(mine: cluster.EtcdMember, others: Sequence[cluster.Unit]) -> bool:
             return False
         time.sleep(0.5)
     return bool(voting)
+
+
+def _voting(
+    units: Sequence[cluster.Unit], listed: Sequence[cluster.EtcdMember]
+) -> list[cluster.Unit]:
+    """Return the units that take a change: some have no member, and a learner takes none."""
+    return [unit for unit in units if etcdctl.votes(unit, listed) and etcdctl.is_listening(unit)]
 
 
 def _is_linearizable(units: Sequence[cluster.Unit]) -> bool:

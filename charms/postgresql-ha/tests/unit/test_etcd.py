@@ -3,6 +3,7 @@
 
 """What a unit does with its etcd member, with etcdctl and systemd replaced."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import MagicMock, create_autospec, patch
@@ -15,8 +16,11 @@ import etcd
 import etcdctl
 from charmed_maas import systemd
 
-A, B = (cluster.Unit(f"postgresql-ha/{n}", f"10.0.0.{n + 1}") for n in range(2))
-VOTER_B = cluster.EtcdMember(2, B.member_name, B.peer_url)
+A, B, C = (cluster.Unit(f"postgresql-ha/{n}", f"10.0.0.{n + 1}") for n in range(3))
+VOTER_B, VOTER_C = (
+    cluster.EtcdMember(n, one.member_name, one.peer_url) for n, one in ((2, B), (3, C))
+)
+MOVED_A = cluster.EtcdMember(1, A.member_name, "https://10.0.0.9:2380")
 ADDED_A = cluster.EtcdMember(1, "", A.peer_url, is_learner=True)
 
 
@@ -155,6 +159,30 @@ def test_a_member_that_has_just_started_keeps_its_data(world: Etcd):
     world.ctl.is_listening.return_value = True
     etcd.converge(A, [A, B])
     assert own.exists()
+
+
+@pytest.mark.parametrize(
+    ("listed", "listening", "asked"),
+    [
+        ([MOVED_A], [A], [A]),
+        ([MOVED_A, VOTER_B, VOTER_C], [A, B, C], [B, C]),
+        ([MOVED_A, VOTER_B, VOTER_C], [A, C], [C]),
+        ([MOVED_A, dataclasses.replace(VOTER_B, is_learner=True)], [A, B], [A]),
+    ],
+)
+def test_a_new_address_is_told_through_those_that_can_be_asked(
+    world: Etcd,
+    listed: list[cluster.EtcdMember],
+    listening: list[cluster.Unit],
+    asked: list[cluster.Unit],
+):
+    """B of the first two units has no etcd; a learner takes no changes."""
+    world.initialise()
+    world.ctl.members.return_value = listed
+    world.ctl.votes.side_effect = etcdctl.votes
+    world.ctl.is_listening.side_effect = lambda unit: unit in listening
+    assert etcd.converge(A, [A, B, C][: max(2, len(listed))]) == "voter"
+    world.ctl.update_peer_url.assert_called_once_with(MOVED_A, A, asked)
 
 
 def test_a_member_off_the_list_of_a_living_majority_goes(world: Etcd):
