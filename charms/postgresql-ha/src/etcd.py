@@ -95,6 +95,9 @@ def converge(me: cluster.Unit, units: Sequence[cluster.Unit]) -> str:
             etcdctl.update_peer_url(mine, me, _voting(others, listed) or [me])
     elif not mine:
         return ""
+    elif mine.name:
+        _give_up(me, mine, listed, others)
+        return ""
     else:
         _start(me, _initial_cluster(listed, me), "existing", CLUSTER)
     if mine and mine.is_learner:
@@ -162,6 +165,23 @@ def _ensure_files(me: cluster.Unit, *initial: str) -> None:
     files.ensure_file(CONFIG, render_config(me, *initial))
     unit = files.render(TEMPLATES / f"{SERVICE}.j2", config=CONFIG, data=DATA)
     systemd.ensure_files({UNIT: unit})
+
+
+def _give_up(
+    me: cluster.Unit,
+    mine: cluster.EtcdMember,
+    listed: Sequence[cluster.EtcdMember],
+    others: Sequence[cluster.Unit],
+) -> None:
+    """Take a member that lost its data off the list, for the leader to add it anew.
+
+    Started with nothing under its old ID it would panic, or forget what it voted for. Where the
+    others have no quorum without it, it is left alone: they may come back.
+    """
+    if cluster.may_remove(mine, listed, etcdctl.healthy(listed, others)):
+        # A daemon that still runs on deleted files would start over once it is off the list.
+        remove_data()
+        etcdctl.remove_member(me, others)
 
 
 def _initial_cluster(listed: Sequence[cluster.EtcdMember], me: cluster.Unit) -> str:

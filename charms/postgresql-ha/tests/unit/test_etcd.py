@@ -17,24 +17,32 @@ import etcdctl
 from charmed_maas import systemd
 
 A, B, C = (cluster.Unit(f"postgresql-ha/{n}", f"10.0.0.{n + 1}") for n in range(3))
-VOTER_B, VOTER_C = (
-    cluster.EtcdMember(n, one.member_name, one.peer_url) for n, one in ((2, B), (3, C))
+VOTER_A, VOTER_B, VOTER_C = (
+    cluster.EtcdMember(n, unit.member_name, unit.peer_url) for n, unit in enumerate((A, B, C), 1)
 )
-MOVED_A = cluster.EtcdMember(1, A.member_name, "https://10.0.0.9:2380")
+MOVED_A = dataclasses.replace(VOTER_A, peer_url="https://10.0.0.9:2380")
 ADDED_A = cluster.EtcdMember(1, "", A.peer_url, is_learner=True)
 
 
 class Etcd:
     """etcd's member list as asked for, and the member's data on this machine."""
 
-    def __init__(self, data: Path, ctl: MagicMock) -> None:
+    def __init__(self, data: Path, ctl: MagicMock, daemon: MagicMock) -> None:
         self.data = data
         self.ctl = ctl
+        self.calls = MagicMock()
+        self.calls.attach_mock(ctl, "ctl")
+        self.calls.attach_mock(daemon, "systemd")
 
     def initialise(self) -> Path:
         """Have a member's data, and return a file of it."""
         (self.data / "member").mkdir(parents=True)
         return self.data / "member"
+
+    def order(self, *names: str) -> list[str]:
+        """Those of the named calls that were made, in order."""
+        called = [name.rpartition(".")[2] for name, *_ in self.calls.mock_calls]
+        return [name for name in called if name in names]
 
 
 @pytest.fixture
@@ -126,9 +134,10 @@ def test_a_member_that_started_with_the_token_of_old_goes_on(daemon: MagicMock):
 def world(tmp_path: Path) -> Iterator[Etcd]:
     ctl = create_autospec(etcdctl)
     ctl.EtcdError = etcdctl.EtcdError
+    daemon = create_autospec(systemd)
     with (
         patch.object(etcd, "etcdctl", ctl),
-        patch.object(etcd, "systemd", create_autospec(systemd)),
+        patch.object(etcd, "systemd", daemon),
         patch.object(etcd, "DATA", tmp_path / "etcd"),
         patch.object(etcd, "CONFIG", tmp_path / "etcd.yml"),
         patch.object(etcd, "LOADED", tmp_path / "etcd.loaded"),
@@ -139,7 +148,7 @@ def world(tmp_path: Path) -> Iterator[Etcd]:
         (tmp_path / "etcd.yml").touch()
         (tmp_path / "etcd.service").touch()
         ctl.ensure_files = files
-        yield Etcd(tmp_path / "etcd", ctl)
+        yield Etcd(tmp_path / "etcd", ctl, daemon)
 
 
 def test_a_member_that_was_removed_and_added_again_starts_with_nothing(world: Etcd):
@@ -183,6 +192,26 @@ def test_a_new_address_is_told_through_those_that_can_be_asked(
     world.ctl.is_listening.side_effect = lambda unit: unit in listening
     assert etcd.converge(A, [A, B, C][: max(2, len(listed))]) == "voter"
     world.ctl.update_peer_url.assert_called_once_with(MOVED_A, A, asked)
+
+
+@pytest.mark.parametrize("mine", [VOTER_A, dataclasses.replace(VOTER_A, is_learner=True)])
+def test_a_member_that_lost_its_data_is_to_be_added_anew(world: Etcd, mine: cluster.EtcdMember):
+    world.ctl.members.return_value = [mine, VOTER_B, VOTER_C]
+    world.ctl.healthy.return_value = {VOTER_B.id, VOTER_C.id}
+    assert etcd.converge(A, [A, B, C]) == ""
+    world.ctl.remove_member.assert_called_once_with(A, [B, C])
+    assert world.order("ensure_stopped", "remove_member", "ensure_running") == [
+        "ensure_stopped",
+        "remove_member",
+    ]
+
+
+@pytest.mark.parametrize("healthy", [{VOTER_B.id}, set()])
+def test_a_vote_whose_data_is_lost_stays_while_the_others_need_it(world: Etcd, healthy: set[int]):
+    world.ctl.members.return_value = [VOTER_A, VOTER_B, VOTER_C]
+    world.ctl.healthy.return_value = healthy
+    assert etcd.converge(A, [A, B, C]) == ""
+    assert world.order("ensure_stopped", "remove_member", "ensure_running") == []
 
 
 def test_a_member_off_the_list_of_a_living_majority_goes(world: Etcd):
