@@ -42,6 +42,8 @@ ELSEWHERE = re.compile(
     r"^(?:(?:frontend|backend) (?:internal-api|temporal)-\w+\n(?: +.*\n?)+| +description \w+\n)",
     re.MULTILINE,
 )
+# Voters alone have etcd, and what one was started with stays in its file: MAAS.is_voted asks.
+ETCD = ("/etc/postgresql-ha/etcd.yml", "postgresql-ha-etcd")
 PRIORITY = re.compile(r"\bpriority \d+$")
 
 
@@ -87,6 +89,8 @@ def _alike(texts: dict[str, str], addresses: list[str]) -> Counter[str]:
     anybody = re.compile(rf"\b({'|'.join(map(re.escape, addresses))})\b")
     found: Counter[str] = Counter()
     for path, text in texts.items():
+        if path in ETCD:
+            continue
         for line in ELSEWHERE.sub("", text).splitlines():
             line = NAME.sub(r"\1-N", anybody.sub("ADDRESS", line))
             if line:

@@ -40,6 +40,7 @@ class PostgreSQLHACharm(ops.CharmBase):
         self.peers = peers.Peers(self, peers.PEERS)
         self.db = databases.Databases(self, DB, self.peers)
         self._trouble = ""
+        self._no_vote: tuple[str, ...] = ()
         self._goals: dict[str, bool] = {}
         self._content: dict[str, str] = {}
         for event in (
@@ -218,6 +219,7 @@ class PostgreSQLHACharm(ops.CharmBase):
             return
         try:
             etcd = membership.ensure_etcd(spec, self.goals)
+            self._no_vote = etcd.missing
             app = dataclasses.replace(app, etcd_members=etcd.units)
             self.peers.publish_app(app)
             membership.ensure_config(spec, len(spec.clients), strict=self.strict)
@@ -243,8 +245,9 @@ class PostgreSQLHACharm(ops.CharmBase):
             return [ops.BlockedStatus(status.unreadable(self.peers.problems))]
         found = status.before_running(self.view(app), self.others, self.peers.own_data())
         spec = self.spec(app)
-        if not found:
-            found = status.running(spec) if spec else ops.WaitingStatus("for the leader's secret")
+        if not found and spec:
+            found = status.running(spec, self._no_vote)
+        found = found or ops.WaitingStatus("for the leader's secret")
         problems = [*self.db.problems, *self.peers.problems]
         return [*map(ops.BlockedStatus, problems), found]
 

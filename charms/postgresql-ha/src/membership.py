@@ -5,7 +5,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -22,10 +22,14 @@ SETTLE_TIMEOUT_S = 8.0
 
 @dataclass(frozen=True)
 class Etcd:
-    """Etcd's membership: the names of the units listed, the addresses of the voters."""
+    """Etcd's membership: the names of the units listed, the addresses of the voters.
+
+    missing are the units that are to vote and have no member that is up, or none yet.
+    """
 
     units: tuple[str, ...] = ()
     voters: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 def ensure_etcd(spec: cluster.Spec, known: Mapping[str, bool]) -> Etcd:
@@ -39,9 +43,18 @@ def ensure_etcd(spec: cluster.Spec, known: Mapping[str, bool]) -> Etcd:
     primary = cluster.primary(member.client(spec).members())
     while True:
         listed = etcdctl.members(spec.units)
-        change = _next(spec, listed, known, primary.name if primary else None)
+        healthy = etcdctl.healthy(listed, spec.units)
+        wanted = _wanted(spec, listed, known, primary.name if primary else None)
+        change = cluster.plan(
+            listed,
+            spec.staying,
+            known=[name.replace("/", "-") for name in known],
+            leaving=[name.replace("/", "-") for name, stays in known.items() if not stays],
+            wanted=wanted,
+            healthy=healthy,
+        )
         if not change or time.monotonic() > deadline:
-            return _etcd(spec, listed)
+            return _etcd(spec, listed, wanted - {one.name for one in listed if one.id in healthy})
         voting = [unit for unit in spec.units if etcdctl.votes(unit, listed)]
         if etcdctl.apply(change, voting):
             logger.info("etcd membership: %s", change)
@@ -63,7 +76,7 @@ def ensure_config(spec: cluster.Spec, clients: int, *, strict: bool) -> bool:
     return bool(changes)
 
 
-def _etcd(spec: cluster.Spec, listed: list[cluster.EtcdMember]) -> Etcd:
+def _etcd(spec: cluster.Spec, listed: list[cluster.EtcdMember], missing: Collection[str]) -> Etcd:
     owners = [cluster.owner(one, spec.units) for one in listed]
     # Also the vote of a unit that is gone counts, until it is removed.
     voters = {
@@ -71,25 +84,22 @@ def _etcd(spec: cluster.Spec, listed: list[cluster.EtcdMember]) -> Etcd:
         for one, unit in zip(listed, owners, strict=True)
         if not one.is_learner
     }
-    return Etcd(tuple(sorted(unit.name for unit in owners if unit)), tuple(sorted(voters - {""})))
+    return Etcd(
+        tuple(sorted(unit.name for unit in owners if unit)),
+        tuple(sorted(voters - {""})),
+        tuple(unit.name for unit in spec.units if unit.member_name in missing),
+    )
 
 
-def _next(
+def _wanted(
     spec: cluster.Spec,
     listed: list[cluster.EtcdMember],
     known: Mapping[str, bool],
     primary: str | None,
-) -> cluster.Change | None:
+) -> frozenset[str]:
     current = [one.name for one in listed if not one.is_learner]
     # A voter that this unit cannot read of counts, lest a healthy one is taken for surplus.
     unread = known.keys() - {unit.name for unit in spec.units}
     silent = [cluster.Unit(name, "") for name in unread if known[name]]
     counted = [*spec.staying, *(unit for unit in silent if unit.member_name in current)]
-    return cluster.plan(
-        listed,
-        spec.staying,
-        known=[name.replace("/", "-") for name in known],
-        leaving=[name.replace("/", "-") for name, stays in known.items() if not stays],
-        wanted=cluster.voters(counted, current, primary),
-        healthy=etcdctl.healthy(listed, spec.units),
-    )
+    return cluster.voters(counted, current, primary)

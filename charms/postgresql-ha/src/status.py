@@ -46,8 +46,8 @@ def before_running(
     return None
 
 
-def running(spec: cluster.Spec) -> ops.StatusBase:
-    """Return what a member does, or lacks."""
+def running(spec: cluster.Spec, no_vote: Collection[str] = ()) -> ops.StatusBase:
+    """Return what a member does, or lacks; no_vote are the units of which etcd lacks the vote."""
     # First, for a Patroni that was started without a quorum does not answer.
     if quorum.without_s(spec) > DCS_AGE_S and quorum.is_lost(spec):
         return ops.BlockedStatus(
@@ -66,14 +66,16 @@ def running(spec: cluster.Spec) -> ops.StatusBase:
         state = f": {own.state}" if own else ""
         return ops.MaintenanceStatus(f"joining the cluster{state}")
     if not own.is_primary and not member.is_serving(spec):
-        names = {unit.member_name: unit.name for unit in spec.units}
+        units = {unit.member_name: unit.name for unit in spec.units}
         return ops.WaitingStatus(
-            f"to follow {names.get(primary.name, primary.name)}: "
+            f"to follow {units.get(primary.name, primary.name)}: "
             "if this stays for minutes, run reinitialise"
         )
     role = {"leader": "primary", "master": "primary", "sync_standby": "synchronous replica"}
     few = FEW.get(len(spec.staying))
-    return ops.ActiveStatus("; ".join(filter(None, (role.get(own.role, "replica"), few))))
+    names = ", ".join(addresses.by_unit_number(no_vote))
+    lacks = f"etcd lacks the vote of {names}" if names else ""
+    return ops.ActiveStatus("; ".join(filter(None, (role.get(own.role, "replica"), lacks, few))))
 
 
 def unreadable(problems: Sequence[str]) -> str:

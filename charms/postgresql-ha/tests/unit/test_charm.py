@@ -10,6 +10,7 @@ from conftest import CONTENT, ID, MEMBERS, Machine, Model, peer_data
 from ops import testing
 
 import cluster
+import membership
 import peers
 import rest
 from charm import PostgreSQLHACharm
@@ -126,6 +127,14 @@ def test_the_status_is_the_role(machine: Machine, number: int, message: str):
     model = Model(app={"cluster-id": ID}, peers=peers, address=f"10.0.0.{number + 1}")
     state = ctx.run(ctx.on.update_status(), model.state())
     assert state.unit_status == ACTIVE(message)
+
+
+def test_the_leader_tells_whose_vote_etcd_lacks(ctx: Context, machine: Machine):
+    machine.cluster_id = ID
+    machine.membership.ensure_etcd.return_value = membership.Etcd(missing=("postgresql-ha/2",))
+    model = Model(app={"cluster-id": ID}, peers=JOINED, leader=True, db=region())
+    state = ctx.run(ctx.on.update_status(), model.state())
+    assert state.unit_status == ACTIVE("primary; etcd lacks the vote of postgresql-ha/2")
 
 
 def test_few_units_are_told_what_they_lack(ctx: Context, machine: Machine):

@@ -63,3 +63,4 @@ def test_votes_are_told_by_address_also_those_of_units_that_are_gone(ctl: MagicM
     etcd = membership.ensure_etcd(cluster.Spec(A, (B, C), "postgresql-ha", KEYS), known)
     assert etcd.units == (A.name, B.name, C.name)
     assert etcd.voters == (A.address, B.address, C.address, "fd00::4")
+    assert etcd.missing == (C.name,)
