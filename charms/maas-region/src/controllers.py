@@ -28,8 +28,8 @@ from charmed_maas import files, python_unit
 DEPARTED = region.OURS / "departed.json"
 TIMER = "maas-region-controllers"
 TEMPLATE = Path(__file__).parent / "templates" / TIMER
-# One that left is deleted once MAAS sees it dead, or after this time unless MAAS sees it whole: a
-# rack whose relation alone was removed goes on.
+# One that left is deleted once MAAS sees it dead, or after this time unless MAAS sees it work: a
+# rack whose relation alone was removed goes on, degraded while any region is down.
 GRACE_S = 120
 
 logger = logging.getLogger(__name__)
@@ -174,7 +174,7 @@ def delete_departed(
 
 
 def _is_over(status: str, gone_s: float) -> bool:
-    return status in ("", "dead") or (status != "running" and gone_s >= GRACE_S)
+    return status in ("", "dead") or (status not in api.RUNNING and gone_s >= GRACE_S)
 
 
 def main() -> int:

@@ -81,13 +81,14 @@ def test_all_racks_depart_with_their_relation():
 
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> mock.MagicMock:
-    """Replace the API client; MAAS has a region, a dead rack and a running one."""
+    """Replace the API client; MAAS has a region, and a rack in each state that it knows."""
     client = mock.create_autospec(api.Client, instance=True)
     client.controllers.return_value = [
         api.Controller("region", "aaa111", "r1", ""),
         api.Controller("rack", "bbb333", "k3", "dead"),
         api.Controller("rack", "bbb444", "k4", "degraded"),
         api.Controller("rack", "bbb555", "k5", "running"),
+        api.Controller("rack", "bbb666", "k6", "unknown"),
     ]
     monkeypatch.setattr(api, "Client", lambda _: client)
     monkeypatch.setattr("accounts.internal_api_key", lambda: "a:b:c")
@@ -106,6 +107,7 @@ def test_departed_controllers_are_deleted_as_maas_lets_them_go(client: mock.Magi
         Departed("rack", "bbb333", 100),
         Departed("rack", "bbb444", 100),
         Departed("rack", "bbb555", 100),
+        Departed("rack", "bbb666", 100),
         Departed("rack", "unknown", 100),
     ]
     kept = controllers.delete_departed(departed, 150.0, _none)
@@ -118,23 +120,30 @@ def test_departed_controllers_are_deleted_as_maas_lets_them_go(client: mock.Magi
 
     client.delete.reset_mock()
     controllers.delete_departed(departed, 300.0, _none)
-    assert mock.call("rack", "bbb444") in client.delete.call_args_list
-    # Its relation was removed, it was not.
+    assert mock.call("rack", "bbb666") in client.delete.call_args_list
+    # Their relation was removed, they were not: one has merely lost a region that is down.
+    assert mock.call("rack", "bbb444") not in client.delete.call_args_list
     assert mock.call("rack", "bbb555") not in client.delete.call_args_list
+
+    client.delete.reset_mock()
+    stopped = api.Controller("rack", "bbb444", "k4", "dead")
+    client.controllers.return_value = [stopped]
+    controllers.delete_departed(departed, 301.0, _none)
+    client.delete.assert_called_once_with("rack", "bbb444")
 
 
 def test_a_rack_stays_until_its_dhcp_has_moved(client: mock.MagicMock):
     departed = [Departed(kind, "bbb333", 100) for kind in ("region", "rack")]
     client.controllers.return_value.append(api.Controller("region", "bbb333", "k3", ""))
-    departed += [Departed("rack", one, 100) for one in ("bbb444", "bbb555")]
+    departed += [Departed("rack", one, 100) for one in ("bbb444", "bbb555", "bbb666")]
     held = mock.Mock(return_value={"bbb333"})
     kept = controllers.delete_departed(departed, 300.0, held)
     assert kept == ["rack k3: its DHCP is to move first"]
-    # Of one that runs, its relation gone, nothing is asked.
-    held.assert_called_once_with(client, ["bbb333", "bbb444"])
+    # Of those that run, their relation gone, nothing is asked.
+    held.assert_called_once_with(client, ["bbb333", "bbb666"])
     assert client.delete.call_args_list == [
         mock.call("region", "bbb333"),
-        mock.call("rack", "bbb444"),
+        mock.call("rack", "bbb666"),
     ]
 
 
