@@ -226,8 +226,7 @@ class MAASRegionCharm(ops.CharmBase):
             self.peers.cluster(), maas_url, members, departed, own_url=self.urls.own()
         )
         self.peers.publish_app(data)
-        ready = [one.address for one in self.peers.units().values() if one.ready]
-        regions = [region.url(address) for address in ready if address]
+        regions = [region.url(address) for address in self.peers.for_racks()]
         if secret_id := self.credentials.publish(self.rpc.relations, outcome):
             self._racks.publish(maas_url, regions, secret_id, self._dhcp_grace_s(), members)
 

@@ -172,6 +172,19 @@ class Peers(endpoint.Endpoint):
         others = [data for name, data in self.units().items() if name != own]
         return tuple(one.address for one in others if one.ready and one.address)
 
+    def for_racks(self) -> tuple[str, ...]:
+        """Return the addresses of the units that serve, or have served and are to again.
+
+        An upgrade of MAAS must not leave racks with the VIP alone; for one that has never served
+        each rack that starts would wait.
+        """
+        meant = [
+            one
+            for one in self.units().values()
+            if one.ready or (one.cluster and not (one.leaving or one.paused))
+        ]
+        return tuple(one.address for one in meant if one.address)
+
     def app(self) -> AppData:
         """Return what a leader wrote last, nothing when it cannot be read."""
         if not (relation := self.relation):

@@ -264,6 +264,27 @@ def test_racks_get_url_regions_and_a_secret_by_id(context: Context):
     assert "5ec2e7" not in str(published)
 
 
+@pytest.mark.parametrize("stage", [serving.Stage.REFUSED, serving.Stage.MIGRATING])
+def test_racks_keep_every_region_while_maas_is_upgraded(
+    context: Context, workload: Workload, stage: serving.Stage
+):
+    before = context.run(context.on.update_status(), _state())
+    workload.serving.ensure.return_value = serving.Outcome(stage)
+    others = {
+        1: {"address": "10.0.0.8", "cluster": CLUSTER},
+        2: {"address": "10.0.0.9", "cluster": CLUSTER, "leaving": "true"},
+        3: {"address": "10.0.0.10", "cluster": CLUSTER, "paused": "true"},
+        # It has never served: a rack that starts would wait for it.
+        4: {"address": "10.0.0.11"},
+    }
+    peers = dataclasses.replace(_local(before, "peers"), peers_data=others)
+    relations = {one for one in before.relations if one.endpoint != "peers"} | {peers}
+    out = context.run(context.on.update_status(), dataclasses.replace(before, relations=relations))
+
+    assert _local(out, "api").local_unit_data["ready"] == "false"
+    assert _local(out, "rpc").local_app_data == _local(before, "rpc").local_app_data
+
+
 def test_nothing_is_rewritten_when_nothing_changed(context: Context, workload: Workload):
     once = context.run(context.on.update_status(), _state())
     twice = context.run(context.on.update_status(), once)
