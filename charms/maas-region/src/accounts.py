@@ -36,6 +36,10 @@ class AccountError(Exception):
         super().__init__(words.one_line(message, refusal.MAX_LENGTH))
 
 
+class ExistsError(AccountError):
+    """MAAS has such a user already: it has made none."""
+
+
 def check(username: str, email: str) -> None:
     """Raise AccountError with a sentence when a name or address cannot be one."""
     if not USERNAME.fullmatch(username):
@@ -54,7 +58,8 @@ def create_admin(username: str, email: str, password: str) -> None:
     if code != 0:
         lines = [line.strip() for line in output.splitlines() if line.strip()]
         reason = lines[-1] if lines else f"createadmin exited with {code}"
-        raise AccountError(reason.partition(": ")[2] or reason)
+        kind = ExistsError if "already exists" in reason else AccountError
+        raise kind(reason.partition(": ")[2] or reason)
 
 
 def create_admin_with_file(username: str, email: str) -> Path:
@@ -64,13 +69,17 @@ def create_admin_with_file(username: str, email: str) -> Path:
     # Kept before the user is made, so that a kill in between loses no password; under another
     # name, so that a refused user costs nobody the present file.
     candidate = path.with_name(f"{path.name}.new")
-    password = secrets.new_password()
+    # A run that was killed, or did not end in time, may have made the user with it.
+    kept = candidate.read_text().strip() if candidate.is_file() else ""
+    password = kept or secrets.new_password()
     files.ensure_file(candidate, f"{password}\n", mode=0o600)
     try:
         create_admin(username, email, password)
-    except AccountError:
-        files.ensure_absent(candidate)
-        raise
+    except AccountError as error:
+        if isinstance(error, ExistsError) and not kept:
+            files.ensure_absent(candidate)
+            raise
+        raise AccountError(f"{candidate} may have the password of {username}: {error}") from error
     return candidate.replace(path)
 
 

@@ -11,7 +11,7 @@ import region
 
 # Asks as maas-region createadmin does: passwords with getpass, on the terminal, without echo.
 CREATEADMIN = """#!/usr/bin/env python3
-import getpass, os, sys
+import getpass, os, sys, time
 if sys.argv[1] == "apikey":
     known = os.path.exists(STORE)
     print("a:b:c" if known else "CommandError: User does not exist.",
@@ -29,6 +29,8 @@ if os.path.exists(STORE):
     sys.exit(1)
 with open(STORE, "w") as out:
     out.write(one + "\\n" + " ".join(sys.argv[1:]))
+if os.path.exists(STORE + ".hangs"):
+    time.sleep(600)
 """
 
 
@@ -68,6 +70,32 @@ def test_a_made_password_is_left_in_a_private_file(store: Path):
         accounts.create_admin_with_file("admin", "a@b.c")
     assert path.read_text() == before
     assert [one.name for one in path.parent.glob("password-of-*")] == [path.name]
+
+
+def test_a_password_that_maas_may_have_taken_is_kept(store: Path, monkeypatch: pytest.MonkeyPatch):
+    """MAAS has made the user, and its command does not end."""
+    hangs = store.with_name("store.hangs")
+    hangs.touch()
+    monkeypatch.setattr(accounts, "TIMEOUT_S", 6.0)
+    candidate = region.OURS / "password-of-admin.new"
+    with pytest.raises(accounts.AccountError, match=f"^{candidate} .*: createadmin did not end"):
+        accounts.create_admin_with_file("admin", "a@b.c")
+    assert candidate.read_text().strip() == store.read_text().splitlines()[0]
+
+    hangs.unlink()
+    with pytest.raises(accounts.AccountError, match=f"^{candidate} .*: A user with .* already"):
+        accounts.create_admin_with_file("admin", "a@b.c")
+    assert candidate.read_text().strip() == store.read_text().splitlines()[0]
+
+
+def test_a_password_of_a_run_that_was_killed_is_used(store: Path):
+    candidate = region.OURS / "password-of-admin.new"
+    candidate.write_text("made before\n")
+    path = accounts.create_admin_with_file("admin", "a@b.c")
+    assert path.read_text() == "made before\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert store.read_text().splitlines()[0] == "made before"
+    assert not candidate.exists()
 
 
 @pytest.mark.parametrize("username", ["", "-rf", "a b", "a/b", "x" * 151, "../../etc"])
