@@ -59,6 +59,6 @@ class URLs:
         if not self._own or not self._unit.is_leader():
             return ""
         through_vip = self._api.get()
-        if not through_vip:
+        if not through_vip or not through_vip.vip:
             return f"{own_url.OPTION}: there is no VIP to go by it: integrate api with haproxy-vip"
         return own_url.problem(self._own, through_vip.url, through_vip.vip)

@@ -152,6 +152,18 @@ def test_a_silent_haproxy_vip_takes_no_name_away(context: Context, workload: Wor
     )
 
 
+@pytest.mark.parametrize("last", ["", NAMED])
+def test_a_haproxy_vip_that_tells_a_url_alone_is_no_vip_to_go_by(
+    context: Context, workload: Workload, last: str
+):
+    out = _tell(context, f"{NAMED}/", api={"url": BY_ADDRESS}, last=last)
+
+    assert _served(workload) == (last or BY_ADDRESS)
+    assert out.unit_status == testing.BlockedStatus(
+        "maas-url: there is no VIP to go by it: integrate api with haproxy-vip"
+    )
+
+
 def test_a_vip_that_is_given_up_takes_the_name_with_it(context: Context, workload: Workload):
     _tell(context, NAMED, api={"no-vip": "true"}, last=NAMED)
 
