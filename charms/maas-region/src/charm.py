@@ -15,6 +15,7 @@ import controllers
 import credentials
 import database
 import db_proxy
+import departures
 import dhcp_ha
 import peers
 import ports
@@ -213,14 +214,16 @@ class MAASRegionCharm(ops.CharmBase):
         """Write down what outlives units, and tell the racks where to go."""
         app = self.peers.app()
         alive = self.peers.living(RPC) if self.rpc.relations else set[str]()
+        now = int(time.time())
         members, departed = controllers.settle(
             (*app.members, *self.peers.regions(), *self._racks.noted),
             app.departed,
             {"region": self.peers.living(), "rack": alive},
-            int(time.time()),
+            now,
         )
         if departed and outcome and outcome.is_serving:
             departed = controllers.still_known(departed)
+        departures.tell([(one.kind, one.system_id) for one in departed], now)
         maas_url = self.urls.maas()
         data = peers.AppData(
             self.peers.cluster(), maas_url, members, departed, own_url=self.urls.own()

@@ -5,7 +5,8 @@
 
 MAAS lets a controller go only when its processes have expired, minutes after they died, so no
 hook can wait for it. Every unit keeps the list of departed controllers in a file; the timer's job
-deletes them, on one unit at a time, also when no Juju controller lives.
+deletes them, on one unit at a time, also when no Juju controller lives. Not those that have
+returned since by what the leader wrote into the database: no hook of this unit may have run.
 """
 
 import functools
@@ -20,6 +21,7 @@ from pathlib import Path
 import accounts
 import api
 import database
+import departures
 import dhcp_hold
 import migration
 import region
@@ -143,7 +145,7 @@ def still_known(departed: tuple[Departed, ...]) -> tuple[Departed, ...]:
 
 
 def delete_departed(
-    departed: Iterable[Departed],
+    departed: Collection[Departed],
     now: float,
     held: Callable[[api.Client, Collection[str]], Collection[str]],
 ) -> list[str]:
@@ -151,6 +153,8 @@ def delete_departed(
 
     held tells which racks are to stay, for their DHCP has to move first.
     """
+    if not departed:
+        return []
     known = {(one.kind, one.system_id): one for one in listed()}
     client = api.Client(accounts.internal_api_key())
     gone = [
@@ -185,6 +189,8 @@ def main() -> int:
         login = migration.login_from_config()
         with database.connect(login, "charmed-maas controllers") as connection:
             if database.try_lock(connection, database.CONTROLLERS):
+                told = departures.read(connection)
+                departed = [one for one in departed if not told.has_returned(**asdict(one))]
                 held = functools.partial(dhcp_hold.held, connection)
                 for line in delete_departed(departed, time.time(), held):
                     logger.info("%s", line)

@@ -45,6 +45,7 @@ class Workload:
     settings: mock.MagicMock
     dhcp: mock.MagicMock
     traffic: mock.MagicMock
+    tell_departed: mock.MagicMock
 
 
 @contextlib.contextmanager
@@ -62,6 +63,7 @@ def replaced() -> Iterator[Workload]:
         mock.patch.multiple("charm.dhcp_ha", autospec=True, **DHCP) as dhcp,
         mock.patch.multiple("charm.traffic", autospec=True, **TRAFFIC) as of_traffic,
         mock.patch("racks.dhcp_grace.tell", autospec=True, return_value=True) as tell,
+        mock.patch("charm.departures.tell", autospec=True, return_value=True) as tell_departed,
         mock.patch.multiple("accounts", autospec=True, **ACCOUNTS) as of_accounts,
         mock.patch("accounts.API_KEY", Path("/nonexistent/api-key")),
     ):
@@ -85,6 +87,7 @@ def replaced() -> Iterator[Workload]:
             settings=mock.MagicMock(ensure=ensure_settings),
             dhcp=mock.MagicMock(**dhcp, tell=tell),
             traffic=mock.MagicMock(**of_traffic),
+            tell_departed=tell_departed,
         )
 
 

@@ -630,6 +630,19 @@ def test_departed_controllers_leave_the_list_when_maas_forgot_them(
     )
     assert "departed" not in _local(out, "peers").local_app_data
     workload.controllers.ensure_departed.assert_called_once_with(())
+    workload.tell_departed.assert_called_once_with([], mock.ANY)
+
+
+def test_the_leader_alone_tells_every_timer_what_has_departed(
+    context: Context, workload: Workload, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("time.time", lambda: 123.5)
+    departed = [{"kind": "rack", "system-id": "rack33", "since": "100"}]
+    peers = testing.PeerRelation("peers", local_app_data={"departed": json.dumps(departed)})
+    context.run(context.on.update_status(), _state(leader=False, peers=peers))
+    workload.tell_departed.assert_not_called()
+    context.run(context.on.update_status(), _state(peers=peers))
+    workload.tell_departed.assert_called_once_with([("rack", "rack33")], 123)
 
 
 def test_what_a_departed_rack_told_is_known_while_maas_knows_it(

@@ -4,6 +4,7 @@
 import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -11,6 +12,7 @@ import pytest
 
 import api
 import controllers
+import departures
 from charmed_maas import python_unit, systemd
 from controllers import Departed, Member
 
@@ -147,19 +149,40 @@ def test_a_rack_stays_until_its_dhcp_has_moved(client: mock.MagicMock):
     ]
 
 
-def test_the_job_deletes_by_what_the_database_says_of_the_racks(
-    client: mock.MagicMock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+@pytest.fixture
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[mock.Mock]:
+    """Put a list in place by which the job runs; return what the leader said since: nothing."""
     monkeypatch.setattr(controllers, "DEPARTED", tmp_path / "departed.json")
     controllers.DEPARTED.write_text('[{"kind": "rack", "system_id": "bbb333", "since": 7}]')
     monkeypatch.setattr("migration.login_from_config", lambda: None)
     monkeypatch.setattr("database.connect", lambda *_: contextlib.nullcontext("its connection"))
     monkeypatch.setattr("database.try_lock", lambda *_: True)
+    with mock.patch("departures.read", autospec=True, return_value=departures.Told()) as read:
+        yield read
+
+
+def test_the_job_deletes_by_what_the_database_says_of_the_racks(
+    client: mock.MagicMock, told: mock.Mock
+):
     with mock.patch("dhcp_hold.held", autospec=True, return_value={"bbb333"}) as held:
         assert controllers.main() == 0
         held.assert_called_once_with("its connection", client, ["bbb333"])
         client.delete.assert_not_called()
         held.return_value = set()
+        assert controllers.main() == 0
+    client.delete.assert_called_once_with("rack", "bbb333")
+
+
+def test_a_list_that_the_leader_has_changed_since_deletes_nobody(
+    client: mock.MagicMock, told: mock.Mock
+):
+    """This unit's agent is down; the rack is related again, and reboots."""
+    told.return_value = departures.Told(900)
+    with mock.patch("dhcp_hold.held", autospec=True, return_value=set()):
+        assert controllers.main() == 0
+        client.controllers.assert_not_called()
+        told.assert_called_with("its connection")
+        told.return_value = departures.Told(900, frozenset({("rack", "bbb333")}))
         assert controllers.main() == 0
     client.delete.assert_called_once_with("rack", "bbb333")
 
