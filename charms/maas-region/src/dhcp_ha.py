@@ -14,6 +14,7 @@ import http
 import json
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,9 +38,13 @@ TEMPLATE = Path(__file__).parent / "templates" / TIMER
 # What the last look found that an operator should know, where the charm reads it.
 TOLD = region.OURS / "dhcp-told.json"
 DEAD = "dead"
+NOT_REPLACED = "any VLAN: no dead rack is replaced"
 # Every region's timer comes every 30 s: one look of them all is enough. After a longer pause (the
-# database was away) nothing is known of who was dead in between.
-OFTEN_S, GAP_S = 20, 75
+# database was away) nothing is known of who was dead in between: after 75 s by the least
+# grace, and as large a part of a longer one, for MAAS takes long to tell of many racks.
+OFTEN_S, EVERY_S = 20, 30
+GAP_OF_GRACE = 0.625
+MAX_LOOK_S = 240.0  # The job itself may take 300 s.
 # dhcpd notices a cut link after 60 s (max-response-delay), and a rack that is alone stops its own
 # a quarter of the grace and up to 20 s later (maas-rack's isolation.py): before any promotion.
 MIN_GRACE_S, MAX_GRACE_S = 120, 3600
@@ -108,9 +113,9 @@ def look(
     keep remembers before each change what must not be lost with a look that ends in between.
     """
     found = client.racks()
-    dead_since = _dead_since(memory, now, found)
-    dead_s = {one: _dead_s(since, now, graces.get(one)) for one, since in dead_since.items()}
     grace_s = max(one.present_s for one in graces.values())
+    dead_since = _dead_since(memory, now, found, grace_s)
+    dead_s = {one: _dead_s(since, now, graces.get(one)) for one, since in dead_since.items()}
     known = {one.system_id for one in found}
     given = {vlan: roles for vlan, roles in memory.given.items() if roles[1] in known}
     objections = list[str]()
@@ -156,8 +161,11 @@ def _change(
     return (primary, secondary), problems
 
 
-def _dead_since(memory: Memory, now: Now, racks: Iterable[api.Controller]) -> dict[str, float]:
-    goes_on = now.clock == memory.clock and now.time - memory.looked <= GAP_S
+def _dead_since(
+    memory: Memory, now: Now, racks: Iterable[api.Controller], grace_s: float
+) -> dict[str, float]:
+    gap_s = GAP_OF_GRACE * grace_s
+    goes_on = now.clock == memory.clock and now.time - memory.looked <= gap_s
     before = memory.dead_since if goes_on else {}
     return {
         one.system_id: before.get(one.system_id, now.time) for one in racks if one.status == DEAD
@@ -232,13 +240,37 @@ def _now(connection: "Connection") -> Now:
             "SELECT extract(epoch FROM now())::float,"
             " left(pg_walfile_name(pg_current_wal_lsn()), 8)"
         )
-        time, clock = cursor.fetchone() or (0.0, "")
-        return Now(float(time), str(clock))
+        at, clock = cursor.fetchone() or (0.0, "")
+        return Now(float(at), str(clock))
 
 
 def _pair(value: object) -> tuple[str, str]:
     primary, secondary = cast("list[object]", value)
     return str(primary), str(secondary)
+
+
+def _look(
+    connection: "Connection", memory: Memory, now: Now, graces: Mapping[str, dhcp_grace.Grace]
+) -> tuple[str, ...]:
+    """Look, and remember what was found; returns what an operator should know."""
+    gap_s = GAP_OF_GRACE * max(one.present_s for one in graces.values())
+    timeout_s = min(max(api.TIMEOUT_S, gap_s - EVERY_S), MAX_LOOK_S)
+    keep, began = functools.partial(remember, connection), time.monotonic()
+    try:
+        client = api.Client(accounts.internal_api_key(), timeout_s=timeout_s)
+        memory = look(client, memory, now, graces, keep)
+    except (api.APIError, accounts.AccountError) as error:
+        if isinstance(error, api.APIError) and error.status == http.HTTPStatus.UNAUTHORIZED:
+            accounts.forget()
+        logger.info("%s", error)
+        # This unit's alone, and no more where another region's look succeeds.
+        is_late = now.time - memory.looked > gap_s
+        return (f"{NOT_REPLACED}: {error}",) if is_late else memory.told
+    if (took_s := time.monotonic() - began) + EVERY_S > gap_s:
+        why = f"{NOT_REPLACED}: a look at all racks took {took_s:.0f} s: raise dhcp-ha-grace"
+        memory = dataclasses.replace(memory, told=(*memory.told, why))
+    keep(memory)
+    return memory.told
 
 
 def main() -> int:
@@ -251,18 +283,14 @@ def main() -> int:
                 return 0
             graces = dhcp_grace.read(connection)
             memory, now = recall(connection), _now(connection)
+            told = memory.told
             if graces and not 0 <= now.time - memory.looked < OFTEN_S:
-                client = api.Client(accounts.internal_api_key())
-                keep = functools.partial(remember, connection)
-                memory = look(client, memory, now, graces, keep)
-                keep(memory)
+                told = _look(connection, memory, now, graces)
             # Also what another region found.
-            files.ensure_file(TOLD, json.dumps(memory.told if graces else ()) + "\n")
+            files.ensure_file(TOLD, json.dumps(told if graces else ()) + "\n")
     except FileNotFoundError:
         return 0
-    except (api.APIError, accounts.AccountError, database.DatabaseError) as error:
-        if isinstance(error, api.APIError) and error.status == http.HTTPStatus.UNAUTHORIZED:
-            accounts.forget()
+    except database.DatabaseError as error:
         # The timer tries again in seconds; a failed unit would only alarm.
         logger.info("%s", error)
     return 0

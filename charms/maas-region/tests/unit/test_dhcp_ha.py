@@ -213,13 +213,26 @@ def test_a_pause_of_the_looks_counts_for_nobodys_death(maas: MAAS):
     maas.client.set_racks.assert_not_called()
 
 
+def test_with_a_longer_grace_looks_may_be_further_apart(maas: MAAS):
+    """With many racks MAAS takes minutes to list them."""
+    maas.has([_dead(A), B])
+    maas.graces = {one.system_id: Grace(600, 600, 9e9) for one in (A, B)}
+    memory = maas.look(Memory(), 1000)
+    memory = maas.look(memory, 1375)
+    assert memory.dead_since == {"aaa": 1000}
+    maas.client.set_racks.assert_not_called()
+    memory = maas.look(memory, 1600)
+    maas.client.set_racks.assert_called_once_with(VLAN, "bbb", "")
+    assert maas.look(memory, 1976).dead_since == {"aaa": 1976}
+
+
 def test_another_primarys_clock_ages_nobodys_death(maas: MAAS):
     maas.has([_dead(A), B])
     memory = maas.look(Memory(), 1000, "00000001")
     memory = maas.look(memory, 1030, "00000001")
     assert memory.dead_since == {"aaa": 1000}
-    memory = maas.look(memory, 1030 + dhcp_ha.GAP_S, "00000002")
-    assert (memory.dead_since, memory.clock) == ({"aaa": 1030 + dhcp_ha.GAP_S}, "00000002")
+    memory = maas.look(memory, 1105, "00000002")
+    assert (memory.dead_since, memory.clock) == ({"aaa": 1105}, "00000002")
     memory = maas.look(memory, 1140, "00000002")
     maas.client.set_racks.assert_not_called()
 
@@ -318,6 +331,12 @@ class Job:
         self.memory: Memory | None = None
         self.locked = False
         self.looked = 0
+        self.took_s = 0.0
+        self.error: api.APIError | None = None
+        self.timeouts: list[float] = []
+        clock = mock.Mock(monotonic=lambda: self.looked * self.took_s)
+        monkeypatch.setattr(dhcp_ha, "time", clock)
+        monkeypatch.setattr(api, "Client", lambda _, timeout_s: self.timeouts.append(timeout_s))
         monkeypatch.setattr(dhcp_ha, "TOLD", tmp_path / "told")
         monkeypatch.setattr(migration, "login_from_config", lambda: None)
         monkeypatch.setattr(accounts, "internal_api_key", lambda: "a:b:c")
@@ -331,6 +350,8 @@ class Job:
         self, _: object, __: Memory, now: Now, graces: dict[str, Grace], ___: object
     ) -> Memory:
         self.looked += 1
+        if self.error:
+            raise self.error
         assert graces == self.graces
         return Memory(now.time, now.clock, {"aaa": 990.5}, {"5001": ("aaa", "bbb")}, ("pxe: no",))
 
@@ -383,6 +404,54 @@ def test_no_grace_is_no_look(job: Job):
     assert dhcp_ha.main() == 0
     assert job.looked == 1
     assert dhcp_ha.told() == ()
+
+
+def test_looks_that_fail_for_long_are_told_in_place_of_what_was_found_before(job: Job):
+    dhcp_ha.main()
+    job.error = api.APIError("MAAS does not answer: ReadTimeout")
+    job.now += 75
+    assert dhcp_ha.main() == 0
+    assert dhcp_ha.told() == ("pxe: no",)
+    job.now += 1
+    assert dhcp_ha.main() == 0
+    assert dhcp_ha.told() == (
+        "any VLAN: no dead rack is replaced: MAAS does not answer: ReadTimeout",
+    )
+    assert dhcp_ha.recall(job).told == ("pxe: no",)  # type: ignore[arg-type]
+    job.error = None
+    dhcp_ha.main()
+    assert dhcp_ha.told() == ("pxe: no",)
+
+
+@pytest.mark.parametrize(
+    ("grace_s", "took_s", "timeout_s"), [(120, 45, 60), (300, 157, 157.5), (3600, 240, 240)]
+)
+def test_a_look_may_take_as_long_as_the_next_can_go_on_from_it(
+    job: Job, grace_s: int, took_s: float, timeout_s: float
+):
+    job.graces = {"aaa": Grace(grace_s, grace_s, 500.0)}
+    job.took_s = took_s
+    dhcp_ha.main()
+    assert job.timeouts == [timeout_s]
+    assert dhcp_ha.told() == ("pxe: no",)
+
+
+def test_a_look_from_which_the_next_cannot_go_on_is_told(job: Job):
+    job.took_s = 46
+    dhcp_ha.main()
+    why = "any VLAN: no dead rack is replaced: a look at all racks took 46 s: raise dhcp-ha-grace"
+    assert dhcp_ha.told() == ("pxe: no", why)
+    job.took_s, job.now = 44, 1030
+    dhcp_ha.main()
+    assert dhcp_ha.told() == ("pxe: no",)
+
+
+def test_a_key_that_maas_refuses_is_fetched_anew(job: Job, monkeypatch: pytest.MonkeyPatch):
+    forgotten: list[bool] = []
+    monkeypatch.setattr(accounts, "forget", lambda: forgotten.append(True))
+    job.error = api.APIError("MAAS refuses the API key", 401)
+    assert dhcp_ha.main() == 0
+    assert forgotten == [True]
 
 
 def test_a_database_that_is_away_is_tried_again(job: Job, monkeypatch: pytest.MonkeyPatch):
