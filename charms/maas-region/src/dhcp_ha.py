@@ -16,7 +16,6 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -24,11 +23,13 @@ import accounts
 import api
 import database
 import dhcp_grace
+import dhcp_memory
 import dhcp_plan
 import migration
 import region
 import witnesses
 from charmed_maas import files, python_unit
+from dhcp_memory import Memory, Now
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2's own name
@@ -50,33 +51,6 @@ MAX_LOOK_S = 240.0  # The job itself may take 300 s.
 MIN_GRACE_S, MAX_GRACE_S = 120, 3600
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What one look leaves to the next, on any region.
-
-    That is when it was and by whose clock, which racks are dead since when, which ones a VLAN was
-    given last as (primary, secondary), by whomever, and what an operator should know. Times are
-    the database's, in seconds since 1970; racks and VLANs go by their IDs.
-    """
-
-    looked: float = 0
-    clock: str = ""
-    dead_since: Mapping[str, float] = field(default_factory=dict[str, float])
-    given: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
-    told: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Now:
-    """The time by the one clock that all regions share, the database primary's; clock is which.
-
-    Another primary's may be ahead, and would age every death by that much.
-    """
-
-    time: float
-    clock: str = ""
 
 
 def ensure() -> bool:
@@ -201,61 +175,13 @@ def _on(
     return racks[:1]
 
 
-def recall(connection: "Connection") -> Memory:
-    """Read what the look before left."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "CREATE TABLE IF NOT EXISTS charmed_maas.dhcp (singleton boolean PRIMARY KEY"
-            " DEFAULT true CHECK (singleton), memory json NOT NULL)"
-        )
-        cursor.execute("SELECT memory FROM charmed_maas.dhcp")
-        row = cursor.fetchone()
-    if not row:
-        return Memory()
-    kept = cast("dict[str, object]", row[0])
-    dead_since, given = (cast("dict[str, object]", kept[key]) for key in ("dead_since", "given"))
-    return Memory(
-        float(str(kept["looked"])),
-        str(kept.get("clock", "")),
-        {key: float(str(value)) for key, value in dead_since.items()},
-        {key: _pair(value) for key, value in given.items()},
-        tuple(str(one) for one in cast("list[object]", kept.get("told", []))),
-    )
-
-
-def remember(connection: "Connection", memory: Memory) -> None:
-    """Leave to the next look what it needs."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO charmed_maas.dhcp (memory) VALUES (%s)"
-            " ON CONFLICT (singleton) DO UPDATE SET memory = excluded.memory",
-            (json.dumps(dataclasses.asdict(memory)),),
-        )
-
-
-def _now(connection: "Connection") -> Now:
-    """Return the time; each promotion of a primary begins a timeline, which names a WAL file."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT extract(epoch FROM now())::float,"
-            " left(pg_walfile_name(pg_current_wal_lsn()), 8)"
-        )
-        at, clock = cursor.fetchone() or (0.0, "")
-        return Now(float(at), str(clock))
-
-
-def _pair(value: object) -> tuple[str, str]:
-    primary, secondary = cast("list[object]", value)
-    return str(primary), str(secondary)
-
-
 def _look(
     connection: "Connection", memory: Memory, now: Now, graces: Mapping[str, dhcp_grace.Grace]
 ) -> tuple[str, ...]:
     """Look, and remember what was found; returns what an operator should know."""
     gap_s = GAP_OF_GRACE * max(one.present_s for one in graces.values())
     timeout_s = min(max(api.TIMEOUT_S, gap_s - EVERY_S), MAX_LOOK_S)
-    keep, began = functools.partial(remember, connection), time.monotonic()
+    keep, began = functools.partial(dhcp_memory.remember, connection), time.monotonic()
     try:
         client = api.Client(accounts.internal_api_key(), timeout_s=timeout_s)
         memory = look(client, memory, now, graces, keep)
@@ -263,6 +189,9 @@ def _look(
         if isinstance(error, api.APIError) and error.status == http.HTTPStatus.UNAUTHORIZED:
             accounts.forget()
         logger.info("%s", error)
+        if not memory.looked:  # MAAS may just have been set up: from now on it is late.
+            keep(dataclasses.replace(memory, looked=now.time))
+            return memory.told
         # This unit's alone, and no more where another region's look succeeds.
         is_late = now.time - memory.looked > gap_s
         return (f"{NOT_REPLACED}: {error}",) if is_late else memory.told
@@ -282,7 +211,7 @@ def main() -> int:
             if not database.try_lock(connection, database.DHCP):
                 return 0
             graces = dhcp_grace.read(connection)
-            memory, now = recall(connection), _now(connection)
+            memory, now = dhcp_memory.recall(connection), dhcp_memory.now(connection)
             told = memory.told
             if graces and not 0 <= now.time - memory.looked < OFTEN_S:
                 told = _look(connection, memory, now, graces)

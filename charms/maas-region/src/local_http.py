@@ -9,7 +9,7 @@ import urllib.request
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """Where another answer is to be had is an answer, too."""
 
-    def redirect_request(self, *_: object) -> None:
+    def redirect_request(self, *_: object, **__: object) -> None:
         """Follow none."""
 
 

@@ -15,11 +15,12 @@ import api
 import database
 import dhcp_grace
 import dhcp_ha
+import dhcp_memory
 import migration
 import region
 from charmed_maas import python_unit, witness
 from dhcp_grace import Grace
-from dhcp_ha import Memory, Now
+from dhcp_memory import Memory, Now
 
 GRACE_S = 120
 VLAN_ID = 5001
@@ -393,7 +394,7 @@ def test_one_look_of_all_regions_is_enough(job: Job):
 
 def test_what_is_remembered_comes_back(job: Job):
     dhcp_ha.main()
-    memory = dhcp_ha.recall(job)  # type: ignore[arg-type]
+    memory = dhcp_memory.recall(job)  # type: ignore[arg-type]
     given = {"5001": ("aaa", "bbb")}
     assert memory == Memory(1000.0, "00000001", {"aaa": 990.5}, given, ("pxe: no",))
 
@@ -417,10 +418,20 @@ def test_looks_that_fail_for_long_are_told_in_place_of_what_was_found_before(job
     assert dhcp_ha.told() == (
         "any VLAN: no dead rack is replaced: MAAS does not answer: ReadTimeout",
     )
-    assert dhcp_ha.recall(job).told == ("pxe: no",)  # type: ignore[arg-type]
+    assert dhcp_memory.recall(job).told == ("pxe: no",)  # type: ignore[arg-type]
     job.error = None
     dhcp_ha.main()
     assert dhcp_ha.told() == ("pxe: no",)
+
+
+def test_a_first_look_that_fails_is_told_once_it_has_failed_for_long(job: Job):
+    job.error = api.APIError("MAAS does not answer: ReadTimeout")
+    dhcp_ha.main()
+    assert dhcp_ha.told() == ()
+    job.now += 76
+    dhcp_ha.main()
+    (told,) = dhcp_ha.told()
+    assert told.startswith("any VLAN: no dead rack is replaced: MAAS does not answer")
 
 
 @pytest.mark.parametrize(
