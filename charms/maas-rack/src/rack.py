@@ -43,6 +43,9 @@ WAITING = STATE / "waiting-since"
 FIRST_PORT, LAST_PORT = 5250, 5270
 # As many digits of a secret's digest as charmed_maas.secrets gives of one.
 MARK_DIGITS = 8
+# Noted for the digest where the file was not what rackd was started with: a start may have missed
+# it. A mark that nobody wants, while without the URL those behind would not wait.
+LOST = "lost"
 # A restarted rackd needs seconds to find the regions and to connect to each worker.
 SETTLE_TIMEOUT_S = 30.0
 MAX_WAIT_S = 120.0
@@ -84,6 +87,8 @@ def ensure_secret(secret: str) -> bool:
         raise RackError("maas-region's shared secret is not hexadecimal")
     changed = not SECRET.is_file() or SECRET.read_text().strip() != secret
     if changed:
+        if (started := _started()).get("secret") == _digest(secret):
+            files.ensure_file(STARTED, json.dumps(started | {"secret": LOST}), mode=0o600)
         _maas_rack("install-shared-secret", stdin=f"{secret}\n")
     return _ensure_owner(SECRET) or changed
 

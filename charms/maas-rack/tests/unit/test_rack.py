@@ -7,10 +7,12 @@ import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import yaml
 
+import peers
 import rack
 from charmed_maas import commands, secrets
 
@@ -129,6 +131,37 @@ def test_a_secret_that_a_region_took_away_is_installed_again(machine: Machine):
     rack.ensure_secret(SECRET)
     rack.SECRET.unlink()
     assert rack.ensure_secret(SECRET)
+
+
+def test_a_rackd_that_may_have_started_without_its_secret_starts_anew_in_its_turn(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    wanted = peers.Started(VIP_URL, secrets.mark(SECRET))
+    rack.ensure_secret(SECRET)
+    assert rack.started_url() == "", "nobody waits for one that has not started yet"
+    rack.restart(VIP_URL, SECRET)
+    rack.SECRET.unlink()
+    with monkeypatch.context() as killed:
+        killed.setattr(rack, "_ensure_owner", mock.Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            rack.ensure_secret(SECRET)
+    assert not rack.ensure_secret(SECRET)
+    assert not rack.is_current(VIP_URL, SECRET)
+    told = peers.Started(rack.started_url(), rack.started_mark())
+    assert peers.ahead({"r/0": told}, "r/1", wanted) == ["r/0"]
+    assert peers.common_mark([told, wanted]) == ""
+    rack.restart(VIP_URL, SECRET)
+    assert rack.is_current(VIP_URL, SECRET)
+
+
+def test_a_new_secret_is_not_what_rackd_was_started_with_before_its_turn(machine: Machine):
+    rack.ensure_secret(SECRET)
+    rack.restart(VIP_URL, SECRET)
+    rack.ensure_secret("11" * 16)
+    assert rack.started_mark() == secrets.mark(SECRET)
+    # systemd may have started it with the other one meanwhile.
+    rack.ensure_secret(SECRET)
+    assert not rack.is_current(VIP_URL, SECRET)
 
 
 @pytest.mark.parametrize("secret", ["", "xyz", "abc", "00 ff", "00\nff"])
