@@ -35,10 +35,16 @@ logger = logging.getLogger(__name__)
 
 
 def ensure(grace_s: int) -> bool:
-    """Have the timer where dead racks are replaced after grace_s, none with 0; returns changed."""
-    if not grace_s:
+    """Have the timer where dead racks are replaced after grace_s, none with 0; returns changed.
+
+    With 0, too, one that stopped dhcpd stays until that is back.
+    """
+    if not grace_s and not STOPPED.exists():
         return remove()
-    changed = files.ensure_file(GRACE, f"{grace_s}\n")
+    if grace_s:
+        changed = files.ensure_file(GRACE, f"{grace_s}\n")
+    else:
+        changed = any([files.ensure_absent(path) for path in (GRACE, ALONE, LOOKED)])
     return python_unit.ensure(TIMER, TEMPLATE, __file__, stopped=STOPPED) or changed
 
 
@@ -143,8 +149,11 @@ def _number(path: Path, otherwise: float) -> float:
 def main() -> int:
     """Run as the timer's job."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    if GRACE.exists() and not look_for_a_pause(time.time()):
-        look(time.monotonic())
+    if GRACE.exists():
+        if not look_for_a_pause(time.time()):
+            look(time.monotonic())
+    elif STOPPED.exists():
+        _bring_back(dhcpd.config())
     return 0
 
 

@@ -232,3 +232,23 @@ def test_the_timer_is_there_only_where_dead_racks_are_replaced(alone: Rack):
     assert not isolation.GRACE.exists()
     assert not isolation.LOOKED.exists(), "when it is back, it would have stood still"
     assert isolation.main() == 0
+
+
+def test_who_is_no_longer_replaced_brings_back_what_it_stopped_first(alone: Rack):
+    isolation.STOPPED.write_text("")
+    isolation.LOOKED.write_text("1000")
+    alone.has_region = False
+    with mock.patch.object(isolation, "python_unit", autospec=python_unit) as timer:
+        assert isolation.ensure(0)
+        assert isolation.main() == 0
+        assert isolation.STOPPED.exists(), "the status says so meanwhile"
+        assert not isolation.LOOKED.exists()
+        alone.has_region = True
+        assert isolation.main() == 0
+        assert (alone.restarted, isolation.STOPPED.exists()) == (1, False)
+        timer.remove.assert_not_called()
+        alone.state, alone.has_region = "communications-interrupted", False
+        assert isolation.main() == 0
+        assert (alone.stopped, isolation.ALONE.exists()) == (0, False)
+        isolation.ensure(0)
+        timer.remove.assert_called_once_with(isolation.TIMER)
