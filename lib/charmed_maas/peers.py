@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import ops
 from ops import hookcmds
 
-from charmed_maas import addresses
+from charmed_maas import addresses, agents
 
 
 def goal_state() -> hookcmds.GoalState | None:
@@ -42,6 +42,15 @@ def is_leaving(goals: hookcmds.GoalState | None, unit_name: str) -> bool:
     And still known after its peers relation broke, as it may before the others do (recorded).
     """
     return goals is not None and bool(goals.units) and unit_name not in _staying(goals.units)
+
+
+def beside(unit_name: str) -> str:
+    """Return a unit of this application that is to stay on this machine, too; "" for none.
+
+    What a unit that goes would stop and forget is that one's, as after `add-unit --to`.
+    """
+    others = (living(goal_state()) or set[str]()) - {unit_name}
+    return next((name for name in addresses.by_unit_number(others) if agents.is_here(name)), "")
 
 
 def present_units(

@@ -7,6 +7,7 @@ import logging
 
 import ops
 
+import charmed_maas.peers
 import dhcp_status
 import dhcpd
 import isolation
@@ -52,10 +53,14 @@ class MAASRackCharm(ops.CharmBase):
 
     def _on_stop(self, _: ops.EventBase) -> None:
         """Leave MAAS; a region deletes the controller. The packages stay."""
+        if charmed_maas.peers.beside(self.unit.name):
+            return
         watchdog_timer.remove(watched.CHARM)
         self._leave()
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
+        if charmed_maas.peers.beside(self.unit.name):
+            return
         watchdog_timer.remove(watched.CHARM)
         self._leave()
         rack.remove()

@@ -10,6 +10,7 @@ import time
 import ops
 
 import actions
+import charmed_maas.peers
 import config
 import controllers
 import credentials
@@ -264,13 +265,17 @@ class MAASRegionCharm(ops.CharmBase):
 
     def _on_stop(self, _: ops.StopEvent) -> None:
         """Drain and stop; the other regions delete this one from MAAS."""
+        self._situation = status.Situation(is_leaving=True)
+        if charmed_maas.peers.beside(self.unit.name):
+            return
         watchdog_timer.remove(watched.CHARM)
         dhcp_ha.remove()
         serving.leave()
         traffic.remove()
-        self._situation = status.Situation(is_leaving=True)
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
+        if charmed_maas.peers.beside(self.unit.name):
+            return
         watchdog_timer.remove(watched.CHARM)
         controllers.remove()
         dhcp_ha.remove()

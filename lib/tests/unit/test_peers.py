@@ -3,13 +3,14 @@
 
 import datetime
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ops import hookcmds
 
-from charmed_maas import peers
+from charmed_maas import agents, peers
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,22 @@ def test_a_unit_knows_that_it_leaves_also_when_all_do():
     assert peers.is_leaving(_goal_state({"a/0": "dying"}), "a/0")
     assert not peers.is_leaving(_goal_state({}), "a/0")
     assert not peers.is_leaving(None, "a/0")
+
+
+def test_who_is_on_the_machine_too_is_a_unit_that_stays_and_has_its_agent_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(agents, "AGENTS", tmp_path)
+    for name in ("unit-a-1", "unit-a-2", "unit-a-4", "unit-a-b-3"):
+        (tmp_path / name).mkdir()
+    _goals(monkeypatch, a_1="dying", a_2="dying", a_3="active")
+    assert peers.beside("a/1") == "", "one goes, one is elsewhere"
+    _goals(monkeypatch, a_1="dying", a_3="active", a_4="waiting")
+    assert peers.beside("a/1") == "a/4"
+    _goals(monkeypatch, a_1="active")
+    assert peers.beside("a/1") == ""
+    monkeypatch.undo()
+    assert peers.beside("a/1") == "", "without Juju"
 
 
 def test_without_a_relation_there_are_no_peers():

@@ -4,18 +4,19 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
-from ops import testing
+from ops import hookcmds, testing
 
 import charm
 import dhcp_status
 import peers
 import rack
 import watched
-from charmed_maas import apt_source, secrets, systemd
+from charmed_maas import agents, apt_source, secrets, systemd
 from charmed_maas.interfaces import maas_rpc
 
 VIP_URL = "http://10.0.0.100/MAAS"
@@ -384,3 +385,23 @@ def test_removal_leaves_maas_and_takes_the_source_away(ctx: Any, workload: Any):
     workload.witness_server.remove.assert_called_once_with()
     run(ctx, state(), ctx.on.remove())
     workload.remove.assert_called_once_with()
+
+
+def test_who_goes_leaves_the_rack_to_a_unit_that_is_on_the_machine_too(
+    ctx: Any, workload: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(agents, "AGENTS", tmp_path)
+    (tmp_path / "unit-maas-rack-7").mkdir()
+    goal = hookcmds.Goal(status="active", since=None)  # type: ignore[arg-type]
+    goals = hookcmds.GoalState(units={"maas-rack/7": goal}, relations={})
+    monkeypatch.setattr(hookcmds, "goal_state", lambda: goals)
+    for event in (ctx.on.stop(), ctx.on.remove()):
+        run(ctx, state(), event)
+    untouched(workload)
+    modules = workload.watchdog, workload.isolation, workload.witness_server, workload
+    for module in modules:
+        module.remove.assert_not_called()
+    (tmp_path / "unit-maas-rack-7").rmdir()
+    run(ctx, state(), ctx.on.remove())
+    for module in modules:
+        module.remove.assert_called_once()

@@ -20,7 +20,7 @@ import controllers
 import region
 import serving
 import watched
-from charmed_maas import apt_source
+from charmed_maas import agents, apt_source
 
 Context = testing.Context[charm.MAASRegionCharm]
 LOGIN = testing.Secret({"username": "maasdb", "password": "pw"}, id="secret:login")
@@ -579,6 +579,26 @@ def test_stop_leaves_and_remove_forgets(context: Context, workload: Workload):
 
     context.run(context.on.remove(), _state(db=None))
     workload.controllers.remove.assert_called_once_with()
+
+
+def test_who_goes_leaves_maas_to_a_unit_that_is_on_the_machine_too(
+    context: Context, workload: Workload, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(agents, "AGENTS", tmp_path)
+    (tmp_path / "unit-maas-region-7").mkdir()
+    _goals(monkeypatch, {"maas-region/0": "dying", "maas-region/7": "active"}, {})
+    out = context.run(context.on.stop(), _state(db=None))
+    assert out.unit_status == testing.MaintenanceStatus("leaving")
+    context.run(context.on.remove(), _state(db=None))
+    removes = [one.remove for one in (workload.watchdog, workload.dhcp, workload.traffic)]
+    removes += [workload.controllers.remove, workload.region.forget]
+    for verb in (*removes, workload.serving.leave):
+        verb.assert_not_called()
+
+    _goals(monkeypatch, {"maas-region/0": "dying", "maas-region/7": "dying"}, {})
+    context.run(context.on.remove(), _state(db=None))
+    for verb in removes:
+        verb.assert_called_once_with(*verb.call_args.args)
 
 
 def test_controllers_of_units_that_are_gone_are_put_on_the_list(
