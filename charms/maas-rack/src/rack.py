@@ -75,7 +75,7 @@ def ensure_config(urls: Sequence[str]) -> bool:
 
     rackd reads them at its next start: until then it learns of regions from the regions.
     """
-    changed = _configured_urls() != list(urls)
+    changed = files.ensure_no_link(CONFIG) or _configured_urls() != list(urls)
     if changed:
         _maas_rack("config", *(word for url in urls for word in ("--region-url", url)))
     return _ensure_owner(CONFIG) or changed
@@ -85,7 +85,8 @@ def ensure_secret(secret: str) -> bool:
     """Install the secret that the regions share; returns whether it changed."""
     if not re.fullmatch(r"([0-9a-fA-F]{2})+", secret):
         raise RackError("maas-region's shared secret is not hexadecimal")
-    changed = not SECRET.is_file() or SECRET.read_text().strip() != secret
+    is_away = files.ensure_no_link(SECRET) or not SECRET.is_file()
+    changed = is_away or SECRET.read_text().strip() != secret
     if changed:
         if (started := _started()).get("secret") == _digest(secret):
             files.ensure_file(STARTED, json.dumps(started | {"secret": LOST}), mode=0o600)
@@ -284,8 +285,8 @@ def _waiting() -> dict[str, Any]:
 
 
 def _ensure_owner(path: Path) -> bool:
-    """Give a file to the user maas: maas-rack leaves it to root."""
-    return files.ensure_file(path, path.read_text(), mode=0o640, owner="maas")
+    """Give a file to the user maas: maas-rack leaves it to root. In a directory of that user's."""
+    return files.ensure_access(path, mode=0o640, owner="maas")
 
 
 def _maas_rack(*arguments: str, stdin: str = "") -> None:

@@ -4,6 +4,7 @@
 import getpass
 import os
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pytest
@@ -31,6 +32,62 @@ def test_ensure_file_mends_the_mode_alone(tmp_path: Path):
     assert files.ensure_file(path, "a", mode=0o600, owner=ME)
     assert path.stat().st_ino == inode
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_is_replaced_and_what_it_leads_to_is_left_alone(tmp_path: Path):
+    path, target = tmp_path / "x", tmp_path / "target"
+    target.write_text("a")
+    target.chmod(0o600)
+    path.symlink_to(target)
+    with pytest.raises(OSError, match="symbolic links"):
+        files.ensure_access(path, mode=0o644, owner=ME)
+    assert files.ensure_file(path, "a", mode=0o644, owner=ME)
+    assert not path.is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert not files.ensure_no_link(path)
+    path.unlink()
+    path.symlink_to(tmp_path / "nowhere")
+    assert files.ensure_no_link(path)
+    assert not path.is_symlink()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_who_swaps_a_file_for_a_link_meanwhile_is_not_given_what_it_leads_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path, target = tmp_path / "x", tmp_path / "target"
+    path.write_text("a")
+    target.write_text("a")
+    open_itself = os.open
+
+    def swap(*arguments: Any, **given: Any) -> int:
+        handle = open_itself(*arguments, **given)
+        path.unlink()
+        path.symlink_to(target)
+        return handle
+
+    monkeypatch.setattr("os.open", swap)
+    files.ensure_file(path, "a", mode=0o640, owner="nobody")
+    files.ensure_no_link(path)
+    path.write_text("a")
+    files.ensure_access(path, mode=0o640, owner="nobody")
+    assert (target.stat().st_uid, target.stat().st_mode & 0o777) == (0, 0o644)
+
+
+def test_a_pipe_is_replaced_and_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "x")
+    assert files.ensure_file(tmp_path / "x", "a", owner=ME)
+    assert (tmp_path / "x").read_text() == "a"
+
+
+def test_access_is_mended_whatever_a_file_says(tmp_path: Path):
+    path = tmp_path / "x"
+    path.write_text("a")
+    path.chmod(0o600)
+    assert files.ensure_access(path, mode=0o640, owner=ME)
+    assert not files.ensure_access(path, mode=0o640, owner=ME)
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("a", 0o640)
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_candidate(

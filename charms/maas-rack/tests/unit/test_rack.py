@@ -133,6 +133,24 @@ def test_a_secret_that_a_region_took_away_is_installed_again(machine: Machine):
     assert rack.ensure_secret(SECRET)
 
 
+def test_no_link_of_the_user_maas_leads_to_another_file(machine: Machine, tmp_path: Path):
+    others = tmp_path / "others"
+    others.write_text(f"maas_url: [{URLS[0]}]\n")
+    for path, ensure in (
+        (rack.CONFIG, lambda: rack.ensure_config(URLS[:1])),
+        (rack.SECRET, lambda: rack.ensure_secret(SECRET)),
+    ):
+        path.unlink(missing_ok=True)
+        path.symlink_to(others)
+        others.chmod(0o600)
+        assert ensure()
+        assert not path.is_symlink()
+        assert others.stat().st_mode & 0o777 == 0o600
+        others.write_text(SECRET)
+    assert rack.SECRET.read_text() == SECRET
+    assert machine.ran[-1] == ("install-shared-secret",)
+
+
 def test_a_rackd_that_may_have_started_without_its_secret_starts_anew_in_its_turn(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ):
@@ -145,7 +163,8 @@ def test_a_rackd_that_may_have_started_without_its_secret_starts_anew_in_its_tur
         killed.setattr(rack, "_ensure_owner", mock.Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             rack.ensure_secret(SECRET)
-    assert not rack.ensure_secret(SECRET)
+    rack.ensure_secret(SECRET)
+    assert len(machine.ran) == 2
     assert not rack.is_current(VIP_URL, SECRET)
     told = peers.Started(rack.started_url(), rack.started_mark())
     assert peers.ahead({"r/0": told}, "r/1", wanted) == ["r/0"]
