@@ -86,7 +86,8 @@ def ensure_secret(secret: str) -> bool:
     if not re.fullmatch(r"([0-9a-fA-F]{2})+", secret):
         raise RackError("maas-region's shared secret is not hexadecimal")
     is_away = files.ensure_no_link(SECRET) or not SECRET.is_file()
-    changed = is_away or SECRET.read_text().strip() != secret
+    # MAAS writes it in small letters.
+    changed = is_away or SECRET.read_text().strip().lower() != secret.lower()
     if changed:
         if (started := _started()).get("secret") == _digest(secret):
             files.ensure_file(STARTED, json.dumps(started | {"secret": LOST}), mode=0o600)

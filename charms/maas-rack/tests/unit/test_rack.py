@@ -127,6 +127,12 @@ def test_the_secret_goes_by_stdin(machine: Machine):
     assert not rack.ensure_secret(SECRET)
 
 
+def test_a_secret_in_capitals_is_installed_once(machine: Machine):
+    rack.ensure_secret(SECRET.upper())
+    rack.SECRET.write_text(SECRET)
+    assert not rack.ensure_secret(SECRET.upper())
+
+
 def test_a_secret_that_a_region_took_away_is_installed_again(machine: Machine):
     rack.ensure_secret(SECRET)
     rack.SECRET.unlink()
