@@ -128,7 +128,8 @@ def waited_long(ahead: Collection[str]) -> bool:
     the other, too: a unit waits longer the more go before it.
     """
     now, noted = time.time(), _waiting()
-    if noted.get("ahead") != sorted(ahead):
+    # One that begins later than now was noted while the clock was ahead.
+    if noted.get("ahead") != sorted(ahead) or noted["since"] > now:
         noted = dict[str, Any](since=now, ahead=sorted(ahead))
         files.ensure_file(WAITING, json.dumps(noted))
     return now - noted["since"] > MAX_WAIT_S + TURN_S * (len(ahead) - 1)

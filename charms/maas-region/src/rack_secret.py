@@ -68,7 +68,8 @@ def _waited_long(secret: str) -> bool:
     """Tell whether this region has waited for the racks as long as it may; notes its begin."""
     digest = region.digest(secret)
     known, _, since = WAITING.read_text().partition(" ") if WAITING.is_file() else ("", "", "")
-    if known != digest:
+    # One that begins later than now was noted while the clock was ahead.
+    if known != digest or float(since) > time.time():
         files.ensure_file(WAITING, f"{digest} {time.time():.0f}", mode=0o600)
         return False
     return time.time() - float(since) > MAX_WAIT_S

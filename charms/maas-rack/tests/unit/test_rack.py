@@ -243,6 +243,18 @@ def test_a_wait_begins_anew_behind_others(machine: Machine, monkeypatch: pytest.
     assert rack.waited_long(["r/1"])
 
 
+def test_a_wait_that_began_while_the_clock_was_ahead_begins_anew(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    now = [9000.0]
+    monkeypatch.setattr(rack.time, "time", lambda: now[0])
+    rack.waited_long(["r/0"])
+    now[0] = 1000.0
+    assert not rack.waited_long(["r/0"])
+    now[0] += rack.MAX_WAIT_S + 1
+    assert rack.waited_long(["r/0"])
+
+
 def test_a_wait_that_ended_without_a_restart_is_forgotten(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ):

@@ -37,6 +37,18 @@ def test_racks_that_never_follow_are_waited_for_so_long(monkeypatch: pytest.Monk
     assert not rack_secret.must_take(NEWER, _nobody), "for each secret anew"
 
 
+def test_a_wait_that_began_while_the_clock_was_ahead_begins_anew(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    now = [90000.0]
+    monkeypatch.setattr("time.time", lambda: now[0])
+    rack_secret.must_take(NEW, _nobody)
+    now[0] = 1000.4
+    assert not rack_secret.must_take(NEW, _nobody)
+    now[0] += rack_secret.MAX_WAIT_S + 1
+    assert rack_secret.must_take(NEW, _nobody)
+
+
 def test_nobody_is_asked_while_nothing_changes():
     assert not rack_secret.must_take(OLD, lambda _: pytest.fail("asked"))
 
