@@ -262,6 +262,8 @@ def test_the_timers_job_is_this_module(tmp_path: Path, monkeypatch: pytest.Monke
     assert controllers.ensure_departed([Departed("rack", "bbb333", 7)])
     text = (tmp_path / "maas-region-controllers.service").read_text()
     assert f"ExecStart={sys.executable} {controllers.__file__}\n" in text
+    assert f"ConditionPathExists={controllers.__file__}\n" in text, "a forced removal leaves it"
+    assert {"SyslogLevel=notice", "LogLevelMax=notice"} <= set(text.splitlines())
     assert f"PYTHONPATH={Path(systemd.__file__).parents[1]}\n" in text
     assert (tmp_path / "maas-region-controllers.timer").exists()
 
