@@ -8,6 +8,8 @@ may carry its key in `Signed-By`.
 """
 
 import contextlib
+import hashlib
+import json
 import os
 import re
 import time
@@ -34,6 +36,10 @@ LOCK = ("-o", f"DPkg::Lock::Timeout={LOCK_TIMEOUT_S}")
 # that a killed hook left, it refuses to wait for.
 LOCKED = "Could not get lock"
 LOCK_RETRY_S = 2.0
+# The source that apt refused last, why and when, so that not each hook of a machine holds its lock
+# until a mirror that cannot be reached has timed out; a reboot forgets it.
+REFUSED = Path("/run")
+RETRY_S = 900.0
 UPDATE_TIMEOUT_S = 300.0
 INSTALL_TIMEOUT_S = 1800.0
 
@@ -55,24 +61,33 @@ class SourceError(Exception):
 def ensure(source: str, charm: str) -> bool:
     """Make apt use this source for a charm instead of the one before; returns whether it changed.
 
-    The source before stays in force when apt refuses the new one. Raises SourceError.
+    The source before stays in force when apt refuses the new one, which it is asked again after
+    a quarter of an hour only; without one before, it is each time. Raises SourceError.
     """
     suffix, text = render(source)
     path = SOURCE_PARTS / f"{PREFIX}{charm}{suffix}"
     other = [part for part in _parts(charm) if part != path]
+    note, digest = REFUSED / f"{PREFIX}{charm}-refused.json", _digest(text)
     if path.is_file() and path.read_text() == text and not other:
+        files.ensure_absent(note)
         return _write(path, text)
     before = {part: part.read_text() for part in (path, *other) if part.is_file()}
+    if before and (words := _refused(note, digest)):
+        raise SourceError(words)
     try:
         _replace(path, text, other)
     except (commands.CommandError, OSError) as error:
         _restore(path, before)
-        raise SourceError(f"source {_redacted(source.strip())[:80]!r}: {error}") from error
+        refusal = SourceError(f"source {_redacted(source.strip())[:80]!r}: {error}")
+        refused = {"source": digest, "words": str(refusal), "at": time.time()}
+        files.ensure_file(note, json.dumps(refused), mode=0o600)
+        raise refusal from error
     return True
 
 
 def remove(charm: str) -> bool:
     """Take away a charm's source with the login in it; a PPA stays, as the packages do."""
+    files.ensure_absent(REFUSED / f"{PREFIX}{charm}-refused.json")
     return any([files.ensure_absent(path) for path in _parts(charm)])
 
 
@@ -131,6 +146,20 @@ def _installed(packages: Sequence[str]) -> dict[str, str]:
     done = commands.run(["/usr/bin/dpkg-query", "--show", columns, *packages], check=False)
     rows = [line.split() for line in done.stdout.splitlines()]
     return {row[0]: row[2] for row in rows if len(row) == 3 and row[1] == "installed"}
+
+
+def _refused(note: Path, digest: str) -> str:
+    """Return why apt refused this source a moment ago, "" where it is to be asked."""
+    try:
+        found = json.loads(note.read_text())
+    except (FileNotFoundError, ValueError):
+        return ""
+    is_recent = 0 <= time.time() - found["at"] < RETRY_S
+    return found["words"] if is_recent and found["source"] == digest else ""
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _parts(charm: str) -> list[Path]:

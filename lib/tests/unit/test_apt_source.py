@@ -45,10 +45,13 @@ class FakeApt:
 
 
 @pytest.fixture
-def apt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeApt:
+def apt(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> FakeApt:
     fake = FakeApt()
     monkeypatch.setattr(commands, "run", fake.run)
     monkeypatch.setattr(apt_source, "SOURCE_PARTS", tmp_path)
+    monkeypatch.setattr(apt_source, "REFUSED", tmp_path_factory.mktemp("run"))
     monkeypatch.setattr("charmed_maas.files.os.fchown", lambda *_: None)
     monkeypatch.setattr("charmed_maas.files.os.chown", lambda *_: None)
     return fake
@@ -79,6 +82,54 @@ def test_a_refused_source_leaves_the_one_before(apt: FakeApt, tmp_path: Path):
         apt_source.ensure(STANZA, "maas-region")
     assert [path.name for path in tmp_path.iterdir()] == ["charmed-maas-region.list"]
     assert not apt_source.ensure(LINE, "maas-region")
+
+
+def _refuse(apt: FakeApt, source: str) -> str:
+    apt.failures["apt-get update"] = ["E: Connection timed out"]
+    apt.ran.clear()
+    with pytest.raises(apt_source.SourceError) as caught:
+        apt_source.ensure(source, "maas-region")
+    return str(caught.value)
+
+
+def test_a_source_that_cannot_be_reached_is_not_asked_in_every_hook(
+    apt: FakeApt, monkeypatch: pytest.MonkeyPatch
+):
+    now = [1000.0]
+    monkeypatch.setattr(apt_source.time, "time", lambda: now[0])
+    apt_source.ensure(LINE, "maas-region")
+    words = _refuse(apt, LOGINS[0])
+    assert words.endswith("Connection timed out")
+    assert _refuse(apt, LOGINS[0]) == words
+    assert not apt.ran
+    (note,) = apt_source.REFUSED.iterdir()
+    assert "s3cret" not in note.read_text()
+
+    _refuse(apt, STANZA)
+    assert apt.verbs() == ["apt-get update"], "another source"
+    now[0] += apt_source.RETRY_S - 1
+    _refuse(apt, STANZA)
+    assert not apt.ran
+    now[0] += 1
+    _refuse(apt, STANZA)
+    assert apt.ran
+    now[0] = 5.0
+    _refuse(apt, STANZA)
+    assert apt.ran, "the clock was ahead"
+
+    apt_source.ensure(LINE, "maas-region")
+    _refuse(apt, STANZA)
+    assert apt.ran, "the operator tries it anew"
+    apt_source.remove("maas-region")
+    assert not list(apt_source.REFUSED.iterdir())
+
+
+def test_what_is_to_be_installed_needs_its_first_source_at_once(apt: FakeApt):
+    _refuse(apt, LINE)
+    _refuse(apt, LINE)
+    assert apt.ran
+    apt.failures.clear()
+    assert apt_source.ensure(LINE, "maas-region")
 
 
 def test_a_refused_first_source_leaves_nothing(apt: FakeApt, tmp_path: Path):
