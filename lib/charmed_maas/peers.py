@@ -3,12 +3,15 @@
 
 """Which peers there are, as the controller sees it and not as a unit's agent remembers it."""
 
+import logging
 from collections.abc import Mapping
 
 import ops
 from ops import hookcmds
 
 from charmed_maas import addresses, agents
+
+logger = logging.getLogger(__name__)
 
 
 def goal_state() -> hookcmds.GoalState | None:
@@ -49,7 +52,13 @@ def beside(unit_name: str) -> str:
 
     What a unit that goes would stop and forget is that one's, as after `add-unit --to`.
     """
-    others = (living(goal_state()) or set[str]()) - {unit_name}
+    try:
+        goals = goal_state()
+    except hookcmds.Error as error:
+        # Of a unit that is all but gone Juju may know nothing: that must not keep it.
+        logger.info("%s", error)
+        return ""
+    others = (living(goals) or set[str]()) - {unit_name}
     return next((name for name in addresses.by_unit_number(others) if agents.is_here(name)), "")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from ops import hookcmds
@@ -89,6 +90,11 @@ def test_who_is_on_the_machine_too_is_a_unit_that_stays_and_has_its_agent_there(
     assert peers.beside("a/1") == "a/4"
     _goals(monkeypatch, a_1="active")
     assert peers.beside("a/1") == ""
+    refused = hookcmds.Error(
+        returncode=1, cmd=["goal-state"], stdout="", stderr="ERROR permission denied"
+    )
+    monkeypatch.setattr(hookcmds, "goal_state", Mock(side_effect=refused))
+    assert peers.beside("a/1") == "", "Juju knows nothing any more"
     monkeypatch.undo()
     assert peers.beside("a/1") == "", "without Juju"
 
