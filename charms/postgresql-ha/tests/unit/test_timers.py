@@ -24,6 +24,7 @@ def test_both_timers_come_and_go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     text = (tmp_path / "postgresql-ha-reconcile.service").read_text()
     assert f"ExecStart={sys.executable} {upkeep.__file__}\n" in text
     assert f"PYTHONPATH={Path(systemd.__file__).parents[1]}\n" in text
+    assert f"ConditionPathExists={upkeep.__file__}\n" in text, "a forced removal leaves it"
     assert "OnUnitInactiveSec=15\n" in (tmp_path / "postgresql-ha-reconcile.timer").read_text()
     watchdog.ensure.assert_called_once_with("postgresql-ha", watched.__file__)
     timers.remove()
