@@ -44,6 +44,7 @@ ORDER = (
     "test_processes.py",
     "test_dhcp.py",
     "test_machines.py",
+    "test_behind.py",
     "test_address.py",
     "test_forgotten.py",
     "test_never_lost.py",

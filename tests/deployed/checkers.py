@@ -12,6 +12,7 @@ import glob
 import importlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -33,8 +34,9 @@ HBA_ERRORS = (
     "SELECT line_number, error FROM pg_hba_file_rules"
     " WHERE error IS NOT NULL AND error NOT LIKE '%SSL is disabled'"
 )
-# The daemon takes a configuration without it, as that of every unit but the first is.
-NO_BOOTSTRAP = "bootstrap.dcs  is not defined."
+# The daemon takes a configuration without these, as that of every unit but the first is; the check
+# before 3.1 wants more of them.
+NO_BOOTSTRAP = re.compile(r"bootstrap\.(dcs|initdb|pg_hba)  is not defined\.")
 # etcd gets as far as its listeners only with what it has accepted.
 ETCD_ACCEPTED = ("/nonexistent/", "bind: cannot assign requested address")
 
@@ -96,7 +98,7 @@ def patroni(path: str) -> str:
     with open("/etc/postgresql-ha/patroni.yml") as file:
         here = yaml.safe_load(file)["postgresql"]
     config["postgresql"].update({key: here[key] for key in ("data_dir", "bin_dir")})
-    return "; ".join(one for one in validator.schema(config) if one != NO_BOOTSTRAP)
+    return "; ".join(one for one in validator.schema(config) if not NO_BOOTSTRAP.fullmatch(one))
 
 
 def etcd(path: str) -> str:

@@ -148,6 +148,8 @@ def test_revisions_differ_while_a_unit_is_in_error(
             maas.juju.exec(RECONCILE, unit=unit)
         refresher.wait_others(leader)
         maas.juju.cli("resolved", "--no-retry", leader)
+        # Its agent comes to that once another unit's hook has let the machine go.
+        maas.juju.wait(lambda status, unit=leader: not status.apps[app].units[unit].is_error)
         maas.wait_settled()
         assert {refresher.revision(unit) for unit in maas.units(app)} == {refresher.current()}
     _assert_untouched(maas, before)
