@@ -132,7 +132,8 @@ def hba(paths: list[str]) -> dict[str, str]:
             with open(path) as one:
                 file.write(one.read())
     psql = (*as_postgres, "psql", "-h", home, "-XAt", "-c", HBA_ERRORS)
-    done = subprocess.run(psql, capture_output=True, text=True, check=False)
+    # Before 16 psql complains of a directory that it may not enter.
+    done = subprocess.run(psql, capture_output=True, text=True, check=False, cwd=home)
     run(*ctl, "-m", "immediate", "stop")
     said = done.stdout + done.stderr
     return {"pg_hba.conf": said} if said or done.returncode else {}
