@@ -14,13 +14,13 @@ Watch = Callable[[], tuple[Prober, Writers]]
 Power = Callable[..., None]
 Figure = Callable[[str, float], None]
 APP = "postgresql-ha"
-PSQL = 'cd / && runuser -u postgres -- psql -Atqc "{}"'
+PSQL = "cd / && runuser -u postgres -- psql -Atq {}"
 # As after half an hour without the replica, when Patroni gives up its slot, and more than 1 GB of
-# changes: segments of 16 MB with next to nothing in them.
+# changes: segments of 16 MB with next to nothing in them. Patroni soon makes the slot again.
 GONE = (
-    "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active",
     "SELECT pg_logical_emit_message(false, \\$\\$x\\$\\$, \\$\\$x\\$\\$), pg_switch_wal()"
     " FROM generate_series(1, 80)",
+    "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active",
     "CHECKPOINT",
 )
 
@@ -38,8 +38,13 @@ def test_a_replica_that_was_off_for_too_long_says_so_and_is_made_anew(
     primary = maas.primary()
     power("poweroff", machine)
     maas.wait_others_settled(machine)
-    for statement in GONE:
-        maas.on_machine(primary, PSQL.format(statement))
+    active = PSQL.format('-c "SELECT count(*) FROM pg_replication_slots WHERE active"')
+    # A sender notices after 15 s that nobody answers.
+    eventually(
+        lambda: maas.on_machine(primary, active).strip() == "1", timeout_s=60, what="a slot let go"
+    )
+    commands = " ".join(f'-c "{statement}"' for statement in GONE)
+    maas.on_machine(primary, PSQL.format(commands))
     power("poweron", machine)
 
     def message() -> str:
