@@ -8,13 +8,12 @@ rack that has long been related again: what the leader said since holds there to
 """
 
 import json
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import database
-import migration
+import told
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2's own name
@@ -30,8 +29,6 @@ INSERT INTO charmed_maas.departed (told, controllers) VALUES (%s, %s)
   SET told = excluded.told, controllers = excluded.controllers
 """
 READ = "SELECT told, controllers FROM charmed_maas.departed"
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,18 +48,14 @@ class Told:
 
 def tell(controllers: Iterable[tuple[str, str]], now: int) -> bool:
     """Have every region's timer know which controllers have departed; returns whether they do."""
-    try:
-        login = migration.login_from_config()
-        with (
-            database.connect(login, "charmed-maas departed", timeout_s=2) as connection,
-            connection.cursor() as cursor,
-        ):
+    row = (now, json.dumps(sorted(controllers)))
+
+    def write(connection: "Connection") -> None:
+        with connection.cursor() as cursor:
             cursor.execute(CREATE)
-            cursor.execute(WRITE, (now, json.dumps(sorted(controllers))))
-    except (FileNotFoundError, database.DatabaseError) as error:
-        logger.info("the regions' timers do not know yet what has departed: %s", error)
-        return False
-    return True
+            cursor.execute(WRITE, row)
+
+    return told.tell("departures", write)
 
 
 def read(connection: "Connection") -> Told:

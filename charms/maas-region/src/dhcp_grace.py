@@ -8,13 +8,12 @@ there: a file on each region would stay as it was where a unit's agent is down, 
 promote by a grace that the racks no longer have.
 """
 
-import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import database
-import migration
+import told
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2's own name
@@ -38,8 +37,6 @@ SELECT system_id, present_s, applied_s, extract(epoch FROM now() - since)::float
   FROM charmed_maas.dhcp_grace
 """
 
-logger = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class Grace:
@@ -56,17 +53,14 @@ def tell(present_s: int, applied: Mapping[str, int], departed: Collection[str] =
     applied goes by the racks' IDs. Of those that have departed it stays as they told it last: it
     holds until they are dead, and replaced. Returns whether they know.
     """
-    try:
-        login = migration.login_from_config()
-        with database.connect(login, "charmed-maas dhcp grace", timeout_s=2) as connection:
-            if present_s:
-                write(connection, present_s, applied, departed)
-            else:
-                write(connection, 0, {})
-    except (FileNotFoundError, database.DatabaseError) as error:
-        logger.info("the regions' timers do not know the grace yet: %s", error)
-        return False
-    return True
+
+    def write_all(connection: "Connection") -> None:
+        if present_s:
+            write(connection, present_s, applied, departed)
+        else:
+            write(connection, 0, {})
+
+    return told.tell("DHCP grace", write_all)
 
 
 def write(

@@ -4,7 +4,7 @@
 """The charm with its workload replaced, as every test of charm.py wants it."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -13,6 +13,8 @@ import pytest
 from ops import testing
 
 import charm
+import database
+import migration
 import serving
 
 CLUSTER = "8c649c6f-9ff2-4aae-aa3a-3ddba6812151"
@@ -102,3 +104,14 @@ def workload() -> Iterator[Workload]:
 def context(workload: Workload) -> testing.Context[charm.MAASRegionCharm]:
     """Return a context of maas-region/0."""
     return testing.Context(charm.MAASRegionCharm)
+
+
+@pytest.fixture
+def connect_to(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
+    """Have a replaced database answer for MAAS's, under the login of a region that has one."""
+
+    def connect(replaced: object) -> None:
+        monkeypatch.setattr(migration, "login_from_config", lambda: None)
+        monkeypatch.setattr(database, "connect", lambda *_, **__: contextlib.nullcontext(replaced))
+
+    return connect

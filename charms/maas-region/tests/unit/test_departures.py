@@ -3,12 +3,11 @@
 
 import contextlib
 import json
+from collections.abc import Callable
 
 import pytest
 
-import database
 import departures
-import migration
 from departures import Told
 
 
@@ -40,10 +39,9 @@ class Database:
 
 
 @pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> Database:
+def kept(connect_to: Callable[[object], None]) -> Database:
     found = Database()
-    monkeypatch.setattr(migration, "login_from_config", lambda: None)
-    monkeypatch.setattr(database, "connect", lambda *_, **__: contextlib.nullcontext(found))
+    connect_to(found)
     return found
 
 
@@ -60,18 +58,6 @@ def test_what_the_leader_tells_every_timer_reads(kept: Database):
 def test_a_table_that_was_never_filled_says_nothing(kept: Database):
     kept.exists = True
     assert departures.read(kept) == Told()  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("error", [database.DatabaseError("away"), FileNotFoundError("no config")])
-def test_a_database_that_is_away_knows_nothing(
-    kept: Database, monkeypatch: pytest.MonkeyPatch, error: Exception
-):
-    def fails(*_: object, **__: object):
-        raise error
-
-    monkeypatch.setattr(database, "connect", fails)
-    assert not departures.tell([("rack", "bbb333")], 100)
-    assert not kept.exists
 
 
 def test_only_what_the_leader_could_know_has_returned():

@@ -2,12 +2,11 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 import contextlib
+from collections.abc import Callable
 
 import pytest
 
-import database
 import dhcp_grace
-import migration
 from dhcp_grace import Grace
 
 
@@ -44,10 +43,9 @@ class Database:
 
 
 @pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> Database:
+def kept(connect_to: Callable[[object], None]) -> Database:
     found = Database()
-    monkeypatch.setattr(migration, "login_from_config", lambda: None)
-    monkeypatch.setattr(database, "connect", lambda *_, **__: contextlib.nullcontext(found))
+    connect_to(found)
     return found
 
 
@@ -69,15 +67,3 @@ def test_without_a_grace_nothing_is_kept_of_any_rack(kept: Database):
     dhcp_grace.tell(300, {"aaa": 120})
     assert dhcp_grace.tell(0, {"aaa": 120})
     assert dhcp_grace.read(kept) == {}  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("error", [database.DatabaseError("away"), FileNotFoundError("no config")])
-def test_a_database_that_is_away_knows_nothing(
-    kept: Database, monkeypatch: pytest.MonkeyPatch, error: Exception
-):
-    def fails(*_: object, **__: object):
-        raise error
-
-    monkeypatch.setattr(database, "connect", fails)
-    assert not dhcp_grace.tell(300, {"aaa": 120})
-    assert kept.rows is None
