@@ -24,7 +24,9 @@ PACKAGES = (
     "lxd lxd-client mmdebstrap dnsmasq-base nftables iptables uidmap btrfs-progs dpkg-dev "
     "python3-venv git iproute2 ca-certificates util-linux"
 )
-# Commands of those packages, for distributions where this does not install them.
+# What unit tests give their charms' configurations to, and skip without.
+TEST_PACKAGES = "haproxy keepalived"
+# Commands of the first of those packages, for distributions where this does not install them.
 COMMANDS = ("lxc", "mmdebstrap", "dpkg-scanpackages", "nft", "ip", "setpriv")
 VENV = ROOT / "venv"
 BUILD_BRIDGE = "maaslab-bld0"
@@ -56,8 +58,8 @@ def require_disk() -> None:
         raise StepError(f"{path} has {free:.0f} GiB free; the lab needs {NEEDED_GIB}: free some")
 
 
-def ensure_packages() -> None:
-    """Install what is missing, on Debian 12 and later."""
+def ensure_packages(*, for_tests: bool = False) -> None:
+    """Install what is missing, on Debian 12 and later; elsewhere tests do without some."""
     release = platform.freedesktop_os_release()
     if release.get("ID") != "debian" or int(release.get("VERSION_ID", "0")) < 12:
         if missing := [name for name in COMMANDS if not shutil.which(name)]:
@@ -67,7 +69,7 @@ def ensure_packages() -> None:
                 "dpkg-dev, nftables and python3-venv, then run this again"
             )
         return
-    wanted = PACKAGES.split()
+    wanted = [*PACKAGES.split(), *(TEST_PACKAGES.split() if for_tests else ())]
     installed = _installed(wanted)
     if missing := [name for name in wanted if name not in installed]:
         with console.step(f"installing {' '.join(missing)}"):

@@ -43,7 +43,7 @@ API_START_S = 20
 def enter_environment() -> None:
     """Go on in the Python environment of the tests; make it first."""
     host.require_root()
-    host.ensure_packages()
+    host.ensure_packages(for_tests=True)
     host.ensure_venv(VENV, host.test_requirements())
     python = VENV / "bin/python"
     if sys.prefix != str(VENV):

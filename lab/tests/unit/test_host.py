@@ -92,6 +92,25 @@ def test_an_unreachable_mirror_is_told_with_apts_reason(monkeypatch: pytest.Monk
         host.ensure_packages()
 
 
+@pytest.mark.parametrize("for_tests", [False, True])
+def test_tests_want_the_daemons_that_check_configurations(
+    monkeypatch: pytest.MonkeyPatch, *, for_tests: bool
+):
+    release = {"ID": "debian", "VERSION_ID": "13"}
+    monkeypatch.setattr(host.platform, "freedesktop_os_release", lambda: release)
+    monkeypatch.setattr(host, "_installed", lambda _: set(host.PACKAGES.split()))
+    commands = list[list[str]]()
+
+    def answer(argv: list[str]) -> tuple[int, str, str]:
+        commands.append(argv)
+        return (0, "", "")
+
+    answering(monkeypatch, answer)
+    host.ensure_packages(for_tests=for_tests)
+    installed = [argv[4:] for argv in commands if "install" in argv]
+    assert installed == ([["haproxy", "keepalived"]] if for_tests else [])
+
+
 def test_an_unreachable_package_index_is_told_with_pips_reason(
     bare: Path, monkeypatch: pytest.MonkeyPatch
 ):
