@@ -4,6 +4,7 @@
 """The actions; each fails with a sentence when it cannot do what was asked."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ import pgdata
 import quorum
 import rest
 import status
+import succession
 
 if TYPE_CHECKING:
     from charm import PostgreSQLHACharm
@@ -118,12 +120,11 @@ class Actions(ops.Object):
             raise RefusedError("this unit cannot read the application's secret yet")
         step = cluster.step(view)
         path = str(params.get("path") or "")
-        if step is cluster.Step.RUN and not view.members and quorum.is_lost(spec):
-            _refuse_behind(spec, path)
-            member.adopt(spec, None, strict=charm.strict)
+        if step is cluster.Step.RUN:
+            self._go_on(spec, view.members, path)
             return {"adopted": "this unit's own data", "cluster-id": app.cluster_id}
         if step is not cluster.Step.LAST_MEMBER_GONE:
-            raise RefusedError(_why_not_adopt(view, stranded=quorum.is_lost(spec)))
+            raise RefusedError(_why_not_adopt(view))
         if path and not PurePosixPath(path).is_absolute():
             raise RefusedError(f"path: {path!r} is not an absolute path")
         copy = member.copy_at(path, app.cluster_id) if path else self._newest(app.cluster_id)
@@ -131,6 +132,21 @@ class Actions(ops.Object):
         own = dataclasses.replace(charm.peers.own_data(), cluster_id=app.cluster_id)
         charm.peers.publish_unit(dataclasses.replace(own, set_aside=None))
         return {"adopted": copy.path, "timeline": str(copy.timeline), "cluster-id": app.cluster_id}
+
+    def _go_on(self, spec: cluster.Spec, members: Sequence[str], path: str) -> None:
+        """Have a member that the others left without a quorum or a primary go on by itself."""
+        if not quorum.is_lost(spec):
+            _refuse_succession(spec)
+            _refuse_behind(spec, path)
+            member.promote(spec)
+            return
+        if members:
+            raise RefusedError(
+                f"the cluster has members, {', '.join(members)}: start their machines; "
+                f"{status.way_out(members)}"
+            )
+        _refuse_behind(spec, path)
+        member.adopt(spec, None, strict=self._charm.strict)
 
     def _newest(self, cluster_id: str) -> pgdata.Copy:
         """Return the newest data that was set aside here, unless another unit has newer."""
@@ -187,6 +203,23 @@ class Actions(ops.Object):
         return spec
 
 
+def _refuse_succession(spec: cluster.Spec) -> None:
+    """Raise RefusedError where Patroni can choose a primary, or another unit should be it."""
+    members = member.client(spec).members()
+    if cluster.primary(members):
+        raise RefusedError("the cluster has a primary and a quorum: nothing to adopt")
+    awaited = succession.awaited(spec, quorum.in_step(spec), members)
+    if not awaited:
+        raise RefusedError("Patroni is about to choose a primary: see get-primary in a minute")
+    if {unit.name for unit in spec.units} & set(awaited):
+        raise RefusedError(status.last_rows(spec, awaited))
+    if not any(one.name == spec.me.member_name and one.is_running for one in members):
+        raise RefusedError("PostgreSQL does not run here: see this unit's status")
+    positions = {unit.name: member.client(spec).position(unit) for unit in spec.units}
+    if best := succession.ahead(spec.me.name, positions):
+        raise RefusedError(f"newer data is on {best}: run adopt-data there")
+
+
 def _refuse_behind(spec: cluster.Spec, path: str) -> None:
     """Raise RefusedError where this unit may lack rows, unless the path says it is meant."""
     own = str(pgdata.path(spec.scope))
@@ -196,7 +229,10 @@ def _refuse_behind(spec: cluster.Spec, path: str) -> None:
         return
     held = quorum.in_step(spec)
     if spec.me.member_name not in held:
-        who = " and ".join(held) or "a member that etcd does not name here"
+        who = (
+            " and ".join(map(succession.unit_name, held))
+            or "a member that etcd does not name here"
+        )
         raise RefusedError(
             f"the last rows may be on {who} only: start that machine, or accept their loss with "
             f"path={own}"
@@ -208,16 +244,8 @@ def _refuse_behind(spec: cluster.Spec, path: str) -> None:
         )
 
 
-def _why_not_adopt(view: cluster.View, *, stranded: bool) -> str:
-    step = cluster.step(view)
-    if step is cluster.Step.WAIT_PEERS:
+def _why_not_adopt(view: cluster.View) -> str:
+    if cluster.step(view) is cluster.Step.WAIT_PEERS:
         unmet = ", ".join(sorted(view.unmet))
         return f"{unmet} may have the cluster: wait for them; {status.way_out(view.unmet)}"
-    if step is not cluster.Step.RUN:
-        return "there never was a cluster: nothing to adopt"
-    if not stranded:
-        return "the cluster has members and a quorum: nothing to adopt"
-    names = ", ".join(view.members)
-    return (
-        f"the cluster has members, {names}: start their machines; {status.way_out(view.members)}"
-    )
+    return "there never was a cluster: nothing to adopt"

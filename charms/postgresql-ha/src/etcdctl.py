@@ -113,14 +113,16 @@ def move_leader(me: cluster.Unit, units: Sequence[cluster.Unit]) -> bool:
     return True
 
 
-def in_step(me: cluster.Unit, scope: str) -> list[str]:
+def in_step(units: Sequence[cluster.Unit], scope: str, *, agreed: bool) -> list[str]:
     """Return the primary and its synchronous replica as Patroni last noted them.
 
-    What this unit's member has of it, without asking for a quorum; [] when it does not answer.
+    As a quorum agrees, or what these units' members have of it without one; [] without an answer.
     """
     key = f"/service/{scope}/sync"
+    consistency = f"--consistency={'l' if agreed else 's'}"
+    asked = [unit for unit in units if is_listening(unit)]
     with contextlib.suppress(EtcdError, ValueError, AttributeError):
-        found = json.loads(_etcdctl([me], "get", key, "--consistency=s", "--print-value-only"))
+        found = json.loads(_etcdctl(asked, "get", key, consistency, "--print-value-only"))
         names = (found.get("leader"), *(found.get("sync_standby") or "").split(","))
         return [name for name in names if name]
     return []

@@ -38,6 +38,7 @@ START_TIMEOUT_S = 50.0
 BOOTSTRAP_TIMEOUT_S = 300.0
 RESTARTED_S = 30.0
 RELOAD_TIMEOUT_S = 8.0
+JOURNAL = f"journalctl -u {patroni.SERVICE}"
 
 
 class MemberError(Exception):
@@ -190,9 +191,7 @@ def adopt(spec: cluster.Spec, copy: pgdata.Copy | None, *, strict: bool) -> None
         text = patroni.render_config(spec, data, bootstrap=False, strict=strict)
         patroni.ensure_running(changed=patroni.ensure_config(text, data))
         if not rest.wait(lambda: client(spec).is_primary(spec.me), START_TIMEOUT_S):
-            raise MemberError(
-                f"PostgreSQL did not start on {data}: see journalctl -u {patroni.SERVICE}"
-            )
+            raise MemberError(f"PostgreSQL did not start on {data}: see {JOURNAL}")
         # Patroni holds the lock a little before PostgreSQL has left its recovery.
         rest.wait(postgresql.is_writable, START_TIMEOUT_S)
         try:
@@ -200,6 +199,17 @@ def adopt(spec: cluster.Spec, copy: pgdata.Copy | None, *, strict: bool) -> None
         except commands.CommandError as error:
             raise MemberError(f"the members' passwords cannot be set: {error}") from error
         timers.ensure()
+
+
+def promote(spec: cluster.Spec) -> None:
+    """Make this replica the primary of a cluster that has none, with the rows that it has.
+
+    Raises MemberError, rest.RestError.
+    """
+    with _locked():
+        client(spec).failover(spec.me.member_name)
+        if not rest.wait(lambda: client(spec).is_primary(spec.me), START_TIMEOUT_S):
+            raise MemberError(f"Patroni did not make this unit the primary: see {JOURNAL}")
 
 
 def reinitialise(spec: cluster.Spec) -> str:

@@ -25,8 +25,9 @@ def is_lost(spec: cluster.Spec) -> bool:
 
 
 def in_step(spec: cluster.Spec) -> list[str]:
-    """Return the members that had every acknowledged row when etcd last had a quorum here."""
-    return etcdctl.in_step(spec.me, spec.scope)
+    """Return the members that have every acknowledged row, or had when etcd last had a quorum."""
+    agreed = etcdctl.in_step(spec.units, spec.scope, agreed=True)
+    return agreed or etcdctl.in_step([spec.me], spec.scope, agreed=False)
 
 
 def has_followed(spec: cluster.Spec) -> bool:

@@ -47,6 +47,10 @@ class Client:
         body = {"leader": leader, "candidate": candidate}
         self._first("POST", "/switchover", body, timeout_s=60)
 
+    def failover(self, candidate: str) -> None:
+        """Make a member the primary of a cluster that has none; it may lack rows."""
+        self._first("POST", "/failover", {"candidate": candidate}, timeout_s=60)
+
     def status(self, unit: cluster.Unit) -> dict[str, Any]:
         """Return what one member says of itself; {} when it cannot be asked."""
         try:
@@ -62,6 +66,13 @@ class Client:
         """
         seen = self.status(unit).get("dcs_last_seen")
         return seen if isinstance(seen, int) else 0
+
+    def position(self, unit: cluster.Unit) -> tuple[int, int]:
+        """Return the timeline of a replica and how far in it its data goes; (0, 0) if unknown."""
+        status = self.status(unit)
+        places = (status.get("xlog") or {}).values()
+        reached = max((place for place in places if type(place) is int), default=0)
+        return (int(status.get("timeline") or 0), reached) if reached else (0, 0)
 
     def is_primary(self, unit: cluster.Unit) -> bool:
         """Tell whether one member is a running primary with the leader lock."""

@@ -12,6 +12,7 @@ import member
 import peers
 import quorum
 import rest
+import succession
 from charmed_maas import addresses
 
 DCS_AGE_S = 30
@@ -61,7 +62,7 @@ def running(spec: cluster.Spec, no_vote: Collection[str] = ()) -> ops.StatusBase
     own = next((one for one in members if one.name == spec.me.member_name), None)
     primary = cluster.primary(members)
     if not primary:
-        return ops.WaitingStatus("for a primary")
+        return _without_primary(spec, members)
     if not own or not own.is_running:
         state = f": {own.state}" if own else ""
         return ops.MaintenanceStatus(f"joining the cluster{state}")
@@ -95,6 +96,25 @@ def way_out(units: Collection[str]) -> str:
         return "if that cannot be, run adopt-data"
     names = " ".join(addresses.by_unit_number(units))
     return f"if they never return: juju remove-unit --force {names}, then run adopt-data"
+
+
+def _without_primary(spec: cluster.Spec, members: Sequence[cluster.Member]) -> ops.StatusBase:
+    awaited = succession.awaited(spec, quorum.in_step(spec), members)
+    return (
+        ops.BlockedStatus(last_rows(spec, awaited))
+        if awaited
+        else ops.WaitingStatus("for a primary")
+    )
+
+
+def last_rows(spec: cluster.Spec, awaited: Sequence[str]) -> str:
+    """Return what to do about the units that alone have the last rows and do not run."""
+    names = {unit.name for unit in spec.units}
+    there = [name for name in awaited if name in names]
+    may_be = f"no primary, for the last rows may be on {' and '.join(awaited)} only"
+    if there:
+        return f"{may_be}: start {' or '.join(there)}'s machine again; {way_out(there)}"
+    return f"{may_be}, which left: run adopt-data"
 
 
 def _newest(me: str, others: Mapping[str, peers.UnitData], own: peers.UnitData) -> str:

@@ -1,10 +1,11 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
+import dataclasses
 from unittest.mock import patch
 
 import pytest
-from conftest import ID, Machine, Model, peer_data
+from conftest import ID, MEMBERS, Machine, Model, peer_data
 from ops import testing
 
 import peers
@@ -13,6 +14,7 @@ from charm import PostgreSQLHACharm
 
 Context = testing.Context[PostgreSQLHACharm]
 JOINED = {n: {"address": f"10.0.0.{n + 1}", "cluster-id": ID} for n in (1, 2)}
+ME, ONE = "postgresql-ha/0", "postgresql-ha/1"
 ASIDE = pgdata.Copy(2, 900, "/var/lib/postgresql/removed/x/17", ID)
 
 
@@ -114,8 +116,6 @@ def test_adopt_data_fails_with_a_sentence(ctx: Context, machine: Machine):
     assert "is not an absolute path" in refusal(ctx, "adopt-data", gone(), path="here")
     machine.member.copy_at.side_effect = pgdata.PgdataError("/x holds no data of PostgreSQL")
     assert refusal(ctx, "adopt-data", gone(), path="/x") == "/x holds no data of PostgreSQL"
-    machine.cluster_id = ID
-    assert "the cluster has members" in refusal(ctx, "adopt-data", gone())
 
 
 def test_a_member_that_was_left_without_a_quorum_goes_on_from_its_own_data(
@@ -140,7 +140,7 @@ def test_a_member_that_was_left_without_a_quorum_goes_on_from_its_own_data(
         (
             ["postgresql-ha-1", "postgresql-ha-2"],
             True,
-            "may be on postgresql-ha-1 and postgresql-ha-2 only",
+            "may be on postgresql-ha/1 and postgresql-ha/2 only",
         ),
         (["postgresql-ha-0", "postgresql-ha-1"], False, "may have gone on while it was off"),
     ],
@@ -162,7 +162,86 @@ def test_a_member_that_may_lack_rows_goes_on_only_when_told_so(
 
 def test_nobody_is_told_to_remove_units_that_work(ctx: Context, model: Model):
     message = refusal(ctx, "adopt-data", model)
-    assert message == "the cluster has members and a quorum: nothing to adopt"
+    assert message == "the cluster has a primary and a quorum: nothing to adopt"
+
+
+@pytest.fixture
+def without_primary(machine: Machine) -> Model:
+    """Two replicas, of which neither had all the rows of the two members that are lost."""
+    machine.cluster_id = ID
+    lost = ("postgresql-ha-3", "postgresql-ha-4")
+    machine.quorum.in_step.return_value = list(lost)
+    machine.api.members.return_value = [
+        dataclasses.replace(MEMBERS[n], role="replica", state="running") for n in (0, 1)
+    ]
+    machine.api.position.side_effect = lambda unit: (2, 900) if unit.name in (ME, ONE) else (0, 0)
+    return Model(app={"cluster-id": ID}, peers={1: JOINED[1]})
+
+
+def test_a_replica_goes_on_without_the_last_rows_once_those_that_had_them_were_removed(
+    ctx: Context, machine: Machine, without_primary: Model
+):
+    message = refusal(ctx, "adopt-data", without_primary)
+    assert "the last rows may be on postgresql-ha/3 and postgresql-ha/4 only" in message
+    machine.member.promote.assert_not_called()
+    own = message.rpartition("path=")[2]
+    ctx.run(ctx.on.action("adopt-data", params={"path": own}), without_primary.state())
+    machine.member.promote.assert_called_once()
+    machine.member.adopt.assert_not_called()
+
+
+def test_a_replica_does_not_go_on_while_those_that_have_the_last_rows_may_return(
+    ctx: Context, machine: Machine, without_primary: Model
+):
+    without_primary.peers |= {3: {"address": "10.0.0.4", "cluster-id": ID}}
+    state = ctx.run(ctx.on.update_status(), without_primary.state())
+    words = (
+        "no primary, for the last rows may be on postgresql-ha/3 and postgresql-ha/4 only: start"
+        " postgresql-ha/3's machine again; if they never return:"
+        " juju remove-unit --force postgresql-ha/3, then run adopt-data"
+    )
+    assert state.unit_status == testing.BlockedStatus(words)
+    own = "/var/lib/postgresql/17/postgresql-ha"
+    assert refusal(ctx, "adopt-data", without_primary, path=own) == words
+    machine.member.promote.assert_not_called()
+
+
+def test_the_status_of_replicas_says_what_to_do_once_those_with_the_last_rows_have_left(
+    ctx: Context, without_primary: Model
+):
+    state = ctx.run(ctx.on.update_status(), without_primary.state())
+    assert state.unit_status == testing.BlockedStatus(
+        "no primary, for the last rows may be on postgresql-ha/3 and postgresql-ha/4 only,"
+        " which left: run adopt-data"
+    )
+
+
+def test_the_replica_with_the_most_rows_goes_on(
+    ctx: Context, machine: Machine, without_primary: Model
+):
+    machine.api.position.side_effect = lambda unit: (2, 901) if unit.name == ONE else (2, 900)
+    message = refusal(ctx, "adopt-data", without_primary)
+    assert message == "newer data is on postgresql-ha/1: run adopt-data there"
+    machine.member.promote.assert_not_called()
+
+
+@pytest.mark.parametrize("in_step", [["postgresql-ha-0"], ["postgresql-ha-1"], []])
+def test_where_patroni_chooses_a_primary_nobody_is_needed(
+    ctx: Context, machine: Machine, without_primary: Model, in_step: list[str]
+):
+    machine.quorum.in_step.return_value = in_step
+    state = ctx.run(ctx.on.update_status(), without_primary.state())
+    assert state.unit_status == testing.WaitingStatus("for a primary")
+    assert "about to choose a primary" in refusal(ctx, "adopt-data", without_primary)
+    machine.member.promote.assert_not_called()
+
+
+def test_a_replica_that_does_not_run_does_not_go_on(
+    ctx: Context, machine: Machine, without_primary: Model
+):
+    machine.api.members.return_value = machine.api.members.return_value[1:]
+    assert "PostgreSQL does not run here" in refusal(ctx, "adopt-data", without_primary)
+    machine.member.promote.assert_not_called()
 
 
 def test_a_member_goes_on_alone_once_the_lost_units_were_removed(ctx: Context, machine: Machine):

@@ -231,6 +231,20 @@ def test_a_member_off_the_list_of_a_living_majority_goes(world: Etcd):
         ("null", []),
     ],
 )
-def test_who_was_in_step(answer: str, names: list[str]):
-    with patch.object(etcdctl, "_etcdctl", return_value=answer):
-        assert etcdctl.in_step(A, "postgresql-ha") == names
+def test_who_is_in_step(answer: str, names: list[str]):
+    with (
+        patch.object(etcdctl, "_etcdctl", return_value=answer) as run,
+        patch.object(etcdctl, "is_listening", side_effect=lambda unit: unit is B),
+    ):
+        assert etcdctl.in_step([A, B], "postgresql-ha", agreed=True) == names
+    assert run.call_args.args[0] == [B]
+    assert "--consistency=l" in run.call_args.args
+
+
+def test_who_was_in_step_is_known_without_a_quorum():
+    with (
+        patch.object(etcdctl, "_etcdctl", return_value='{"leader":"a-0"}') as run,
+        patch.object(etcdctl, "is_listening", return_value=True),
+    ):
+        assert etcdctl.in_step([A], "postgresql-ha", agreed=False) == ["a-0"]
+    assert "--consistency=s" in run.call_args.args

@@ -435,3 +435,18 @@ def test_a_replica_whose_data_cannot_be_set_aside_runs_on(world: World):
         "pgdata.set_aside",
         "patroni.ensure_running",
     ]
+
+
+def test_a_replica_becomes_the_primary_by_patronis_failover(world: World):
+    member.promote(SPEC)
+    world.api.failover.assert_called_once_with("postgresql-ha-0")
+    world.calls.pgdata.put_back.assert_not_called()
+
+
+def test_a_replica_that_does_not_become_the_primary_says_where_to_look(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(member, "START_TIMEOUT_S", 0.0)
+    world.api.is_primary.return_value = False
+    with pytest.raises(member.MemberError, match="see journalctl -u postgresql-ha-patroni"):
+        member.promote(SPEC)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import cluster
+import etcdctl
 import quorum
 import rest
 from charmed_maas import systemd
@@ -47,3 +48,15 @@ def test_an_etcd_that_is_younger_than_the_last_word_may_have_missed_some(
 ):
     answers.update(patroni={"dcs_last_seen": int(time.time()) - 60}, age_s=age_s)
     assert quorum.has_followed(SPEC) is has_followed
+
+
+@pytest.mark.parametrize(
+    ("agreed", "own", "names"),
+    [(["a-1"], ["a-0"], ["a-1"]), ([], ["a-0"], ["a-0"]), ([], [], [])],
+)
+def test_what_a_quorum_knows_goes_before_what_this_unit_knows(
+    monkeypatch: pytest.MonkeyPatch, agreed: list[str], own: list[str], names: list[str]
+):
+    answers = {True: agreed, False: own}
+    monkeypatch.setattr(etcdctl, "in_step", lambda *_, agreed: answers[agreed])
+    assert quorum.in_step(SPEC) == names

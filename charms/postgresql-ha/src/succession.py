@@ -1,0 +1,40 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""Decisions about a cluster that has a quorum and no primary: plain values, no I/O.
+
+Patroni lets none but the last primary and its synchronous replica lead, for the others may lack
+acknowledged rows. Where neither comes back, only the operator can give those rows up.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import cluster
+
+# A timeline and a position in it, as PostgreSQL's 64-bit LSN.
+Position = tuple[int, int]
+
+
+def awaited(
+    spec: cluster.Spec, in_step: Collection[str], members: Sequence[cluster.Member]
+) -> list[str]:
+    """Return the units that alone have every acknowledged row, while none of them runs.
+
+    Of units that are gone as well. [] where Patroni needs nobody's help: this unit is one of
+    them, another one runs, or etcd has not told yet who they are.
+    """
+    running = {one.name for one in members if one.is_running}
+    if spec.me.member_name in in_step or running & set(in_step):
+        return []
+    return [unit_name(one) for one in in_step]
+
+
+def unit_name(member_name: str) -> str:
+    """Return the name of a member's unit, also of one that is gone."""
+    return "/".join(member_name.rsplit("-", 1))
+
+
+def ahead(me: str, positions: Mapping[str, Position]) -> str:
+    """Return the unit whose data goes further than this one's, "" where none's does."""
+    best = max(positions, key=lambda name: (positions[name], name == me), default=me)
+    return "" if best == me else best
