@@ -29,6 +29,7 @@ from writers import Writers
 STORIES = ("integration", "faults", "scale")
 ORDER = (
     "test_deploy.py",
+    "test_health.py",
     "test_bad_input.py",
     "test_rendered.py",
     "test_cost.py",

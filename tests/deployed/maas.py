@@ -43,6 +43,10 @@ ETCD_MEMBERS = (
     f"ETCDCTL_API=3 etcdctl --endpoints=https://127.0.0.1:2379 --cacert={TLS}/ca.crt"
     f" --cert={TLS}/unit.crt --key={TLS}/unit.key member list"
 )
+LOCK_HOLDER = (
+    "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)"
+    " WHERE locktype = \\$\\$advisory\\$\\$ AND granted AND (classid, objid) = (1668112737, {})"
+)
 
 
 def eventually(ready: Callable[[], bool], *, timeout_s: float, what: str) -> float:
@@ -296,6 +300,21 @@ class MAAS:
         address = {role: host for host, role in self.members().items()}["leader"]
         units = self.units("postgresql-ha").items()
         return next(name for name, unit in units if unit.public_address == address)
+
+    def sql(self, query: str) -> str:
+        """Return what the primary says of MAAS's database, "" while there is none.
+
+        It passes two shells: a dollar sign in it is to be escaped for both.
+        """
+        command = f'cd / && runuser -u postgres -- psql -d maasdb -Atc "{query}"'
+        try:
+            return self.on_machine(self.primary(), command).strip()
+        except (jubilant.CLIError, KeyError):
+            return ""
+
+    def lock_holder(self, lock: int) -> str:
+        """Return the unit of maas-region that has one of its advisory locks, "" if none has."""
+        return self.sql(LOCK_HOLDER.format(lock)).rpartition(" ")[2]
 
     def voters(self) -> set[str]:
         """The units whose etcd members vote, as the primary's machine lists them."""

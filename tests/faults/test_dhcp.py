@@ -21,6 +21,8 @@ ALL_S = 300
 YOUNG_S = 60
 # One that hangs is killed after 30 s; rackd looks every 30 s for one that should run.
 BACK_S = 150
+# Clients that come at a time while two racks answer that hear neither each other nor a region.
+NEW = 3
 
 
 @pytest.fixture
@@ -117,15 +119,25 @@ def test_a_rack_that_only_its_clients_hear_stops_before_the_other_is_promoted(
     given = served.ask(range(20))
     maas.on_machine(unit, _cut_off(maas, unit, also=served.address(other)))
     cut = time.monotonic()
+
+    def has_stopped() -> bool:
+        """While both answer and neither hears the other, new clients come all the time."""
+        given.update(served.ask(range(len(given), len(given) + NEW)))
+        _assert_distinct(given)
+        return not served.is_on(unit)
+
     try:
-        eventually(lambda: not served.is_on(unit), timeout_s=PROMOTED_S, what="dhcpd's end")
-        figure("dhcpd of a rack that is cut off stopped", _since(cut))
+        eventually(has_stopped, timeout_s=PROMOTED_S, what="dhcpd's end")
+        stopped_s = _since(cut)
+        figure("dhcpd of a rack that is cut off stopped", stopped_s)
         assert served.racks() == (primary, secondary), "it was promoted too early"
+        assert len(given) >= 20 + 3 * NEW, "hardly anybody asked while both answered"
         eventually(
             lambda: served.racks() == (secondary, ""), timeout_s=PROMOTED_S, what="the promotion"
         )
         figure("the other one promoted", _since(cut))
-        given |= served.ask(range(20, leases.CLIENTS), timeout_s=ALL_S)
+        figure("the other one promoted, since dhcpd of the first stopped", _since(cut) - stopped_s)
+        given |= served.ask(range(len(given), leases.CLIENTS), timeout_s=ALL_S)
         _assert_distinct(given)
     finally:
         maas.on_machine(unit, HEAL)
@@ -148,7 +160,9 @@ def test_without_one_of_two_racks_leases_go_on_and_the_other_serves_all(
     cut = time.monotonic()
     assert served.ask(given) == given
     figure(f"30 leases renewed without the {lost} rack, since its power went", _since(cut))
+    asked = time.monotonic()
     given |= served.ask(range(30, 40))
+    figure(f"10 leases obtained without the {lost} rack, since they were asked", _since(asked))
     _assert_distinct(given)
     eventually(lambda: served.racks() == (survivor, ""), timeout_s=PROMOTED_S, what="one alone")
     figure(f"the other serves alone, since the {lost} rack's power went", _since(cut))

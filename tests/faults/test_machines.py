@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import jubilant
 import pytest
-from maas import ETCD_MEMBERS, MAAS, eventually, wait_answered
+from maas import ETCD_MEMBERS, MAAS, eventually, eventually_some, wait_answered
 from prober import Prober
 from writers import Writers
 
@@ -18,9 +18,15 @@ Watch = Callable[[], tuple[Prober, Writers]]
 Power = Callable[..., None]
 Figure = Callable[[str, float], None]
 ANSWERED_S = 300
+# The lease of 20 s runs out first; 18 to 24 s were measured (docs/faults.md), this is for noise.
+FAILOVER_S = 60
 REBOOTED_S = 300
 # MAAS lets a controller go minutes after its processes ended.
 FORGOTTEN_S = 300
+# The turn to restart among regions: what a lost machine holds is free again after 20 s, the next
+# update-status comes within a minute, and then two regions drain and start.
+RESTART, RESTARTED_S = 3, 240
+WORKERS = "sed -n s/^num_workers:.//p /etc/maas/regiond.conf"
 APPS = ("postgresql-ha", "maas-region", "haproxy-vip", "maas-rack")
 # The second is for containers, whose kernel is not booted again.
 BOOT = 'cat /proc/sys/kernel/random/boot_id; cut -d" " -f22 /proc/1/stat'
@@ -96,6 +102,7 @@ def _reboot_in_turn(maas: MAAS, figure: Figure, watch: Watch, machines: list[str
         wait_answered(prober, timeout_s=ANSWERED_S)
         figure(f"reboot of {what}: longest gap of reads", prober.report.since(begun).longest_gap_s)
         maas.wait_whole()
+        maas.wait_racks_connected()
         figure(f"reboot of {what}: whole again", time.time() - begun)
     prober.report.assert_no_failed_read()
 
@@ -132,6 +139,7 @@ def test_the_machine_of_the_primary(maas: MAAS, power: Power, watch: Watch):
     others = [name for name, unit in maas.units("maas-region").items() if unit.machine != machine]
     before = {name: maas.on_machine(name, UNTOUCHED) for name in others}
     _lose(maas, power, machine, prober)
+    assert prober.report.longest_gap_s < FAILOVER_S
     assert maas.primary() != primary
     assert {name: maas.on_machine(name, UNTOUCHED) for name in others} == before
 
@@ -143,6 +151,42 @@ def test_the_machine_of_a_rack(maas: MAAS, power: Power, watch: Watch):
     _lose(maas, power, machine, prober)
     prober.report.assert_no_failed_read()
     maas.wait_racks_connected(no_others=True)
+
+
+@pytest.mark.long
+def test_a_machine_that_dies_in_its_turn_to_restart_delays_the_others_little(
+    maas: MAAS, power: Power, figure: Figure, watch: Watch
+):
+    """Not the primary's: that one is lost in another story."""
+    prober, _ = watch()
+    workers = int(str(maas.juju.config("maas-region")["num-workers"]))
+    units = maas.units("maas-region")
+    primarys = maas.machine(maas.primary())
+    maas.juju.config("maas-region", {"num-workers": workers - 1})
+
+    def in_turn() -> str:
+        holder = maas.lock_holder(RESTART)
+        return "" if not holder or units[holder].machine == primarys else holder
+
+    holder = eventually_some(in_turn, timeout_s=RESTARTED_S)
+    machine = units[holder].machine
+    power("poweroff", machine)
+    cut = time.time()
+    print(f"\n  {holder} was to restart", end="", flush=True)
+    others = [name for name in units if name != holder]
+    eventually(
+        lambda: {maas.on_machine(one, WORKERS).strip() for one in others} == {str(workers - 1)},
+        timeout_s=RESTARTED_S,
+        what="the others restarted",
+    )
+    maas.wait_others_settled(machine)
+    figure("the others restarted, since the power of the one in its turn went", time.time() - cut)
+    power("poweron", machine)
+    maas.wait_whole()
+    assert maas.on_machine(holder, WORKERS).strip() == str(workers - 1)
+    prober.report.assert_no_failed_read()
+    maas.juju.config("maas-region", {"num-workers": workers})
+    maas.wait_whole()
 
 
 @dataclass(frozen=True)
@@ -244,6 +288,7 @@ def test_the_machine_of_the_primary_is_removed_by_force_and_never_returns(
     prober, _ = watch()
     machine = maas.machine(maas.primary())
     _never_returns(maas, power, figure, prober, machine, "the machine")
+    assert prober.report.longest_gap_s < FAILOVER_S
 
 
 def test_every_machine_at_once_and_no_controller(

@@ -9,6 +9,7 @@ Told last: a database never goes back to an older MAAS.
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import jubilant
 import pytest
@@ -20,11 +21,13 @@ Watch = Callable[[], tuple[Prober, Writers]]
 Power = Callable[..., None]
 Figure = Callable[[str, float], None]
 APP = "maas-region"
+MIGRATE = 1
 MIGRATED_S = 900
 # Long enough for a machine to be found and struck in the middle of it.
 SECONDS = 120
 LOOK = "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch"
-# The packages' next version, with one more step in its schema, as operators get it from apt.
+# The packages' next version, with one more step in its schema, as operators get it from apt: slow
+# within that step, which is a transaction, or after it, before what MAAS migrates besides.
 UPGRADE = r"""
 set -e
 systemctl stop maas-regiond
@@ -36,7 +39,9 @@ for name in data/schema.sql database.py; do
   cp "$(basename $name)" next/usr/lib/python3/dist-packages/maas_standin/$name
 done
 cd next/usr/lib/python3/dist-packages/maas_standin
-printf -- "-- revision: %s slow\nSELECT pg_sleep({seconds});\n" {revision} >>data/schema.sql
+printf -- "-- revision: %s slow\nSELECT pg_sleep({within_s});\n" {revision} >>data/schema.sql
+sed -i "s/^def _migrate_temporal.*/&\n    cursor.execute(\"SELECT pg_sleep({after_s})\")/" \
+  dbupgrade.py
 sed -i "s/^HEAD = .*/HEAD = \"{revision}\"/" database.py
 cd - >/dev/null
 sed -i "s/^Version: .*/Version: {version}/" next/DEBIAN/control
@@ -44,20 +49,34 @@ dpkg-deb -b next next.deb >/dev/null
 dpkg -i next.deb
 """
 OF_MAAS = "SELECT version FROM charmed_maas.cluster"
+OF_SCHEMA = "SELECT version_num FROM alembic_version"
 UPGRADES = (
-    "SELECT count(DISTINCT client_addr) FROM pg_stat_activity"
-    " WHERE application_name = \\$\\$maas-dbupgrade\\$\\$"
+    "SELECT count(*) FROM pg_stat_activity WHERE application_name = \\$\\$maas-dbupgrade\\$\\$"
 )
-# The holder of maas-region's lock for migrations.
-MIGRATING = (
-    "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)"
-    " WHERE locktype = \\$\\$advisory\\$\\$ AND granted AND (classid, objid) = (1668112737, 1)"
-)
-# Whose machine loses its power, and which MAAS it is then.
+
+
+@dataclass(frozen=True)
+class Strike:
+    """Which MAAS it is whose migration is struck, and whether its schema is there by then."""
+
+    version: str
+    revision: str
+    is_half_done: bool
+
+    @property
+    def script(self) -> str:
+        """What upgrades a region's packages to it."""
+        within_s, after_s = (0, SECONDS) if self.is_half_done else (SECONDS, 0)
+        return UPGRADE.format(
+            version=self.version, revision=self.revision, within_s=within_s, after_s=after_s
+        )
+
+
+# By whose machine loses its power.
 STRUCK = {
-    "Juju's leader": ("3.7.4~standin", "0027"),
-    "the database's primary": ("3.7.5~standin", "0028"),
-    "the unit that migrates": ("3.7.6~standin", "0029"),
+    "Juju's leader": Strike("3.7.4~standin", "0027", is_half_done=False),
+    "the database's primary": Strike("3.7.5~standin", "0028", is_half_done=True),
+    "the unit that migrates": Strike("3.7.6~standin", "0029", is_half_done=True),
 }
 
 
@@ -71,18 +90,8 @@ def members(maas: MAAS) -> None:
     maas.wait_complete()
 
 
-def _sql(maas: MAAS, query: str) -> str:
-    """Return what the primary says, "" while there is none."""
-    try:
-        command = f'cd / && runuser -u postgres -- psql -d maasdb -Atc "{query}"'
-        return maas.on_machine(maas.primary(), command).strip()
-    except (jubilant.CLIError, KeyError):
-        return ""
-
-
-def _upgrade(maas: MAAS, version: str, revision: str) -> None:
+def _upgrade(maas: MAAS, script: str) -> None:
     """Stop MAAS and upgrade its packages on every region, as docs/upgrade.md says."""
-    script = UPGRADE.format(version=version, revision=revision, seconds=SECONDS)
     for unit in maas.units(APP):
         maas.on_machine(unit, script)
 
@@ -113,9 +122,9 @@ def _watch_until_migrated(maas: MAAS, version: str, units: list[str]) -> None:
     """Wait until the database is at a version; until then no region runs and one migrates."""
     end = time.monotonic() + MIGRATED_S
     while time.monotonic() < end:
-        upgrades, active = _sql(maas, UPGRADES), _active(maas, units)
+        upgrades, active = maas.sql(UPGRADES), _active(maas, units)
         # Read last: what ran before it was there is wrong.
-        if _sql(maas, OF_MAAS) == version:
+        if maas.sql(OF_MAAS) == version:
             return
         assert upgrades in ("", "0", "1")
         assert not active
@@ -129,14 +138,14 @@ def _watch_until_migrated(maas: MAAS, version: str, units: list[str]) -> None:
 def test_a_migration_survives(maas: MAAS, power: Power, figure: Figure, watch: Watch, struck: str):
     """Another unit resumes, no region runs on a half-migrated database, the others say who."""
     prober, _ = watch()
-    version, revision = STRUCK[struck]
+    strike = STRUCK[struck]
     units = list(maas.units(APP))
-    _upgrade(maas, version, revision)
+    _upgrade(maas, strike.script)
     begun = time.time()
     for unit in units:
         _look_beside(maas, unit)
-    eventually(lambda: _sql(maas, UPGRADES) == "1", timeout_s=300, what="a migration")
-    migrating = _sql(maas, MIGRATING).rpartition(" ")[2]
+    eventually(lambda: maas.sql(UPGRADES) == "1", timeout_s=300, what="a migration")
+    migrating = maas.lock_holder(MIGRATE)
     who = {
         "Juju's leader": maas.leader(APP),
         "the database's primary": maas.primary(),
@@ -150,14 +159,19 @@ def test_a_migration_survives(maas: MAAS, power: Power, figure: Figure, watch: W
         timeout_s=SECONDS,
         what="who migrates in the others' statuses",
     )
-    assert _sql(maas, UPGRADES) == "1"
+    eventually(
+        lambda: (maas.sql(OF_SCHEMA) == strike.revision) is strike.is_half_done,
+        timeout_s=30,
+        what="as much of the migration as is to be done",
+    )
+    assert maas.sql(UPGRADES) == "1"
     power("poweroff", machine)
     alive = [unit for unit in units if maas.machine(unit) != machine]
-    _watch_until_migrated(maas, version, alive)
+    _watch_until_migrated(maas, strike.version, alive)
     figure(f"migrated though {struck} lost its power", time.time() - begun)
     wait_answered(prober, timeout_s=MIGRATED_S)
     figure("MAAS answers", time.time() - begun)
     maas.wait_others_settled(machine)
     power("poweron", machine)
     maas.wait_whole()
-    assert _sql(maas, OF_MAAS) == version
+    assert (maas.sql(OF_MAAS), maas.sql(OF_SCHEMA)) == (strike.version, strike.revision)

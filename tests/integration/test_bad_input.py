@@ -3,13 +3,17 @@
 
 """What is wrong is named with its way out, services go on, and it is well again once corrected."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jubilant
 import pytest
 import requests
 from maas import MAAS, eventually_some
+from prober import Prober
+from writers import Writers
 
+Watch = Callable[[], tuple[Prober, Writers]]
 LONG = pytest.mark.long
 CASES = [
     ("haproxy-vip", {"vip": "not-an-address"}, "vip"),
@@ -24,6 +28,14 @@ ACTIONS = [
     ("postgresql-ha", "bootstrap", {"confirm": "7"}, "nothing to start anew"),
     ("maas-region", "create-admin", {"username": "a b", "email": "a@example.com"}, "username"),
     ("maas-region", "get-api-key", {"username": "nobody"}, "does not exist"),
+]
+# What reaches a file would be another line of it; 100 kB are as much as a command line takes.
+LINE = '"$(printf "http://192.0.2.1/MAAS\\nx: y")"'
+GARBLED = [
+    ("api", "address=nonsense", "haproxy-vip"),
+    pytest.param("db", f"--app database={LINE}", "postgresql-ha", marks=LONG),
+    pytest.param("rpc", f"--app maas-url={LINE}", "maas-rack", marks=LONG),
+    pytest.param("peers", 'address="$(printf %0100000d 7)"', "postgresql-ha", marks=LONG),
 ]
 MAAS_PORT = 5240
 SQUATTER_PORT = 8099
@@ -121,23 +133,30 @@ def _told(maas: MAAS, unit: str, words: str) -> str:
     return message if words in message else ""
 
 
-def test_a_garbled_databag_is_named_and_services_go_on(maas: MAAS):
-    region = maas.leader("maas-region")
-    relation_id = maas.juju.exec("relation-ids api", unit=region).stdout.strip()
-    garble = f"relation-set -r {relation_id} address=nonsense"
+@pytest.mark.parametrize(
+    ("endpoint", "setting", "readers"), GARBLED, ids=lambda value: str(value).partition("=")[0]
+)
+def test_a_garbled_databag_is_named_and_services_go_on(
+    maas: MAAS, watch: Watch, endpoint: str, setting: str, readers: str
+):
+    """As the leader of postgresql-ha for the peers, and of maas-region for all others."""
+    prober, _ = watch()
+    writer = maas.leader("postgresql-ha" if endpoint == "peers" else "maas-region")
+    relation_id = maas.juju.exec(f"relation-ids {endpoint}", unit=writer).stdout.strip()
+    garble = f"relation-set -r {relation_id} {setting}"
 
     def complaint() -> str:
-        # The region writes what is right again in its next hook, maybe before anybody looked.
-        maas.juju.exec(garble, unit=region)
-        units = maas.units("haproxy-vip").values()
+        # The writer writes what is right again in its next hook, maybe before anybody looked.
+        maas.juju.exec(garble, unit=writer)
+        units = [unit for name, unit in maas.units(readers).items() if name != writer]
         is_told = all(unit.workload_status.current == "blocked" for unit in units)
-        return next(iter(units)).workload_status.message if is_told else ""
+        return units[0].workload_status.message if is_told else ""
 
     message = eventually_some(complaint, timeout_s=180)
-    assert "address" in message
-    assert region in message
-    _assert_answers(maas.vip)
+    assert setting.removeprefix("--app ").partition("=")[0] in message
+    assert (writer if "--app" not in setting else writer.partition("/")[0]) in message
     maas.wait_settled()
+    prober.report.assert_no_failed_read()
 
 
 # A minute and more each, in which it mostly waits.

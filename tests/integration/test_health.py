@@ -1,0 +1,90 @@
+# Copyright 2026 The charmed MAAS authors.
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+
+"""What `health` tells of the bundle while it is whole, and while parts of it are down."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from maas import MAAS, eventually
+from prober import Prober
+from writers import Writers
+
+Watch = Callable[[], tuple[Prober, Writers]]
+Power = Callable[..., None]
+Figure = Callable[[str, float], None]
+SURVIVES = "survives the loss of any one machine"
+NO_PRIMARY = "the database has no primary"
+# The action takes less than three seconds; what the client and a busy machine add is not its own.
+TOLD_S = 10
+
+
+def _health(maas: MAAS, unit: str) -> tuple[dict[str, Any], float]:
+    """Return what a unit's action tells, and how long that took with what the client takes."""
+    begun = time.monotonic()
+    results = maas.juju.run(unit, "health").results
+    took = time.monotonic() - begun
+    told = json.loads(results["json"])
+    assert results["table"].splitlines()[-1] == told["summary"] == results["summary"]
+    assert took < TOLD_S
+    return told, took
+
+
+def _assert_survives(maas: MAAS, units: list[str]) -> list[float]:
+    addresses = {
+        unit.public_address
+        for app in ("maas-region", "postgresql-ha", "haproxy-vip")
+        for unit in maas.units(app).values()
+    }
+    times: list[float] = []
+    for unit in units:
+        told, took = _health(maas, unit)
+        assert (told["summary"], told["survives"], told["unknown"]) == (SURVIVES, True, [])
+        assert {one["machine"] for one in told["losses"]} == addresses
+        assert all(row["ok"] for row in told["rows"])
+        times.append(took)
+    return times
+
+
+def test_every_region_tells_that_the_bundle_survives_the_loss_of_any_machine(
+    maas: MAAS, figure: Figure
+):
+    maas.wait_complete()
+    units = list(maas.units("maas-region"))
+    # The first time on a unit makes it a key for MAAS's API.
+    _assert_survives(maas, units)
+    figure("health of a whole bundle, with the client", max(_assert_survives(maas, units)))
+
+
+@pytest.mark.long
+def test_what_is_down_is_told_while_it_is_down(
+    maas: MAAS, power: Power, figure: Figure, watch: Watch
+):
+    watch()
+    maas.wait_complete()
+    regions = maas.units("maas-region")
+    members = {unit.machine for unit in maas.units("postgresql-ha").values()}
+    first, second, stays = [name for name, unit in regions.items() if unit.machine in members][:3]
+    power("poweroff", regions[first].machine)
+    maas.wait_others_settled(regions[first].machine)
+    told, took = _health(maas, stays)
+    figure("health with a machine off, with the client", took)
+    down = {row["machine"] for row in told["rows"] if row["what"] == "region" and not row["ok"]}
+    assert down == {regions[first].public_address}
+    assert (told["survives"], told["broken"]) == (False, [])
+    fatal = {one["machine"] for one in told["losses"] if one["breaks"]}
+    assert fatal >= {regions[second].public_address, regions[stays].public_address}
+    power("poweroff", regions[second].machine)
+    eventually(
+        lambda: NO_PRIMARY in _health(maas, stays)[0]["broken"], timeout_s=120, what=NO_PRIMARY
+    )
+    told, took = _health(maas, stays)
+    figure("health without a database, with the client", took)
+    assert told["summary"].startswith("does not work now: ")
+    for region in (first, second):
+        power("poweron", regions[region].machine)
+    maas.wait_complete()
+    _assert_survives(maas, list(regions))
