@@ -88,13 +88,15 @@ class ForeignPostgreSQL:
         self._sql(f'CREATE DATABASE {DATABASE} OWNER "{self._role}"')
         primary = self.address[self._primary]
         self._on(self._replica, REPLICA.format(**names, password=standby, primary=primary))
-        self._secret = self._on_leader(f"secret-add {self._login}").strip()
-        self._on_leader(f"secret-grant {self._secret} --relation {self._relation}")
+        self._secret = self._granted(self._login)
         self._tell(
-            **{"database": DATABASE, "secret-user": self._secret, "tls": "False"},
+            **{"database": DATABASE, "secret-user": self._secret, "subordinated": "false"},
+            **{"secret-tls": self._granted("tls=False"), "prefix-databases": "[]"},
             **{"version": "16", "data": json.dumps({"database": DATABASE})},
             **self._endpoints(),
         )
+        for unit in self.address:
+            self._on(unit, f"relation-set -r {self._relation} state=ready")
 
     def fail_over(self) -> None:
         """End the primary, promote the other server, and tell of it as that charm does."""
@@ -117,9 +119,16 @@ class ForeignPostgreSQL:
         )
         return self._password
 
+    def _granted(self, content: str) -> str:
+        """Make a secret that the regions may read; returns its ID."""
+        made = self._on_leader(f"secret-add {content}").strip()
+        self._on_leader(f"secret-grant {made} --relation {self._relation}")
+        return made
+
     @property
     def _login(self) -> str:
-        return f"username={self._role} password={self._password}"
+        uri = f"postgresql://{self._role}:{self._password}@{self.address[self._primary]}:{PORT}"
+        return f"username={self._role} password={self._password} uris={uri}/{DATABASE}"
 
     @property
     def _relation_get(self) -> str:

@@ -4,7 +4,6 @@
 """Every option is changed to each kind of legal value and back while requests are served."""
 
 import ipaddress
-import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 import jubilant
 import pytest
+import restarts
 import yaml
 from changes import Changes
 from each_region import EachRegion
@@ -58,10 +58,6 @@ URLS = {
     "maas-rack": 'grep -o "http[^ ]*" /etc/maas/rackd.conf | head -1',
 }
 OWN_NAME = "maas.test"
-DAEMONS = {"maas-region": "maas-regiond", "maas-rack": "maas-rackd"}
-RESTARTED = (
-    "systemctl show --timestamp=us+utc -p ActiveExitTimestamp,ActiveEnterTimestamp {} | sort"
-)
 
 # Where a rack's timer reads after how many seconds a dead rack is replaced, and where those of the
 # regions read it, with what each rack told that it goes by.
@@ -173,23 +169,6 @@ def _there_and_back(maas: MAAS, changes: Sequence[tuple[Option, Any]]) -> None:
         maas.wait_settled()
 
 
-def _restarts(maas: MAAS, app: str) -> dict[str, list[str]]:
-    """When each unit's daemon was started and stopped last."""
-    command = _as_root(RESTARTED.format(DAEMONS[app]))
-    return {
-        unit: [line.partition("=")[2] for line in maas.juju.ssh(unit, command).splitlines()]
-        for unit in maas.units(app)
-    }
-
-
-def _assert_one_at_a_time(before: dict[str, list[str]], after: dict[str, list[str]]) -> None:
-    """Every daemon was restarted, none before the one before it was up."""
-    assert all(after[unit] != before[unit] for unit in before), (before, after)
-    periods = sorted((stopped, started) for started, stopped in after.values())
-    for (_, started), (stopped, _) in itertools.pairwise(periods):
-        assert stopped > started, periods
-
-
 def test_options_of_the_vip_are_changed_together_and_back(maas: MAAS, watch: Watch):
     prober, _ = watch()
     _there_and_back(maas, [(option, option.values[0]) for option in OF_THE_VIP])
@@ -204,11 +183,11 @@ def test_an_option_is_changed_to_each_kind_of_value_and_back(
 ):
     prober, _ = watch()
     for value in option.values:
-        before = _restarts(maas, "maas-region")
+        before = restarts.last(maas, "maas-region")
         _there_and_back(maas, [(option, value)])
-        after = _restarts(maas, "maas-region")
+        after = restarts.last(maas, "maas-region")
         if option.name == "num-workers":
-            _assert_one_at_a_time(before, after)
+            restarts.assert_one_at_a_time(before, after)
         else:
             assert after == before
     maas.wait_whole()
@@ -273,7 +252,7 @@ def test_a_region_is_paused_and_resumes(maas: MAAS, watch: Watch):
 def test_regions_restart_in_turn_and_no_change_fails(maas: MAAS, watch: Watch):
     """Two serve at any time; each drains first, and the next waits until it takes requests."""
     prober, _ = watch()
-    before = _restarts(maas, "maas-region")
+    before = restarts.last(maas, "maas-region")
     workers = int(str(maas.juju.config("maas-region")["num-workers"]))
     option = next(one for one in OPTIONS if one.name == "num-workers")
     with EachRegion(maas) as regions, Changes(maas) as changes:
@@ -284,7 +263,7 @@ def test_regions_restart_in_turn_and_no_change_fails(maas: MAAS, watch: Watch):
             what="one worker less",
         )
         maas.wait_whole()
-    _assert_one_at_a_time(before, _restarts(maas, "maas-region"))
+    restarts.assert_one_at_a_time(before, restarts.last(maas, "maas-region"))
     print(f"\n  {changes}, {regions}", end="")
     assert regions.least() >= len(before) - 1
     changes.assert_none_failed()
@@ -296,7 +275,7 @@ def test_regions_restart_in_turn_and_no_change_fails(maas: MAAS, watch: Watch):
 @pytest.mark.long
 def test_who_replaces_a_dead_rack_and_after_how_long_is_changed_and_back(maas: MAAS, watch: Watch):
     prober, _ = watch()
-    before = {app: _restarts(maas, app) for app in DAEMONS}
+    before = {app: restarts.last(maas, app) for app in restarts.DAEMONS}
     assert _graces(maas) == {"120"}
     for options, shown in (
         ({"dhcp-ha": False}, "none"),
@@ -310,7 +289,7 @@ def test_who_replaces_a_dead_rack_and_after_how_long_is_changed_and_back(maas: M
             what=f"a grace of {shown} everywhere",
         )
         maas.wait_settled()
-    assert {app: _restarts(maas, app) for app in DAEMONS} == before
+    assert {app: restarts.last(maas, app) for app in restarts.DAEMONS} == before
     prober.report.assert_no_failed_read()
 
 
@@ -378,10 +357,10 @@ def test_maas_moves_to_another_url_and_back(
     config = maas.juju.config(VIP_APP)
     there = MOVES[option](maas)
     for name, wanted in (("there", there), ("back", {key: config[key] for key in there})):
-        before = {app: _restarts(maas, app) for app in DAEMONS}
+        before = {app: restarts.last(maas, app) for app in restarts.DAEMONS}
         keep(_move(maas, wanted, figure, tmp_path / name))
-        for app in DAEMONS:
-            _assert_one_at_a_time(before[app], _restarts(maas, app))
+        for app in restarts.DAEMONS:
+            restarts.assert_one_at_a_time(before[app], restarts.last(maas, app))
         assert len(_places(maas, maas.vip)) == 1
         maas.wait_whole()
         maas.wait_racks_connected(no_others=True)
@@ -429,10 +408,10 @@ def test_regions_go_by_an_own_name_that_leads_to_the_vip(maas: MAAS, watch: Watc
     prober, _ = watch()
     url, app, units = maas.url, "maas-region", maas.units("maas-region")
     own = url.replace(maas.vip, OWN_NAME)
-    racks = _restarts(maas, "maas-rack")
+    racks = restarts.last(maas, "maas-rack")
     for unit in units:
         maas.on_machine(unit, f"echo {units[unit].public_address} {OWN_NAME} >>/etc/hosts")
-    before = _restarts(maas, app)
+    before = restarts.last(maas, app)
     maas.juju.config(app, {"maas-url": own})
     refused = f"not the VIP {maas.vip}"
     maas.juju.wait(
@@ -440,7 +419,7 @@ def test_regions_go_by_an_own_name_that_leads_to_the_vip(maas: MAAS, watch: Watc
             refused in unit.workload_status.message for unit in status.apps[app].units.values()
         )
     )
-    assert _restarts(maas, app) == before
+    assert restarts.last(maas, app) == before
     for unit in units:
         maas.on_machine(unit, f'sed -i "s/.* {OWN_NAME}$/{maas.vip} {OWN_NAME}/" /etc/hosts')
     for wanted, options in ((own, {"maas-url": own}), (url, {"maas-url": ""})):
@@ -451,12 +430,12 @@ def test_regions_go_by_an_own_name_that_leads_to_the_vip(maas: MAAS, watch: Watc
             what=f"regions go by {wanted}",
         )
         maas.wait_whole()
-        after = _restarts(maas, app)
-        _assert_one_at_a_time(before, after)
+        after = restarts.last(maas, app)
+        restarts.assert_one_at_a_time(before, after)
         before = after
     for unit in units:
         maas.on_machine(unit, f'sed -i "/ {OWN_NAME}$/d" /etc/hosts')
-    assert _restarts(maas, "maas-rack") == racks
+    assert restarts.last(maas, "maas-rack") == racks
     prober.report.assert_no_failed_read()
 
 
@@ -464,7 +443,7 @@ def test_regions_go_by_an_own_name_that_leads_to_the_vip(maas: MAAS, watch: Watc
 def test_the_vip_is_taken_away_and_given_back(maas: MAAS, write: Writers):
     """Without it every region carries the URL of the first, and the operator is told."""
     url, config = maas.url, maas.juju.config(VIP_APP)
-    before = {app: _restarts(maas, app) for app in DAEMONS}
+    before = {app: restarts.last(maas, app) for app in restarts.DAEMONS}
     first = min(maas.units("maas-region").items(), key=lambda item: int(item[0].split("/")[1]))
     maas.juju.config(VIP_APP, {"vip": ""})
     own = f"http://{first[1].public_address}:5240/MAAS"
@@ -480,8 +459,8 @@ def test_the_vip_is_taken_away_and_given_back(maas: MAAS, write: Writers):
     for unit in status.apps[VIP_APP].units.values():
         assert "set vip" in unit.workload_status.message
     assert not _places(maas, url.split("/")[2].partition(":")[0])
-    for app in DAEMONS:
-        _assert_one_at_a_time(before[app], _restarts(maas, app))
+    for app in restarts.DAEMONS:
+        restarts.assert_one_at_a_time(before[app], restarts.last(maas, app))
     maas.juju.config(VIP_APP, {"vip": config["vip"]})
     eventually(lambda: _all_follow(maas, url), timeout_s=IN_EFFECT_S, what=f"all follow {url}")
     maas.wait_whole()
@@ -507,7 +486,7 @@ def test_a_source_changes_what_apt_offers_and_nothing_that_is_installed(
     offer = OFFER.format(package=package, version=NEWER, digest="0" * 64)
     for unit in units:
         maas.on_machine(unit, f"mkdir -p {REPOSITORY} && {offer} >{REPOSITORY}/Packages")
-    before = _restarts(maas, app)
+    before = restarts.last(maas, app)
     installed = {unit: _installed(maas, unit) for unit in units}
     offered = {unit: _candidate(maas, unit, package) for unit in units}
     newer = dict.fromkeys(units, NEWER)
@@ -520,7 +499,7 @@ def test_a_source_changes_what_apt_offers_and_nothing_that_is_installed(
         )
         maas.wait_settled()
         assert {unit: _installed(maas, unit) for unit in units} == installed
-    assert _restarts(maas, app) == before
+    assert restarts.last(maas, app) == before
     for unit in units:
         maas.on_machine(unit, f"rm -r {REPOSITORY}")
     prober.report.assert_no_failed_read()

@@ -3,13 +3,14 @@
 
 """Regions with a database that postgresql-ha does not run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import foreign_postgresql
 import jubilant
 import pytest
 import requests
+import restarts
 from maas import MAAS, charm_of, eventually
 
 DATABASE, REGION = "other-postgresql", "other-region"
@@ -28,8 +29,14 @@ def _serves(address: str) -> bool:
     return requests.get(url, timeout=10).status_code == 200
 
 
-def _wait_served(address: str) -> float:
-    return eventually(lambda: _serves(address), timeout_s=180, what="an answer of the region")
+def _wait_served(regions: dict[str, str]) -> None:
+    for unit, address in regions.items():
+        eventually(lambda at=address: _serves(at), timeout_s=180, what=f"an answer of {unit}")
+
+
+def _started(maas: MAAS, regions: Iterable[str]) -> list[str]:
+    show = f"systemctl show -p Id,ActiveEnterTimestampMonotonic,NRestarts {DAEMONS}"
+    return [maas.on_machine(unit, show) for unit in regions]
 
 
 def _has_password(maas: MAAS, unit: str, password: str) -> bool:
@@ -46,7 +53,7 @@ def test_a_region_follows_a_database_that_only_tells_of_its_primary(maas: MAAS, 
         num_units=2,
     )
     source = {"source": juju.config("maas-region")["source"]}
-    juju.deploy(charm_of("maas-region"), REGION, config=source)
+    juju.deploy(charm_of("maas-region"), REGION, config=source, num_units=2)
     juju.integrate(f"{REGION}:db", f"{DATABASE}:{foreign_postgresql.ENDPOINT}")
     juju.wait(
         lambda status: (
@@ -59,18 +66,22 @@ def test_a_region_follows_a_database_that_only_tells_of_its_primary(maas: MAAS, 
     database = foreign_postgresql.ForeignPostgreSQL(juju, DATABASE, REGION)
     database.serve()
     maas.wait_settled()
-    ((unit, status),) = maas.units(REGION).items()
-    address = status.public_address
-    _wait_served(address)
-    show = f"systemctl show -p Id,ActiveEnterTimestampMonotonic,NRestarts {DAEMONS}"
-    since = maas.on_machine(unit, show)
+    regions = {name: unit.public_address for name, unit in maas.units(REGION).items()}
+    _wait_served(regions)
+    since = _started(maas, regions)
 
     database.fail_over()
-    _wait_served(address)
+    _wait_served(regions)
     maas.wait_settled()
-    assert maas.on_machine(unit, show) == since
+    assert _started(maas, regions) == since
 
+    before = restarts.last(maas, REGION, "maas-region")
     password = database.change_password()
-    eventually(lambda: _has_password(maas, unit, password), timeout_s=300, what="the new password")
-    _wait_served(address)
+    eventually(
+        lambda: all(_has_password(maas, unit, password) for unit in regions),
+        timeout_s=300,
+        what="the new password",
+    )
+    _wait_served(regions)
     maas.wait_settled()
+    restarts.assert_one_at_a_time(before, restarts.last(maas, REGION, "maas-region"))
