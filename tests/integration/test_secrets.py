@@ -11,6 +11,7 @@ import jubilant
 import pytest
 import requests
 import requests_oauthlib
+import restarts
 from maas import MAAS, eventually
 from prober import Prober
 from writers import Writers
@@ -135,10 +136,12 @@ def test_both_secrets_are_changed_and_one_rack_at_a_time_is_away(
     )
     (old_key,) = _on_all(maas, KEY, "maas-region")
     prober, _ = watch()
+    regions = restarts.last(maas, "maas-region")
     with Racks(maas) as racks:
         task = maas.juju.run(maas.leader("maas-region"), "rotate-secrets")
         new = _wait_followed(maas, before)
     racks.assert_one_away_at_most()
+    restarts.assert_one_at_a_time(regions, restarts.last(maas, "maas-region"))
     eventually(
         lambda: len(found := _on_all(maas, KEY, "maas-region")) == 1 and old_key not in found,
         timeout_s=300,
