@@ -3,10 +3,13 @@
 
 """Bringing a region to serve: proxy, migration, regiond.conf, services, in this order."""
 
+import contextlib
 import enum
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import database
 import db_proxy
@@ -18,6 +21,13 @@ import rack_secret
 import region
 import traffic
 
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+logger = logging.getLogger(__name__)
+
+# As long as one region drains, restarts and serves again, all but the longest drains.
+TURN_S = 90.0
 # HAProxy asks for its share each second, and for its health twice a second apart.
 TAKEN_S = 5.0
 
@@ -128,10 +138,35 @@ def pause_in_turn(login: database.Login, unit: str, addresses: Iterable[str]) ->
 
 def leave() -> None:
     """Drain, stop for good and forget which MAAS this was; packages and images stay."""
-    _drain()
-    region.stop()
+    with _turn():
+        _drain()
+        region.stop()
     db_proxy.remove()
     region.forget()
+
+
+@contextlib.contextmanager
+def _turn() -> "Generator[None]":
+    """Have the turn of those that restart, lest another region is away as well.
+
+    Who leaves waits for it a while and goes in any case: its machine may be given back.
+    """
+    if not region.is_any_running():
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            login = migration.login_from_config()
+            connection = stack.enter_context(database.connect(login, "charmed-maas leave"))
+            deadline = time.monotonic() + TURN_S
+            while not database.try_lock(connection, database.RESTART):
+                if time.monotonic() > deadline:
+                    logger.warning("leaves while another region restarts")
+                    break
+                time.sleep(1)
+        except (FileNotFoundError, database.DatabaseError) as error:
+            logger.info("leaves without a turn: %s", error)
+        yield
 
 
 def _drain() -> bool:

@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -438,11 +439,68 @@ def test_what_a_killed_hook_left_drained_takes_requests_at_the_next_event(machin
     machine.traffic.take.assert_called_once_with()
 
 
-@pytest.mark.parametrize("verb", [serving.pause, serving.leave])
-def test_it_drains_before_it_stops(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, verb: Callable[[], None]
-):
+@pytest.fixture
+def leaving(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """Return a machine that serves and is to leave; the clock goes on by ten seconds a look."""
+    clock = itertools.count(step=10)
+    monkeypatch.setattr(serving, "time", mock.Mock(monotonic=lambda: next(clock)))
     monkeypatch.setattr(db_proxy, "remove", lambda: None)
+    monkeypatch.setattr(migration, "login_from_config", lambda: WISH.login)
+    return machine
+
+
+def test_who_leaves_waits_for_its_turn(leaving: Machine, monkeypatch: pytest.MonkeyPatch):
+    answers = [False, False, True]
+    held = list[bool]()
+    closed = list[bool]()
+
+    @contextlib.contextmanager
+    def connect(*_: object) -> Iterator[None]:
+        yield
+        closed.append(True)
+
+    monkeypatch.setattr(database, "connect", connect)
+    monkeypatch.setattr(database, "try_lock", lambda *_: answers.pop(0))
+    leaving.region.stop.side_effect = lambda: held.append(not answers and not closed)
+    serving.leave()
+    assert held == [True]
+    assert closed == [True]
+
+
+def test_who_leaves_goes_in_the_end_though_its_turn_does_not_come(
+    leaving: Machine, caplog: pytest.LogCaptureFixture
+):
+    leaving.free = False
+    serving.leave()
+    leaving.region.stop.assert_called_once_with()
+    leaving.region.forget.assert_called_once_with()
+    assert "leaves while another region restarts" in caplog.text
+
+
+@pytest.mark.parametrize("error", [database.DatabaseError("away"), FileNotFoundError("no config")])
+def test_who_leaves_without_a_database_waits_for_nobody(
+    leaving: Machine, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
+    def connect(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(database, "connect", connect)
+    serving.leave()
+    leaving.region.stop.assert_called_once_with()
+    leaving.region.forget.assert_called_once_with()
+
+
+def test_a_region_that_does_not_run_leaves_without_a_turn(leaving: Machine):
+    leaving.region.is_any_running.return_value = False
+    leaving.free = False
+    serving.leave()
+    leaving.region.stop.assert_called_once_with()
+    serving.time.sleep.assert_not_called()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("verb", [serving.pause, serving.leave])
+def test_it_drains_before_it_stops(leaving: Machine, verb: Callable[[], None]):
+    machine = leaving
     machine.region.stop.side_effect = machine.traffic.drain.assert_called_once_with
     verb()
     machine.region.stop.assert_called_once_with()
