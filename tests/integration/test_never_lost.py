@@ -3,6 +3,7 @@
 
 """What is never lost: rows outlive the relation, the application's last unit, a leader's death."""
 
+import re
 import time
 from collections.abc import Callable, Iterable
 
@@ -12,6 +13,7 @@ from maas import MAAS, charm_of, eventually, eventually_some
 from writers import Writers
 
 Power = Callable[[str, str], None]
+APP = "postgresql-ha"
 
 
 @pytest.fixture
@@ -46,32 +48,56 @@ def test_every_row_is_there_after_the_last_member_was_gone(maas: MAAS, rows: set
     others = {
         unit.machine for app in ("maas-region", "haproxy-vip") for unit in maas.units(app).values()
     }
-    last = next(name for name in maas.units("postgresql-ha") if maas.machine(name) in others)
+    last = next(name for name in maas.units(APP) if maas.machine(name) in others)
     machine = maas.machine(last)
-    for unit in maas.units("postgresql-ha"):
+    for unit in maas.units(APP):
         if unit != last:
             maas.juju.remove_unit(unit)
     _wait_for_members(maas, {last})
     assert maas.voters() == {last}
     maas.juju.remove_unit(last)
     _wait_for_members(maas, set())
-    maas.juju.add_unit("postgresql-ha", to=machine)
-    maas.juju.wait(
-        lambda status: jubilant.all_blocked(status, "postgresql-ha"), error=jubilant.any_error
-    )
-    (unit,) = maas.units("postgresql-ha")
-    message = maas.units("postgresql-ha")[unit].workload_status.message
+    maas.juju.add_unit(APP, to=machine)
+    maas.juju.wait(lambda status: jubilant.all_blocked(status, APP), error=jubilant.any_error)
+    (unit,) = maas.units(APP)
+    message = maas.units(APP)[unit].workload_status.message
     assert "adopt-data" in message
     maas.juju.run(unit, "adopt-data")
     maas.wait_settled()
     assert rows <= maas.rows()
 
 
+@pytest.mark.long
+def test_every_row_is_there_after_all_members_were_removed_at_once(
+    maas: MAAS, rows: set[tuple[str, int]]
+):
+    """Units on the machines that they left wait for the operator, and name who has the last row."""
+    maas.wait_complete()
+    machines = {unit.machine for unit in maas.units(APP).values()}
+    maas.juju.remove_unit(*maas.units(APP))
+    _wait_for_members(maas, set())
+    # Juju removes a machine with its last unit.
+    homes = sorted(machines & set(maas.machines_in_use()), key=int)
+    maas.juju.add_unit(APP, num_units=len(homes), to=homes)
+    maas.juju.wait(
+        lambda status: jubilant.all_blocked(status, APP) and jubilant.all_agents_idle(status),
+        error=jubilant.any_error,
+    )
+    named = {
+        found[1] or unit
+        for unit, one in maas.units(APP).items()
+        if (found := re.search(r"run adopt-data(?: on (\S+))? or ", one.workload_status.message))
+    }
+    assert len(named) == 1, "they do not name the same one"
+    maas.juju.run(named.pop(), "adopt-data", wait=120)
+    maas.wait_complete()
+    assert len(maas.voters()) == len(homes)
+    assert rows <= maas.rows()
+
+
 def _wait_for_members(maas: MAAS, units: set[str]) -> None:
     maas.juju.wait(
-        lambda status: (
-            set(status.apps["postgresql-ha"].units) == units and jubilant.all_agents_idle(status)
-        ),
+        lambda status: set(status.apps[APP].units) == units and jubilant.all_agents_idle(status),
         error=jubilant.any_error,
     )
 
@@ -96,7 +122,7 @@ def test_one_system_identifier_though_the_leader_dies_while_it_bootstraps(
     maas: MAAS, power: Power
 ):
     app = "second"
-    maas.juju.deploy(charm_of("postgresql-ha"), app, num_units=3)
+    maas.juju.deploy(charm_of(APP), app, num_units=3)
     bootstrapping = eventually_some(lambda: _bootstrapping(maas, app), timeout_s=600)
     machine = maas.machine(bootstrapping)
     power("poweroff", machine)
