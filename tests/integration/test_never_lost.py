@@ -71,7 +71,7 @@ def test_every_row_is_there_after_the_last_member_was_gone(maas: MAAS, rows: set
 def test_every_row_is_there_after_all_members_were_removed_at_once(
     maas: MAAS, rows: set[tuple[str, int]]
 ):
-    """Units on the machines that they left wait for the operator, and name who has the last row."""
+    """Units on the machines that they left wait for the operator, and name whose is newest."""
     maas.wait_complete()
     machines = {unit.machine for unit in maas.units(APP).values()}
     maas.juju.remove_unit(*maas.units(APP))
