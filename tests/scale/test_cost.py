@@ -153,6 +153,7 @@ def events(maas: MAAS) -> list[tuple[str, str, dict[str, str]]]:
         # The first one writes down whom no leader before knew: that costs a call for each.
         (leader, "leader-elected", {}),
         (leader, "leader-elected", {}),
+        (leader, "update-status", {}),
         (leader, "rpc-relation-changed", rpc),
         (other, "rpc-relation-joined", rpc),
         (other, "update-status", {}),
@@ -163,9 +164,9 @@ def events(maas: MAAS) -> list[tuple[str, str, dict[str, str]]]:
 # Two minutes and more, in which the controller starts anew for each size.
 @pytest.mark.long
 def test_an_events_calls_do_not_depend_on_the_number_of_racks(
-    maas: MAAS, power: Callable[..., None]
+    maas: MAAS, power: Callable[..., None], figure: Callable[[str, float], None]
 ):
-    wanted = events(maas)
+    wanted, leader = events(maas), maas.leader("maas-region")
     costs: dict[int, list[Cost]] = {}
     for size in SIZES:
         maas.wait_settled()
@@ -177,6 +178,12 @@ def test_an_events_calls_do_not_depend_on_the_number_of_racks(
         each = [costs[size][at] for size in SIZES]
         cells = (f"{len(one.calls):5} {one.wall_s:5.2f} {one.cpu_s:4.2f}" for one in each)
         print(f"  {unit:14} {name:39}", *cells)
+        whose = "the leader" if unit == leader else unit.partition("/")[0]
+        for size, one in zip(SIZES, each, strict=True):
+            figure(
+                f"{at + 1}. {name} of {whose} with {size} racks: {len(one.calls)} calls, of CPU",
+                one.cpu_s,
+            )
     for at, (unit, name, _) in list(enumerate(wanted))[1:]:
         numbers = {size: len(costs[size][at].calls) for size in SIZES}
         assert len(set(numbers.values())) == 1, f"{unit} {name}: {numbers}"
