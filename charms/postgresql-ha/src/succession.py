@@ -21,10 +21,10 @@ def awaited(
     """Return the units that alone have every acknowledged row, while none of them runs.
 
     Of units that are gone as well. [] where Patroni needs nobody's help: this unit is one of
-    them, another one runs, or etcd has not told yet who they are.
+    them, another one runs or is on its way, or etcd has not told yet who they are.
     """
-    running = {one.name for one in members if one.is_running}
-    if spec.me.member_name in in_step or running & set(in_step):
+    there = {one.name for one in members if one.is_running or one.state in cluster.ON_THE_WAY}
+    if spec.me.member_name in in_step or there & set(in_step):
         return []
     return [unit_name(one) for one in in_step]
 

@@ -26,6 +26,8 @@ def replica(unit: cluster.Unit, state: str = "running") -> cluster.Member:
         # The synchronous replica is there and takes over, or this unit is it.
         (["postgresql-ha-1", "postgresql-ha-2"], [replica(ME), replica(C)], []),
         (["postgresql-ha-1", "postgresql-ha-0"], [replica(ME, "starting")], []),
+        # It has just been booted.
+        (["postgresql-ha-1"], [replica(ME), replica(B, "starting")], []),
         # Patroni's note of it has not been there yet, or etcd could not be asked.
         ([], [replica(ME)], []),
     ],
