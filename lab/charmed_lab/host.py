@@ -24,8 +24,10 @@ PACKAGES = (
     "lxd lxd-client mmdebstrap dnsmasq-base nftables iptables uidmap btrfs-progs dpkg-dev "
     "python3-venv git iproute2 ca-certificates util-linux"
 )
-# What unit tests give their charms' configurations to, and skip without.
-TEST_PACKAGES = "haproxy keepalived"
+# What unit tests give their charms' configurations and questions to, and skip without.
+TEST_PACKAGES = "haproxy keepalived postgresql"
+# The package would make a cluster and start it; the tests have their own.
+NO_CLUSTER = Path("/etc/postgresql-common/createcluster.d/charmed-maas-lab.conf")
 # Commands of the first of those packages, for distributions where this does not install them.
 COMMANDS = ("lxc", "mmdebstrap", "dpkg-scanpackages", "nft", "ip", "setpriv")
 VENV = ROOT / "venv"
@@ -72,6 +74,9 @@ def ensure_packages(*, for_tests: bool = False) -> None:
     wanted = [*PACKAGES.split(), *(TEST_PACKAGES.split() if for_tests else ())]
     installed = _installed(wanted)
     if missing := [name for name in wanted if name not in installed]:
+        if "postgresql" in missing:
+            NO_CLUSTER.parent.mkdir(parents=True, exist_ok=True)
+            NO_CLUSTER.write_text("create_main_cluster = false\n")
         with console.step(f"installing {' '.join(missing)}"):
             env = {"DEBIAN_FRONTEND": "noninteractive"}
             otherwise = "apt cannot install the host's packages: check the network and apt sources"

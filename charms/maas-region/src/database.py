@@ -232,8 +232,9 @@ def controllers(connection: "Connection") -> list[Controller]:
 def bmc_reach(connection: "Connection") -> dict[str, tuple[str, ...]]:
     """Return the machines that MAAS switches, with the IDs of the racks that reach their BMCs.
 
-    As MAAS itself chooses: those with an address in the BMC's subnet, and those that it noted a
-    route for. () where it noted nobody: it then asks every rack.
+    As MAAS itself tells whether anybody does: those with an address in the BMC's subnet, and those
+    that it noted a route for (3.7 also tries others in the subnet's VLAN, which need not reach
+    it). () where it noted nobody: it then asks every rack.
     """
     with connection.cursor() as cursor:
         cursor.execute(

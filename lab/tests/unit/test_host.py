@@ -23,6 +23,7 @@ DEBIAN = {"ID": "debian", "VERSION_ID": "12"}
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A Debian on which nothing of the lab is, and nothing is done."""
     monkeypatch.setattr(host, "ROOT", tmp_path)
+    monkeypatch.setattr(host, "NO_CLUSTER", tmp_path / "postgresql-common/none.conf")
     monkeypatch.setattr(console, "LOG", tmp_path / "commands.log")
     monkeypatch.setattr(host, "LXD_TIMEOUT_S", 0.0)
     monkeypatch.setattr(host.platform, "freedesktop_os_release", lambda: DEBIAN)
@@ -93,7 +94,7 @@ def test_an_unreachable_mirror_is_told_with_apts_reason(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("for_tests", [False, True])
-def test_tests_want_the_daemons_that_check_configurations(
+def test_tests_want_the_daemons_that_check_configurations_and_none_that_stays(
     monkeypatch: pytest.MonkeyPatch, *, for_tests: bool
 ):
     release = {"ID": "debian", "VERSION_ID": "13"}
@@ -108,7 +109,8 @@ def test_tests_want_the_daemons_that_check_configurations(
     answering(monkeypatch, answer)
     host.ensure_packages(for_tests=for_tests)
     installed = [argv[4:] for argv in commands if "install" in argv]
-    assert installed == ([["haproxy", "keepalived"]] if for_tests else [])
+    assert installed == ([["haproxy", "keepalived", "postgresql"]] if for_tests else [])
+    assert host.NO_CLUSTER.exists() == for_tests
 
 
 def test_an_unreachable_package_index_is_told_with_pips_reason(
