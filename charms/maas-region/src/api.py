@@ -18,6 +18,7 @@ from charmed_maas import words
 
 KINDS = {"region": "regioncontrollers", "rack": "rackcontrollers"}
 KEY_FIELDS = ("consumer_key", "token_key", "token_secret")
+HERE = "127.0.0.1"
 TIMEOUT_S = 60.0
 # What MAAS says of a rackd that works, fully or in part.
 RUNNING = ("running", "degraded")
@@ -85,12 +86,12 @@ class Subnet:
 
 
 class Client:
-    """Requests to this machine's MAAS, signed with an API key."""
+    """Requests to a region, this machine's unless told another, signed with an API key."""
 
-    def __init__(self, api_key: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, api_key: str, *, address: str = HERE, timeout_s: float = TIMEOUT_S) -> None:
         self._timeout_s = timeout_s
         consumer_key, token_key, token_secret = api_key.split(":")
-        self._base = f"http://127.0.0.1:{region.PORT}/MAAS/api/2.0"
+        self._base = f"{region.url(address)}/api/2.0"
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.auth = requests_oauthlib.OAuth1(

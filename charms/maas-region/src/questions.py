@@ -10,6 +10,7 @@ waits ends with the process.
 import contextlib
 import http.client
 import json
+import math
 import socket
 import ssl
 import threading
@@ -28,6 +29,8 @@ import region
 from charmed_maas import commands, witness
 
 ANSWER_S = 1.0
+# So long a region that hangs is waited for before another one is asked for what MAAS knows.
+CHOICE_S = 0.3
 KERNEL_S = 0.5
 # A real MAAS takes a third of a second for each rack that it lists: the action's `wait` is for
 # those that have many.
@@ -59,9 +62,9 @@ class Question(Generic[Answer]):
         self._thread = threading.Thread(target=self._run, args=(ask,), daemon=True)
         self._thread.start()
 
-    def answer(self) -> Answer | findings.Unknown:
-        """Return the answer, or why there is none."""
-        self._thread.join(max(0.0, self._end - time.monotonic()))
+    def answer(self, until: float = math.inf) -> Answer | findings.Unknown:
+        """Return the answer, or why there is none; until is by time.monotonic()."""
+        self._thread.join(max(0.0, min(until, self._end) - time.monotonic()))
         return self._answer
 
     def _run(self, ask: Callable[[], Answer]) -> None:
@@ -138,14 +141,14 @@ def neighbours() -> dict[str, str]:
     return {str(one["dst"]): str(one["lladdr"]) for one in found if one.get("lladdr")}
 
 
-def racks(timeout_s: float = MAAS_S) -> list[api.Controller]:
-    """Return the racks that MAAS knows."""
-    return _maas(timeout_s).racks()
+def racks(address: str, timeout_s: float = MAAS_S) -> list[api.Controller]:
+    """Return the racks that MAAS knows, asked at a region."""
+    return _maas(address, timeout_s).racks()
 
 
-def vlans(timeout_s: float = MAAS_S) -> list[api.VLAN]:
-    """Return the VLANs on which MAAS serves DHCP."""
-    return _maas(timeout_s).vlans_with_dhcp()
+def vlans(address: str, timeout_s: float = MAAS_S) -> list[api.VLAN]:
+    """Return the VLANs on which MAAS serves DHCP, asked at a region."""
+    return _maas(address, timeout_s).vlans_with_dhcp()
 
 
 def dhcpd(address: str) -> findings.DHCPServer:
@@ -171,22 +174,20 @@ def bmcs() -> dict[str, tuple[str, ...]]:
         return database.bmc_reach(connection)
 
 
-def ensure_api_key(address: str) -> None:
+def ensure_api_key(here: Question[str]) -> None:
     """Have the key with which MAAS is asked; made once on a unit, which takes some seconds.
 
-    Only where MAAS serves: without it, nobody could make one.
+    Only where MAAS serves, as here tells of this unit: without it, nobody could make one.
     """
-    if accounts.API_KEY.is_file():
-        return
-    if Question(lambda: region_problem(address)).answer() == "":
+    if not accounts.API_KEY.is_file() and here.answer() == "":
         with contextlib.suppress(accounts.AccountError):
             accounts.internal_api_key()
 
 
-def _maas(timeout_s: float) -> api.Client:
+def _maas(address: str, timeout_s: float) -> api.Client:
     if not accounts.API_KEY.is_file():
-        raise accounts.AccountError("no API key yet: run health again when MAAS serves here")
-    return api.Client(accounts.internal_api_key(), timeout_s=timeout_s)
+        raise accounts.AccountError("no API key here yet: run health where MAAS serves")
+    return api.Client(accounts.internal_api_key(), address=address, timeout_s=timeout_s)
 
 
 def _failover(item: dict[str, object]) -> findings.Failover:

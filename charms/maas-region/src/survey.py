@@ -3,6 +3,7 @@
 
 """Learning what there is: asking everybody at once, and putting the answers together."""
 
+import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ import database
 import findings
 import questions
 
+Regions = Mapping[str, questions.Question[str]]
 Roles = dict[str, questions.Question[questions.Cluster]]
 DHCPServers = dict[str, list[questions.Question[findings.DHCPServer]]]
 
@@ -64,15 +66,15 @@ class Model:
 
 def look(model: Model) -> findings.Findings:
     """Ask everybody, and return what there was to learn."""
-    own = next((one.address for one in model.regions if one.name == model.me), "")
-    if own:
-        questions.ensure_api_key(own)
+    regions = {one.name: _ask_region(one) for one in model.regions if one.address}
+    if model.me in regions:
+        questions.ensure_api_key(regions[model.me])
     maas_s = model.maas_s
-    racks = questions.Question(lambda: questions.racks(maas_s), maas_s)
-    vlans = questions.Question(lambda: questions.vlans(maas_s), maas_s)
+    # The choice is in MAAS's time: what hangs shall not make the whole last longer.
+    racks = questions.Question(lambda: questions.racks(_where(model, regions), maas_s), maas_s)
+    vlans = questions.Question(lambda: questions.vlans(_where(model, regions), maas_s), maas_s)
     bmcs = questions.Question(questions.bmcs, maas_s)
     known = questions.Question(questions.controllers, maas_s)
-    regions = {one.name: _ask_region(one) for one in model.regions if one.address}
     roles = _ask_database(model.database)
     vip = _vip(model) if model.vip else None
     listed, served = racks.answer(), vlans.answer()
@@ -95,6 +97,21 @@ def look(model: Model) -> findings.Findings:
 
 def _ask_region(unit: Unit) -> questions.Question[str]:
     return questions.Question(lambda: questions.region_problem(unit.address))
+
+
+def _where(model: Model, regions: Regions) -> str:
+    """Return the address of the region to ask: this unit's own, or the first other that serves.
+
+    Where none does the own one says why.
+    """
+    begun = time.monotonic()
+    units = [one for one in model.regions if one.takes_part and one.name in regions]
+    units.sort(key=lambda one: one.name != model.me)
+    for patience_s in (questions.CHOICE_S, questions.ANSWER_S):
+        for one in units:
+            if regions[one.name].answer(begun + patience_s) == "":
+                return api.HERE if one.name == model.me else one.address
+    return api.HERE
 
 
 def _region(unit: Unit, question: questions.Question[str] | None) -> findings.Region:

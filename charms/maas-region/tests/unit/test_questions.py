@@ -133,6 +133,16 @@ def test_who_does_not_answer_in_time_is_given_up():
     assert time.monotonic() - start < 5
 
 
+def test_an_answer_can_be_waited_for_less_long_and_looked_at_again():
+    told = threading.Event()
+    question = questions.Question(lambda: told.wait(30), 30)
+    start = time.monotonic()
+    assert isinstance(question.answer(start + 0.05), Unknown)
+    assert time.monotonic() - start < 5
+    told.set()
+    assert question.answer() is True
+
+
 @pytest.mark.parametrize(
     ("error", "why"),
     [
@@ -178,12 +188,13 @@ def test_maas_is_asked_with_the_key_that_is_there(tmp_path: Path, monkeypatch: p
     client = mock.create_autospec(api.Client)
     monkeypatch.setattr(api, "Client", client)
     for ask in (questions.racks, questions.vlans):
-        with pytest.raises(accounts.AccountError, match="no API key yet"):
-            ask()
+        with pytest.raises(accounts.AccountError, match="no API key here yet"):
+            ask(HERE)
     (tmp_path / "api-key").write_text("a:b:c\n")
-    assert questions.racks() == client.return_value.racks.return_value
-    assert questions.vlans() == client.return_value.vlans_with_dhcp.return_value
-    client.assert_called_with("a:b:c", timeout_s=questions.MAAS_S)
+    assert questions.racks("10.0.0.2") == client.return_value.racks.return_value
+    client.assert_called_with("a:b:c", address="10.0.0.2", timeout_s=questions.MAAS_S)
+    assert questions.vlans("10.0.0.3", 9.0) == client.return_value.vlans_with_dhcp.return_value
+    client.assert_called_with("a:b:c", address="10.0.0.3", timeout_s=9.0)
 
 
 def _rack(
@@ -240,16 +251,16 @@ def test_the_key_is_made_where_maas_serves_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: str, made: bool
 ):
     monkeypatch.setattr(accounts, "API_KEY", tmp_path / "api-key")
-    monkeypatch.setattr(questions, "region_problem", lambda _: problem)
+    here = questions.Question(lambda: problem)
     key = mock.create_autospec(accounts.internal_api_key)
     monkeypatch.setattr(accounts, "internal_api_key", key)
-    questions.ensure_api_key("10.0.0.1")
+    questions.ensure_api_key(here)
     assert key.called == made
     key.side_effect = accounts.AccountError("no")
-    questions.ensure_api_key("10.0.0.1")
+    questions.ensure_api_key(here)
     accounts.API_KEY.write_text("a:b:c\n")
     key.reset_mock()
-    questions.ensure_api_key("10.0.0.1")
+    questions.ensure_api_key(here)
     assert not key.called
 
 
@@ -313,10 +324,12 @@ def test_maas_lists_vlans_with_dhcp_and_racks_with_their_addresses(
     answers = {"fabrics/": FABRICS, "rackcontrollers/": [RACK]}
 
     def request(_session: object, _verb: str, url: str, **_: object) -> mock.Mock:
-        return mock.Mock(ok=True, json=lambda: answers[url.partition("/2.0/")[2]])
+        base, name = url.split("/2.0/")
+        assert base == f"http://[fd00::2]:{region.PORT}/MAAS/api"
+        return mock.Mock(ok=True, json=lambda: answers[name])
 
     monkeypatch.setattr("requests.Session.request", request)
-    client = api.Client("a:b:c", timeout_s=1.0)
+    client = api.Client("a:b:c", address="fd00::2", timeout_s=1.0)
     assert client.vlans_with_dhcp() == [
         api.VLAN("fabric-0 untagged", 5001, "fabrics/0/vlans/0/", "wwtnny", "hsgcck"),
         api.VLAN("fabric-0 VLAN 50", 5002, "fabrics/0/vlans/50/", "wwtnny"),

@@ -3,7 +3,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -49,10 +49,10 @@ ANSWERS: dict[str, Callable[..., object]] = {
     "machine_problem": lambda _: "",
     "own_addresses": lambda: {A},
     "neighbours": lambda: {VIP: "52:54:00:00:00:02", B: "52:54:00:00:00:02"},
-    "racks": lambda _: [
+    "racks": lambda *_: [
         api.Controller("rack", "bbb000", "k0", "running", _links(VIP, "10.0.0.9", B))
     ],
-    "vlans": lambda _: [api.VLAN("fabric-0 untagged", 5001, primary="bbb000")],
+    "vlans": lambda *_: [api.VLAN("fabric-0 untagged", 5001, primary="bbb000")],
     "dhcpd": lambda _: DHCPD,
     "bmcs": lambda: {"node1": ("bbb000",)},
     "controllers": lambda: [
@@ -127,7 +127,7 @@ def test_all_are_asked_at_once_and_not_waited_for_longer_than_it_may_take(
 
 def test_maas_is_given_the_time_that_the_operator_gives_it(monkeypatch: pytest.MonkeyPatch):
     asked: list[float] = []
-    monkeypatch.setattr(questions, "racks", lambda timeout_s: asked.append(timeout_s) or [])
+    monkeypatch.setattr(questions, "racks", lambda _, timeout_s: asked.append(timeout_s) or [])
     _look(maas_s=20.0)
     assert asked == [20.0]
 
@@ -147,26 +147,92 @@ def test_a_rack_is_asked_at_every_address_and_only_where_it_serves_a_vlan(
         return DHCPD if address == B else _refuse()
 
     vlans = [api.VLAN("x", 5001, "", "bbb000", "bbb222")]
-    monkeypatch.setattr(questions, "racks", lambda _: racks)
-    monkeypatch.setattr(questions, "vlans", lambda _: vlans)
+    monkeypatch.setattr(questions, "racks", lambda *_: racks)
+    monkeypatch.setattr(questions, "vlans", lambda *_: vlans)
     monkeypatch.setattr(questions, "dhcpd", dhcpd)
     assert _look().dhcpds == {"bbb000": DHCPD, "bbb222": Unknown("it has no address")}
     vlans[0] = api.VLAN("x", 5001, "", "bbb111", "bbb000")
     assert _look().dhcpds == {"bbb000": DHCPD, "bbb111": Unknown("connection refused")}
 
 
-def test_racks_that_are_down_take_no_longer_than_it_may_take(monkeypatch: pytest.MonkeyPatch):
-    def slow_racks(_: float) -> list[api.Controller]:
-        time.sleep(1.3)
+def test_racks_and_regions_that_are_down_take_no_longer_than_it_may_take(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def slow_racks(address: str, _: float) -> list[api.Controller]:
+        assert address == B
+        time.sleep(1.0)
         return [api.Controller("rack", "bbb000", "k0", "running", _links(B, C))]
 
     for name in set(ANSWERS) - {"ensure_api_key", "vlans"}:
         monkeypatch.setattr(questions, name, lambda *_: time.sleep(30))
     monkeypatch.setattr(questions, "racks", slow_racks)
+    monkeypatch.setattr(questions, "region_problem", _region_problem({B: 0.0}))
     start = time.monotonic()
     found = _look()
     assert time.monotonic() - start < 2.9
     assert found.dhcpds == {"bbb000": Unknown("no answer in 1 s")}
+
+
+def _region_problem(serving: Mapping[str, float]) -> Callable[[str], str]:
+    """Have regions serve after some seconds; the others hang."""
+
+    def problem(address: str) -> str:
+        time.sleep(serving.get(address, 30))
+        return ""
+
+    return problem
+
+
+PAUSED = survey.Unit("maas-region/0", A, takes_part=False)
+OTHER, THIRD = survey.Unit("maas-region/1", B), survey.Unit("maas-region/2", C)
+REFUSED = "MAAS answers 502"
+
+
+@pytest.mark.parametrize(
+    ("regions", "problem", "where"),
+    [
+        ((OTHER, MODEL.regions[0]), lambda _: "", api.HERE),
+        ((OTHER, MODEL.regions[0]), _region_problem({A: 0.1, B: 0.0}), api.HERE),
+        ((PAUSED, OTHER, THIRD), lambda _: "", B),
+        ((MODEL.regions[0], OTHER), lambda address: REFUSED * (address == A), B),
+        ((MODEL.regions[0], OTHER), _region_problem({B: 0.1}), B),
+        ((MODEL.regions[0], OTHER, THIRD), _region_problem({C: 0.6}), C),
+        ((MODEL.regions[0], survey.Unit("maas-region/1", ""), THIRD), _region_problem({C: 0}), C),
+        ((survey.Unit("maas-region/0", ""), THIRD), lambda _: "", C),
+        ((MODEL.regions[0], dataclasses.replace(PAUSED, name="maas-region/1", address=B)),
+         lambda address: REFUSED * (address == A), api.HERE),
+        ((MODEL.regions[0], OTHER), lambda _: REFUSED, api.HERE),
+    ],
+    ids=["here", "here-first", "paused", "down", "hangs", "hang", "no-address", "not-yet",
+         "other-paused", "nobody"],
+)  # fmt: skip
+def test_maas_is_asked_here_or_else_at_the_next_region_that_serves(
+    monkeypatch: pytest.MonkeyPatch,
+    regions: tuple[survey.Unit, ...],
+    problem: Callable[[str], str],
+    where: str,
+):
+    asked: list[str] = []
+
+    def ask(address: str, _: float) -> list[Any]:
+        asked.append(address)
+        return []
+
+    monkeypatch.setattr(questions, "region_problem", problem)
+    monkeypatch.setattr(questions, "racks", ask)
+    monkeypatch.setattr(questions, "vlans", ask)
+    found = _look(regions=regions)
+    assert asked == [where, where]
+    assert (found.racks, found.vlans) == ((), ())
+
+
+def test_a_key_is_made_by_what_this_unit_alone_answers(monkeypatch: pytest.MonkeyPatch):
+    told: list[object] = []
+    monkeypatch.setattr(questions, "ensure_api_key", lambda here: told.append(here.answer()))
+    monkeypatch.setattr(questions, "region_problem", lambda address: f"at {address}")
+    _look(regions=(OTHER, MODEL.regions[0]))
+    _look(regions=(OTHER, survey.Unit("maas-region/0", "")))
+    assert told == [f"at {A}"]
 
 
 def test_a_paused_region_is_told_as_paused_and_one_without_address_is_not_asked():
@@ -241,7 +307,7 @@ def test_a_racks_machine_is_known_by_a_shared_address_else_its_own_else_its_name
         api.Controller("rack", "k2", "rack-2", "running", _links("10.9.9.8")),
         api.Controller("rack", "k3", "rack-3", "dead"),
     ]
-    monkeypatch.setattr(questions, "racks", lambda _: racks)
+    monkeypatch.setattr(questions, "racks", lambda *_: racks)
     found = _look().racks
     assert not isinstance(found, Unknown)
     assert [one.address for one in found] == [C, "10.9.9.8", "rack-3"]
