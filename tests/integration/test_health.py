@@ -20,6 +20,24 @@ SURVIVES = "survives the loss of any one machine"
 NO_PRIMARY = "the database has no primary"
 # The action takes less than three seconds; what the client and a busy machine add is not its own.
 TOLD_S = 10
+# A machine whose BMC one rack alone is known to reach, as MAAS records it; and gone again.
+WITH_BMC = r"""
+WITH made AS (
+  INSERT INTO maasserver_bmc (power_type) VALUES (\$\$ipmi\$\$) RETURNING id
+), noted AS (
+  INSERT INTO maasserver_bmcroutablerackcontrollerrelationship
+    (bmc_id, rack_controller_id, routable)
+  SELECT made.id, rack.id, rack.hostname = \$\${rack}\$\$
+  FROM made, maasserver_node rack WHERE rack.node_type IN (2, 4)
+)
+INSERT INTO maasserver_node (system_id, hostname, bmc_id)
+SELECT \$\$bmc000\$\$, \$\$node-0\$\$, id FROM made
+"""
+WITHOUT_BMC = (
+    r"DELETE FROM maasserver_node WHERE system_id = \$\$bmc000\$\$",
+    "DELETE FROM maasserver_bmc WHERE id NOT IN"
+    " (SELECT bmc_id FROM maasserver_node WHERE bmc_id IS NOT NULL)",
+)
 ANSWERED_S = 300
 
 
@@ -91,3 +109,36 @@ def test_what_is_down_is_told_while_it_is_down(
         power("poweron", regions[region].machine)
     maas.wait_complete()
     _assert_survives(maas, list(regions))
+
+
+@pytest.mark.long
+def test_a_region_that_is_paused_tells_as_much_as_the_others(maas: MAAS, figure: Figure):
+    maas.wait_complete()
+    unit = next(name for name, one in maas.units("maas-region").items() if not one.leader)
+    maas.juju.run(unit, "pause")
+    try:
+        told, took = _health(maas, unit)
+        figure("health on a region that is paused, with the client", took)
+    finally:
+        maas.juju.run(unit, "resume")
+    assert (told["broken"], told["unknown"]) == ([], [])
+    maas.wait_complete()
+
+
+@pytest.mark.long
+def test_a_bmc_that_one_rack_alone_reaches_is_named(maas: MAAS):
+    maas.wait_complete()
+    unit, rack = maas.leader("maas-region"), next(iter(maas.units("maas-rack")))
+    host = maas.on_machine(rack, "hostname -s").strip()
+    address = maas.units("maas-rack")[rack].public_address
+    maas.sql(WITH_BMC.format(rack=host).replace("\n", " "))
+    try:
+        told, _ = _health(maas, unit)
+        assert told["bmcs"] == [{"machine": address, "reached-by-no-other": ["node-0"]}]
+        assert told["survives"] is False
+        (breaks,) = (one["breaks"] for one in told["losses"] if one["machine"] == address)
+        assert any("BMC" in what for what in breaks), breaks
+    finally:
+        for statement in WITHOUT_BMC:
+            maas.sql(statement)
+    _assert_survives(maas, [unit])

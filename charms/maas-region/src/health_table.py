@@ -180,7 +180,7 @@ def _bmcs(found: findings.Findings) -> Iterator[Row]:
             whose = "racks here alone reach" if machine else "no living rack reaches"
             state = f"{whose} the BMC of {words.listed(names)}"
             yield Row("BMC", machine or NOWHERE, state, ok=False)
-    state = f"MAAS switches {total} machines" if total else "MAAS switches no machine"
+    state = f"MAAS switches {total or 'no'} machine{'s' * (total > 1)}"
     if untold:
         state += f"; of {untold} it has not noted which racks reach the BMC"
     yield Row("BMC", NOWHERE, state, None if untold else True)

@@ -195,6 +195,8 @@ def test_bmcs_that_few_racks_reach_are_told():
     told = json.loads(rendered(bmcs=many).json)["bmcs"]
     assert [one["reached-by-no-other"] for one in told] == [[f"n{number}" for number in range(9)]]
     assert _states("BMC", bmcs=()) == [("-", "MAAS switches no machine", True)]
+    (one, whole) = _states("BMC", bmcs=bmcs[:1])
+    assert (one[0], whole) == ("10.0.0.22", ("-", "MAAS switches 1 machine", True))
 
 
 def test_nothing_that_is_known_is_swallowed_when_everything_else_is_not():
