@@ -30,13 +30,12 @@ class MAASRackCharm(ops.CharmBase):
     def __init__(self, framework: ops.Framework) -> None:
         super().__init__(framework)
         self.rpc = maas_rpc.MAASRPCRequirer(self, RPC)
+        self.peers = peers.Peers(self, peers.PEERS)
         self._statuses: list[ops.StatusBase] = []
-        peer = self.on[peers.PEERS]
         for event in (
             *(self.on.install, self.on.start, self.on.config_changed, self.on.leader_elected),
             *(self.on.upgrade_charm, self.on.update_status, self.on.secret_changed),
-            *(self.rpc.on.changed, peer.relation_created, peer.relation_joined),
-            *(peer.relation_changed, peer.relation_departed),
+            *(self.rpc.on.changed, self.peers.on.changed),
         ):
             framework.observe(event, self._reconcile)
         framework.observe(self.on.stop, self._on_stop)
@@ -102,7 +101,7 @@ class MAASRackCharm(ops.CharmBase):
             if not rack.started_url():
                 # The package starts it, without a MAAS to go to.
                 self._leave()
-            peers.publish(self.model, self._started())
+            self.peers.publish(self._started())
             if isinstance(event, ops.InstallEvent):
                 return []  # Juju shows no relation before install has ended.
             return [ops.BlockedStatus("integrate rpc with maas-region")]
@@ -112,13 +111,13 @@ class MAASRackCharm(ops.CharmBase):
                 return [ops.BlockedStatus(f"nothing was changed: {problem}")]
             return [ops.WaitingStatus("for maas-region to share URL and secret")]
         is_enrolled = self._enrol(enrolment)
-        peers.publish(self.model, self._started())
+        self.peers.publish(self._started())
         self._tell_regions()
+        garbled = [self._garbled(one) for one in self.peers.problems]
         if not is_enrolled:
-            return [
-                ops.MaintenanceStatus("waiting for its turn to restart with a new URL or secret")
-            ]
-        problems = self._look_after_dhcp(enrolment.dhcp_grace_s)
+            turn = "waiting for its turn to restart with a new URL or secret"
+            return [*garbled, ops.MaintenanceStatus(turn)]
+        problems = [*garbled, *self._look_after_dhcp(enrolment.dhcp_grace_s)]
         remarks = dhcp_status.remarks()
         silent = [ops.WaitingStatus(one.text) for one in remarks if not one.answers]
         facts = [one.text for one in remarks if one.answers]
@@ -135,7 +134,7 @@ class MAASRackCharm(ops.CharmBase):
             rack.end_wait()
         else:
             wanted = peers.Started(url, secrets.mark(secret))
-            ahead = peers.ahead(peers.others(self.model), self.unit.name, wanted)
+            ahead = peers.ahead(self.peers.others(), self.unit.name, wanted)
             regions = rack.hosts(enrolment.region_urls)
             if ahead and rack.can_wait(regions) and not rack.waited_long(ahead):
                 return False
@@ -153,8 +152,15 @@ class MAASRackCharm(ops.CharmBase):
         """
         own = self._started()
         if self.unit.is_leader() and not self.rpc.has_told(own.mark):
-            mark = peers.common_mark([own, *peers.others(self.model).values()])
+            mark = peers.common_mark([own, *self.peers.others().values()])
+            # Whoever cannot be read may run with any secret.
+            mark = "" if self.peers.problems else mark
             self.rpc.publish_app(maas_rpc.RequirerAppData(mark))
+
+    def _garbled(self, problem: str) -> ops.StatusBase:
+        unit = problem.partition(" ")[0]
+        remedy = f"bring {unit} to this unit's revision of the charm"
+        return ops.BlockedStatus(f"{problem}: {remedy}")
 
     def _connection_status(self, regions: set[str], facts: list[str]) -> ops.StatusBase:
         found = rack.connected(regions)

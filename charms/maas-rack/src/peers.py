@@ -7,15 +7,17 @@ By it they restart one after the other when the MAAS URL or the shared secret ch
 secret only its mark is told, by which two are told apart.
 """
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-import ops
-
 import charmed_maas.peers
+import rack
 from charmed_maas import addresses, databag
+from charmed_maas.interfaces import endpoint
 
 PEERS = "peers"
+MARK = re.compile(rf"[0-9a-f]{{{rack.MARK_DIGITS}}}|{rack.LOST}")
 
 
 @dataclass(frozen=True)
@@ -25,32 +27,41 @@ class Started:
     url: str = ""
     mark: str = ""
 
+    @classmethod
+    def from_databag(cls, data: Mapping[str, str]) -> "Started":
+        """Parse; raises databag.DatabagError."""
+        mark = databag.matching(data, "secret-mark", MARK, "secret's mark")
+        return cls(databag.url(data, "maas-url"), mark)
+
+    def to_databag(self) -> dict[str, str]:
+        """Return every field, "" for one that is to be absent."""
+        return {"maas-url": self.url, "secret-mark": self.mark}
+
     def is_as(self, wanted: "Started") -> bool:
         """Tell whether it need not restart to run as wanted."""
         return not self.url or (self.url == wanted.url and self.mark in ("", wanted.mark))
 
 
-def publish(model: ops.Model, started: Started) -> None:
-    """Write this unit's databag."""
-    if relation := model.get_relation(PEERS):
-        values = {"maas-url": started.url, "secret-mark": started.mark}
-        databag.write(relation.data[model.unit], values)
+class Peers(endpoint.Endpoint):
+    """This unit's side of the peers relation."""
 
+    def publish(self, started: Started) -> None:
+        """Write this unit's databag."""
+        for relation in self.relations:
+            self.write(relation, self.model.unit, started.to_databag())
 
-def others(model: ops.Model) -> dict[str, Started]:
-    """Return what the other living units were started with."""
-    relation = model.get_relation(PEERS)
-    if not relation:
-        return {}
-    found = {
-        unit.name: relation.data[unit]
-        for unit in charmed_maas.peers.living_units(relation)
-        if unit != model.unit
-    }
-    return {
-        name: Started(bag.get("maas-url", ""), bag.get("secret-mark", ""))
-        for name, bag in found.items()
-    }
+    def others(self) -> dict[str, Started]:
+        """Return what the other living units were started with.
+
+        One that cannot be read is left out and in problems: nobody waits for it.
+        """
+        found = {
+            unit.name: self.parse(relation, unit, Started.from_databag)
+            for relation in self.relations
+            for unit in charmed_maas.peers.living_units(relation)
+            if unit != self.model.unit
+        }
+        return {name: started for name, started in found.items() if started}
 
 
 def ahead(started: dict[str, Started], unit: str, wanted: Started) -> list[str]:

@@ -277,7 +277,7 @@ def test_the_leader_tells_the_regions_when_every_rack_has_followed(
 def test_the_leader_reads_no_racks_databag_while_nothing_changes(
     ctx: Any, workload: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(peers, "others", lambda _: pytest.fail("read"))
+    monkeypatch.setattr(peers.Peers, "others", lambda _: pytest.fail("read"))
     relation = dataclasses.replace(rpc(), local_app_data={"secret-mark": MARK})
     after = run(ctx, state(relation, peer(u1=VIP_URL), leader=True))
     assert after.get_relations("rpc")[0].local_app_data == {"secret-mark": MARK}
@@ -305,6 +305,19 @@ def test_a_rack_that_need_not_restart_any_more_does_not_wait(ctx: Any, workload:
     run(context, state(rpc(), peer(u0="http://old/MAAS")))
     workload.end_wait.assert_not_called()
     workload.waited_long.assert_called_once_with(["maas-rack/0"])
+
+
+def test_behind_a_rack_that_goes_first_one_that_cannot_be_read_is_named(workload: Any):
+    workload.is_current.return_value = False
+    workload.waited_long.return_value = False
+    context = testing.Context(charm.MAASRackCharm, unit_id=5)
+    after = run(context, state(rpc(), peer(u0="nowhere", u1="http://old/MAAS")))
+    workload.waited_long.assert_called_once_with(["maas-rack/1"])
+    workload.restart.assert_not_called()
+    assert after.unit_status == testing.BlockedStatus(
+        "maas-rack/0 sent maas-url: 'nowhere' is not a URL: bring maas-rack/0 to this unit's"
+        " revision of the charm"
+    )
 
 
 def test_whose_turn_it_is():

@@ -12,12 +12,23 @@ import garbage
 from hypothesis import example, given
 from hypothesis import strategies as st
 from ops import testing
-from test_charm import REGION_URLS, SECRET, VIP_URL, peer, replaced, rpc, state, untouched
+from test_charm import (
+    MARK,
+    OLD,
+    REGION_URLS,
+    SECRET,
+    VIP_URL,
+    peer,
+    replaced,
+    rpc,
+    state,
+    untouched,
+)
 
 import charm
 import peers
 import rack
-from charmed_maas import apt_source, commands
+from charmed_maas import apt_source, commands, databag
 from charmed_maas.interfaces import maas_rpc
 
 GOOD = maas_rpc.ProviderAppData(VIP_URL, REGION_URLS, SECRET.id).to_databag()
@@ -43,6 +54,50 @@ def test_an_event_names_the_offender_or_goes_on(app: dict[str, str], other: dict
         assert re.match(f"nothing was changed: remote sent ({fields}): ", message)
     for call in workload.ensure_config.call_args_list:
         assert all(len(url) <= 1024 and url.isprintable() for url in call.args[0])
+
+
+PEER = garbage.databags({"maas-url": "http://old/MAAS", "secret-mark": "0a1b2c3d"})
+
+
+@garbage.EVENT
+@given(PEER, st.booleans())
+@example({"maas-url": "http://old/MAAS\n"}, True)
+@example({"maas-url": VIP_URL, "secret-mark": "0A1B2C3D"}, True)
+@example({"maas-url": "http://old/MAAS", "secret-mark": "0a1b2c3d"}, False)
+def test_a_peer_that_cannot_be_read_is_named_and_not_waited_for(
+    other: dict[str, str], leader: bool
+):
+    relation = dataclasses.replace(rpc(), local_app_data={"secret-mark": OLD} if leader else {})
+    bags = dataclasses.replace(peer(), peers_data={0: other})
+    context = testing.Context(charm.MAASRackCharm, unit_id=5)
+    with replaced() as workload:
+        workload.is_current.return_value = False
+        workload.waited_long.return_value = False
+        after = context.run(context.on.config_changed(), state(relation, bags, leader=leader))
+    message = after.unit_status.message
+    garbage.assert_fit(message)
+    started = garbage.parse(peers.Started.from_databag, other)
+    if started:
+        goes_first = not started.is_as(peers.Started(VIP_URL, MARK))
+        assert workload.restart.called == (not goes_first)
+        assert after.unit_status.name == ("maintenance" if goes_first else "active")
+        return
+    workload.restart.assert_called_once()
+    assert after.unit_status.name == "blocked"
+    assert re.match("maas-rack/0 sent (maas-url|secret-mark): ", message)
+    assert message.endswith(": bring maas-rack/0 to this unit's revision of the charm")
+    assert "secret-mark" not in after.get_relations("rpc")[0].local_app_data
+
+
+@garbage.FAST
+@given(PEER)
+@example({"secret-mark": rack.LOST})
+def test_a_peers_databag_is_valid_or_named(bag: dict[str, str]):
+    if found := garbage.parse(peers.Started.from_databag, bag):
+        assert len(found.url) <= databag.MAX_URL
+        assert found.url.isprintable()
+        assert re.fullmatch("([0-9a-f]{8}|lost)?", found.mark)
+        assert peers.Started.from_databag(garbage.written(found)) == found
 
 
 @garbage.EVENT
