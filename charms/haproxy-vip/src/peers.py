@@ -5,11 +5,11 @@
 
 A unit's keepalived may start only once the others send it their advertisements, or two units
 would hold the VIP. So each unit publishes the addresses that its keepalived knows. It also says
-whether it held the VIP when it last looked: a change wakes the others, who then look themselves.
-And whether it is paused: the VIP is not given away where nobody can take it.
+whether it held the VIP when it last looked: nobody reads that, but a change wakes the others, who
+then look themselves. And whether it is paused: the VIP is not given away where nobody can take it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import ops
@@ -69,6 +69,7 @@ def others(model: ops.Model, vip: str, own: str, goals: hookcmds.GoalState | Non
             address = databag.address(data, "address")
             _refuse(address, vip, own)
             known = databag.strings(data, "peers")
+            databag.boolean(data, "paused")
         except databag.DatabagError as error:
             problems.append(f"{unit.name} sent {error}")
             continue
@@ -115,11 +116,19 @@ def publish_paused(model: ops.Model, *, on: bool) -> None:
 
 
 def paused(model: ops.Model) -> set[str]:
-    """Return the addresses of the other units that are paused."""
+    """Return the addresses of the other units that are paused, or of which nobody can tell."""
     if not (relation := model.get_relation(PEERS)):
         return set()
     told = [relation.data[unit] for unit in relation.units]
-    return {data.get("address", "") for data in told if data.get("paused") == "true"}
+    return {_address(data) for data in told if data.get("paused", "false") != "false"} - {""}
+
+
+def _address(data: Mapping[str, str]) -> str:
+    """Return a unit's address, "" where it cannot be read: keepalived has it from before."""
+    try:
+        return databag.address(data, "address")
+    except databag.DatabagError:
+        return ""
 
 
 def unaware(found: Sequence[Peer], own: str, is_alive: Callable[[str], bool]) -> list[str]:

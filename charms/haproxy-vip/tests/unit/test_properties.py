@@ -21,6 +21,7 @@ import haproxy
 import keepalived
 import peers
 import routes
+from charmed_maas import databag
 from charmed_maas.interfaces import maas_api
 
 GOOD = {
@@ -165,6 +166,7 @@ def peer_bags(vip: str) -> st.SearchStrategy[tuple[str, dict[str, str]]]:
 @given(peer_bags("10.0.0.100") | peer_bags("fd00::100"))
 @example(("10.0.0.100", {"address": "fd00::12"}))
 @example(("10.0.0.100", {"address": "10.0.0.11"}))
+@example(("10.0.0.100", {"address": "10.0.0.12", "paused": "True"}))
 def test_a_peer_is_of_the_vips_family_or_named(
     machine: Machine, given_: tuple[str, dict[str, str]]
 ):
@@ -176,8 +178,25 @@ def test_a_peer_is_of_the_vips_family_or_named(
         assert (":" in one.address) == (":" in vip)
         assert one.address != "10.0.0.11"
     for problem in found.problems:
-        assert re.match(r"haproxy-vip/1 sent (address|peers): ", problem)
+        assert re.match(r"haproxy-vip/1 sent (address|peers|paused): ", problem)
         garbage.assert_fit(problem)
+    if bag.get("paused", "false") not in ("true", "false"):
+        assert not found.peers
+        assert found.problems
+
+
+@garbage.EVENT
+@given(PEER)
+@example({"address": "10.0.0.12", "paused": "True"})
+@example({"address": " 10.0.0.12", "paused": "true"})
+@example({"address": "10.0.0.12\n    server evil 10.6.6.6:80", "paused": "true"})
+def test_nobody_gives_the_vip_to_a_peer_that_may_be_paused(bag: dict[str, str]):
+    context = testing.Context(charm.HAProxyVIPCharm)
+    with context(context.on.update_status(), state(peer({1: bag}))) as manager:
+        paused = peers.paused(manager.charm.model)
+    address = garbage.parse(lambda data: databag.address(data, "address"), bag)
+    may_be = bag.get("paused", "false") != "false"
+    assert paused == ({address} if address and may_be else set())
 
 
 @garbage.FAST
