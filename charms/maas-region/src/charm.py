@@ -110,6 +110,8 @@ class MAASRegionCharm(ops.CharmBase):
                 self._publish_app(outcome)
             controllers.ensure_departed(self.peers.app().departed)
         maas_url = self.urls.maas()
+        # The action health alone goes by what they say: it is read here to name who garbled it.
+        self.api.vip_units()
         endpoints = (self.peers, self.database, self.api, self.rpc)
         self._situation = status.Situation(
             is_paused=self.peers.own().paused,

@@ -22,10 +22,12 @@ import controllers
 import db_proxy
 import peers
 import region
+import serving
 from charmed_maas import apt_source
-from charmed_maas.interfaces import db, maas_rpc
+from charmed_maas.interfaces import db, maas_api, maas_rpc
 
 GOOD_UNIT = {**garbage.written(UNIT), "ready": "true", "leaving": "true", "cluster": CLUSTER}
+VIP = {"vip": "10.0.0.100", "url": "http://10.0.0.100/MAAS"}
 GOOD_APP = garbage.written(APP)
 MEMBER = {"unit": "maas-rack/3", "kind": "rack", "system-id": "abc123", "dhcp-grace": "120"}
 DEPARTED = {"kind": "rack", "system-id": "abc123", "since": 1795361569}
@@ -160,39 +162,65 @@ def test_the_proxys_lines_are_the_templates_and_one_slot_a_member(bag: dict[str,
     assert all(re.fullmatch(line, one) for one in servers)
 
 
+def _serves_with_a_new_secret(wish: serving.Wish) -> serving.Outcome:
+    """As a region whose database has another shared secret than it was started with."""
+    wish.have_followed("00ff" * 8)
+    return serving.Outcome(serving.Stage.SERVING, cluster=CLUSTER)
+
+
 @garbage.EVENT
 @given(
     garbage.databags(DATABASE),
-    garbage.databags({"vip": "10.0.0.100", "url": "http://10.0.0.100/MAAS", "no-vip": "true"}),
+    garbage.databags({**VIP, "no-vip": "true"}),
+    garbage.databags({"address": "10.0.0.3", "ready": "true"}),
+    garbage.databags({"secret-mark": "0a1b2c3d"}),
     garbage.databags({"hostname": "rack-0", "system-id": "abc123"}),
     garbage.databags(OTHER),
     st.booleans(),
 )
-@example(DATABASE, {}, {}, {"ready": "true"}, True)
-@example(DATABASE, {"url": "http://h/" + "x" * 60_000}, {}, OTHER, True)
+@example(DATABASE, {}, {}, {}, {}, {"ready": "true"}, True)
+@example(DATABASE, {"url": "http://h/" + "x" * 60_000}, {}, {}, {}, OTHER, True)
+@example(DATABASE, VIP, {"address": "nowhere"}, {}, {}, OTHER, False)
+@example(DATABASE, VIP, {"ready": "True"}, {}, {}, OTHER, True)
+@example(DATABASE, VIP, {}, {"secret-mark": "a b"}, {}, OTHER, True)
 def test_an_event_names_the_offender_or_goes_on(
     database: dict[str, str],
     vip: dict[str, str],
+    vip_unit: dict[str, str],
+    racks: dict[str, str],
     rack: dict[str, str],
     other: dict[str, str],
     leader: bool,
 ):
-    rpc = testing.Relation("rpc", remote_app_name="maas-rack", remote_units_data={0: rack})
+    rpc = testing.Relation(
+        "rpc", remote_app_name="maas-rack", remote_app_data=racks, remote_units_data={0: rack}
+    )
+    api = testing.Relation(
+        "api",
+        remote_app_name="haproxy-vip",
+        remote_app_data=vip,
+        remote_units_data={0: vip_unit},
+    )
     before = _state(
         leader=leader,
         db=testing.Relation("db", remote_app_name="postgresql-ha", remote_app_data=database),
-        api=testing.Relation("api", remote_app_name="haproxy-vip", remote_app_data=vip),
+        api=api,
         rpc=rpc,
         peers=testing.PeerRelation("peers", peers_data={1: other}),
     )
     context = testing.Context(charm.MAASRegionCharm)
     with replaced() as workload:
+        workload.serving.ensure.side_effect = _serves_with_a_new_secret
         out = context.run(context.on.relation_changed(rpc, remote_unit=0), before)
     garbage.assert_fit(out.unit_status.message)
     workload.serving.stop.assert_not_called()
     if out.unit_status.name == "blocked":
-        senders = "postgresql-ha|haproxy-vip|maas-rack/0|maas-region/1"
+        senders = "postgresql-ha|haproxy-vip(/0)?|maas-rack(/0)?|maas-region/1"
         assert re.match(f"({senders}) sent [a-z-]+: ", out.unit_status.message)
+    elif garbage.parse(maas_api.RequirerAppData.from_databag, vip).url:
+        assert garbage.parse(maas_api.RequirerUnitData.from_databag, vip_unit)
+    if workload.serving.ensure.called and out.unit_status.name != "blocked":
+        assert garbage.parse(maas_rpc.RequirerAppData.from_databag, racks)
     written = _local(out, "peers").local_app_data
     assert peers.AppData.from_databag(written)
     assert maas_rpc.ProviderAppData.from_databag(_local(out, "rpc").local_app_data)
@@ -241,11 +269,10 @@ def test_an_option_is_taken_or_named(source: str, workers: int, grace_s: int, ro
 @given(garbage.values | st.from_regex(r"https?://[a-z.:\[\]%/-]{0,20}/MAAS", fullmatch=True))
 def test_an_own_url_is_named_where_it_is_not_the_vips(url: str):
     context = testing.Context(charm.MAASRegionCharm)
-    vip = {"vip": "10.0.0.100", "url": "http://10.0.0.100/MAAS"}
-    before = _state(config={"maas-url": url}, api=testing.Relation("api", remote_app_data=vip))
+    before = _state(config={"maas-url": url}, api=testing.Relation("api", remote_app_data=VIP))
     with replaced() as workload:
         out = context.run(context.on.config_changed(), before)
     message = out.unit_status.message
     garbage.assert_fit(message)
-    assert workload.serving.ensure.call_args.args[0].maas_url == vip["url"]
+    assert workload.serving.ensure.call_args.args[0].maas_url == VIP["url"]
     assert message.startswith("maas-url: ") or not url.strip()
