@@ -7,6 +7,8 @@ import logging
 import re
 from collections.abc import Mapping
 
+import requests
+
 import accounts
 import api
 
@@ -39,9 +41,14 @@ def _ensure(client: api.Client, wanted: Mapping[str, str]) -> tuple[str, ...]:
         try:
             client.set_config(name, value)
             logger.info("set %s in MAAS", name)
+        except UnicodeEncodeError:
+            refusals.append(f"{option}: has half of a character")
         except api.APIError as error:
-            if error.status != api.REFUSED:
+            if error.status not in (api.REFUSED, requests.codes.server_error):
                 raise
+            if error.status != api.REFUSED:
+                # So MAAS answers to some values, and to every one while its database is away.
+                client.get_config(name)
             refusals.append(f"{option}: {error}")
     return tuple(refusals)
 

@@ -6,14 +6,18 @@
 import dataclasses
 import json
 import re
-from typing import Any
+import urllib.parse
+from typing import Any, cast
+from unittest import mock
 
 import garbage
+import requests
 import yaml
 from conftest import CLUSTER, replaced
 from hypothesis import example, given
 from hypothesis import strategies as st
 from ops import testing
+from requests import adapters
 from test_charm import DATABASE, OTHER, _local, _state
 from test_peers import APP, UNIT
 
@@ -23,6 +27,7 @@ import db_proxy
 import peers
 import region
 import serving
+import settings
 from charmed_maas import apt_source
 from charmed_maas.interfaces import db, maas_api, maas_rpc
 
@@ -124,7 +129,7 @@ def test_regiond_conf_says_what_was_given_and_no_more(
     login = db.Credentials.parse({"username": username, "password": password})
     if not given_ or not login:
         return
-    settings = region.Settings(
+    configured = region.Settings(
         maas_url="http://10.0.0.100/MAAS",
         address="10.0.0.1",
         database_host=db_proxy.ADDRESS,
@@ -134,11 +139,11 @@ def test_regiond_conf_says_what_was_given_and_no_more(
         database_pass=login.password,
         num_workers=workers,
     )
-    wanted = {**dataclasses.asdict(settings), "debug": True, "broadcast_address": "10.0.0.1"}
+    wanted = {**dataclasses.asdict(configured), "debug": True, "broadcast_address": "10.0.0.1"}
     del wanted["address"]
     if not workers:
         del wanted["num_workers"]
-    assert yaml.safe_load(region.render_config(settings, {"debug": True})) == wanted
+    assert yaml.safe_load(region.render_config(configured, {"debug": True})) == wanted
 
 
 @garbage.FAST
@@ -263,6 +268,78 @@ def test_an_option_is_taken_or_named(source: str, workers: int, grace_s: int, ro
     if out.unit_status.name == "blocked":
         named = ("num-workers", "dhcp-ha-grace", "secret-rotation")
         assert message.startswith(("source ", *(f"set {name} to " for name in named)))
+
+
+ENSURE_SETTINGS = settings.ensure
+PAGE = "<html>\r\n<head><title>x</title></head>\r\n<body>nginx</body></html>\r\n"
+# Status and body of MAAS's answer to what is set, and whether it is about the value.
+ANSWERS = (
+    (200, "OK", False),
+    (400, '{"upstream_dns": ["Invalid IP address: not; provide a list of IP addresses"]}', True),
+    (400, "No provided value!", True),
+    (400, f'["{"x" * 70_000}\\u0000\\n"]', True),
+    (500, "argument of type 'NoneType' is not iterable", True),
+    (502, PAGE, False),
+    (503, PAGE, False),
+    (504, PAGE, False),
+    (0, "", False),
+)
+
+
+class MAAS:
+    """Answers as MAAS does where it has none of the settings; sent is what it was given."""
+
+    def __init__(self, status: int, body: str) -> None:
+        self._status, self._body = status, body
+        self.sent: list[list[tuple[str, str]]] = []
+
+    def send(self, request: requests.PreparedRequest, **__: object) -> Any:
+        answer = requests.Response()
+        answer.status_code, answer._content, answer.encoding = 200, b"null", "utf-8"
+        if request.method == "POST":
+            body = cast("bytes", request.body).decode()
+            self.sent.append(urllib.parse.parse_qsl(body, keep_blank_values=True))
+            if not self._status:
+                raise requests.ConnectionError
+            answer.status_code, answer._content = self._status, self._body.encode()
+        return answer
+
+
+@garbage.EVENT
+@given(
+    st.fixed_dictionaries(dict.fromkeys(settings.OPTIONS, garbage.values)),
+    st.sampled_from(ANSWERS),
+)
+@example({"upstream-dns": "x&op=y", "ntp-servers": "", "http-proxy": "a\x00b"}, ANSWERS[0])
+@example({"upstream-dns": "10.0.0.1", "ntp-servers": "x" * (1 << 20)}, ANSWERS[3])
+@example({"http-proxy": "a\ud800"}, ANSWERS[1])
+@example({"ntp-servers": "a\x00"}, ANSWERS[4])
+@example({"ntp-servers": "a"}, ANSWERS[6])
+def test_a_setting_is_given_to_maas_as_it_is_or_its_option_is_named(
+    options: dict[str, str], answer: tuple[int, str, bool]
+):
+    status, body, is_refusal = answer
+    maas = MAAS(status, body)
+    context = testing.Context(charm.MAASRegionCharm)
+    with (
+        replaced() as workload,
+        mock.patch.object(adapters.HTTPAdapter, "send", maas.send),
+    ):
+        workload.settings.ensure.side_effect = ENSURE_SETTINGS
+        out = context.run(context.on.config_changed(), _state(config=options))
+    message = out.unit_status.message
+    garbage.assert_fit(message)
+    workload.serving.ensure.assert_called_once()
+    wanted = {name: value.strip() for name, value in options.items() if value.strip()}
+    for sent in maas.sent:
+        (_, name), (_, value) = sent
+        assert [key for key, _ in sent] == ["name", "value"]
+        assert value == wanted[name.replace("_", "-")]
+    if is_refusal and wanted:
+        assert out.unit_status.name == "blocked"
+        assert message.partition(": ")[0] in wanted
+    else:
+        assert out.unit_status.name == "active"
 
 
 @garbage.EVENT

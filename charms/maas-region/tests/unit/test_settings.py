@@ -42,6 +42,13 @@ def test_what_maas_refuses_is_told_in_its_words_and_the_rest_is_set(client: mock
     assert client.set_config.call_args == mock.call("http_proxy", "http://p:3128")
 
 
+def test_what_maas_fails_at_is_told_unless_its_database_is_away(client: mock.MagicMock):
+    client.set_config.side_effect = api.APIError("'end_ip'", 500)
+    assert settings.ensure({"http-proxy": "x"}) == ("http-proxy: 'end_ip'",)
+    client.get_config.side_effect = [None, api.APIError("the database is away", 500)]
+    assert settings.ensure({"http-proxy": "x"}) == ()
+
+
 @pytest.mark.parametrize(
     "error", [api.APIError("MAAS does not answer"), accounts.AccountError("no user")]
 )
