@@ -70,9 +70,11 @@ def build(
 def serving(backends: Sequence[Backend]) -> list[Backend]:
     """Return the regions that take traffic; all of them when none says so.
 
-    HAProxy's own health checks still tell which of those answers.
+    HAProxy's own health checks still tell which of those answers. Of units with one address, as
+    where one replaces another on its machine, there is the newest: it is one region.
     """
-    return [one for one in backends if one.ready] or list(backends)
+    found = [one for one in backends if one.ready] or backends
+    return list({one.address: one for one in found}.values())
 
 
 def with_kept(

@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -293,6 +294,19 @@ def test_a_garbled_databag_is_told_and_not_obeyed(ctx: Any, machine: Machine, ga
     assert isinstance(after.unit_status, testing.BlockedStatus)
     assert message(after).startswith("nothing was changed: maas-region")
     machine.haproxy.ensure_config.assert_not_called()
+
+
+@pytest.mark.parametrize(
+    ("ready", "served"),
+    [("true", "maas-region-1"), ("false", "maas-region-0")],
+)
+def test_two_units_at_one_address_are_one_region(
+    ctx: Any, machine: Machine, ready: str, served: str
+):
+    after = run(ctx, state(api({0: region(), 1: region(ready=ready)}), peer()))
+    assert after.unit_status.name == "active"
+    (text,) = machine.haproxy.ensure_config.call_args.args
+    assert re.findall(r"server (maas-region-\d+) 10.0.0.21:5240 ", text) == [served] * 2
 
 
 def test_a_missing_relation_is_named(ctx: Any, machine: Machine):
