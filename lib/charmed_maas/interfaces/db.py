@@ -57,7 +57,8 @@ class ProviderAppData:
             secret_user=databag.secret_id(data, "secret-user"),
             health_port=databag.port(data, "health-port"),
             health_ca=databag.pem(data, "health-ca"),
-            voters=databag.addresses_of(data, "voters"),
+            # They are counted, and one that is named twice has one vote.
+            voters=tuple(dict.fromkeys(databag.addresses_of(data, "voters"))),
         )
 
     def to_databag(self) -> dict[str, str]:

@@ -178,6 +178,11 @@ def test_voters_are_addresses_or_refused_by_name(value: str):
     assert str(refused.value).count("voters") == 1
 
 
+def test_a_voter_that_is_named_twice_has_one_vote():
+    bag = {"voters": '["10.0.0.1","10.0.0.2","10.0.0.1"]'}
+    assert db.ProviderAppData.from_databag(bag).voters == ("10.0.0.1", "10.0.0.2")
+
+
 def test_a_unit_of_haproxy_vip_that_says_nothing_or_nonsense_takes_no_part():
     relation = testing.Relation(
         "api",
