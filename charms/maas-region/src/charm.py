@@ -124,7 +124,7 @@ class MAASRegionCharm(ops.CharmBase):
             outcome=outcome,
             refusals=settings.ensure(self._options.maas) if serves and is_leader else (),
             dhcp=self._ensure_dhcp(serves=serves),
-            regions=sum(one.ready for one in self.peers.units().values()),
+            regions=len(self.peers.serving()),
         )
 
     def _ensure_installed(self) -> str:

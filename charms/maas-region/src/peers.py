@@ -167,10 +167,17 @@ class Peers(endpoint.Endpoint):
         return {name: data.version for name, data in self.units().items() if data.version}
 
     def serving_beside(self) -> tuple[str, ...]:
-        """Return the addresses of the other units that serve, as they said last."""
-        own = self.model.unit.name
-        others = [data for name, data in self.units().items() if name != own]
-        return tuple(one.address for one in others if one.ready and one.address)
+        """Return the addresses of the other units that serve, as they said last.
+
+        Never this unit's own, whoever claims it: asked there, this unit would count on itself.
+        """
+        own = self.own().address
+        return tuple(one for one in self.serving() if one != own)
+
+    def serving(self) -> tuple[str, ...]:
+        """Return the addresses of the units that serve, as they said last, each one once."""
+        serving = [one.address for one in self.units().values() if one.ready and one.address]
+        return tuple(dict.fromkeys(serving))
 
     def for_racks(self) -> tuple[str, ...]:
         """Return the addresses of the units that serve, or have served and are to again.
@@ -183,7 +190,7 @@ class Peers(endpoint.Endpoint):
             for one in self.units().values()
             if one.ready or (one.cluster and not (one.leaving or one.paused))
         ]
-        return tuple(one.address for one in meant if one.address)
+        return tuple(dict.fromkeys(one.address for one in meant if one.address))
 
     def app(self) -> AppData:
         """Return what a leader wrote last, nothing when it cannot be read."""

@@ -79,10 +79,24 @@ class Racks(ops.Object):
         """
         told_s = self.endpoint.dhcp_grace_s()
         if grace_s or told_s:
-            applied = {one.system_id: one.dhcp_grace_s for one in members if one.kind == "rack"}
+            applied = _graces(one for one in members if one.kind == "rack")
             # Each of them until MAAS knows it no more.
             gone = [one.system_id for one in self._peers.app().departed if one.kind == "rack"]
             grace_s = grace_s if dhcp_grace.tell(grace_s, applied, gone) else told_s
         self.endpoint.publish(
             maas_rpc.ProviderAppData(maas_url, tuple(region_urls), secret_id, grace_s)
         )
+
+
+def _graces(racks: Iterable[controllers.Member]) -> dict[str, int]:
+    """Return the grace of each rack by its ID, of units that claim one ID the most careful.
+
+    No rack may be replaced while it still serves: without a grace it is not, and the longest is
+    waited for.
+    """
+    found: dict[str, int] = {}
+    for one in racks:
+        other_s = found.get(one.system_id, one.dhcp_grace_s)
+        is_known = other_s and one.dhcp_grace_s
+        found[one.system_id] = max(other_s, one.dhcp_grace_s) if is_known else 0
+    return found

@@ -17,6 +17,8 @@ from ops import hookcmds, testing
 
 import charm
 import controllers
+import db_proxy
+import db_slots
 import region
 import serving
 import watched
@@ -709,6 +711,100 @@ def test_a_racks_databag_is_read_in_its_own_event_or_when_nobody_knows_it(
     out = context.run(getattr(context.on, later)(), out)
     written = json.loads(_local(out, "peers").local_app_data["controllers"])
     assert [one["system-id"] for one in written if one["kind"] == "rack"] == ["rack11", "rack22"]
+
+
+@pytest.mark.parametrize(
+    ("twice", "known"),
+    [
+        ({"members": '["10.0.0.1:5432","10.0.0.2:5432","10.0.0.2:5432"]'}, 2),
+        ({"members": "[]", "endpoints": "10.0.0.1:5432,10.0.0.1:5432"}, 1),
+    ],
+)
+def test_an_address_that_the_database_gives_twice_is_one_member(
+    context: Context, workload: Workload, twice: dict[str, str], known: int
+):
+    db = testing.Relation("db", remote_app_data=DATABASE | twice)
+    out = context.run(context.on.relation_changed(db), _state(db=db))
+    assert out.unit_status == testing.ActiveStatus("serving, 2 regions")
+    members = workload.serving.ensure.call_args.args[0].members
+    once = dataclasses.replace(members, endpoints=members.endpoints[:known])
+    text = db_proxy.render_config(members)
+    assert text == db_proxy.render_config(once)
+    assert len([one for one in db_slots.parse(text) if one]) == known
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", OWN, "10.0.0.100", "10.0.0.8"])
+def test_units_of_haproxy_vip_may_claim_any_address(
+    context: Context, workload: Workload, address: str
+):
+    api = testing.Relation(
+        "api",
+        remote_app_data={"vip": "10.0.0.100", "url": "http://10.0.0.100/MAAS"},
+        remote_units_data={0: {"address": address, "ready": "true"}, 1: {"address": address}},
+    )
+    out = context.run(context.on.relation_changed(api, remote_unit=1), _state(api=api))
+    assert out.unit_status == testing.ActiveStatus("serving, 2 regions")
+    assert workload.serving.ensure.call_args.args[0].others == ("10.0.0.8",)
+    told = json.loads(_local(out, "rpc").local_app_data["region-urls"])
+    assert told == [f"http://{OWN}:5240/MAAS", "http://10.0.0.8:5240/MAAS"]
+
+
+@pytest.mark.parametrize(
+    ("claimed", "others"), [(OWN, []), ("10.0.0.8", ["10.0.0.8"])], ids=["own", "another's"]
+)
+def test_a_peer_that_claims_an_address_is_no_further_region(
+    context: Context, workload: Workload, claimed: str, others: list[str]
+):
+    bags = {2: OTHER | {"address": claimed}} | ({1: OTHER} if others else {})
+    peers = testing.PeerRelation("peers", peers_data=bags)  # type: ignore[arg-type]
+    out = context.run(context.on.relation_changed(peers, remote_unit=2), _state(peers=peers))
+
+    count = "2 regions" if others else "1 region: no high availability"
+    assert out.unit_status == testing.ActiveStatus(f"serving, {count}")
+    assert workload.serving.ensure.call_args.args[0].others == tuple(others)
+    told = json.loads(_local(out, "rpc").local_app_data["region-urls"])
+    assert told == [f"http://{one}:5240/MAAS" for one in (OWN, *others)]
+    # Whoever is asked whether MAAS would go on without this unit must not be this unit.
+    context.run(context.on.action("pause"), out)
+    assert workload.serving.pause_in_turn.call_args.args[2] == tuple(others)
+
+
+@pytest.mark.parametrize(
+    ("grace_s", "known_s", "held_s"), [("120", 300, 300), ("300", 120, 300), ("", 120, 0)]
+)
+def test_a_rack_that_claims_anothers_id_takes_nothing_from_it(
+    context: Context,
+    workload: Workload,
+    monkeypatch: pytest.MonkeyPatch,
+    grace_s: str,
+    known_s: int,
+    held_s: int,
+):
+    known = {"unit": "maas-rack/0", "kind": "rack", "system-id": "rack11", "dhcp-grace": known_s}
+    peers = testing.PeerRelation("peers", local_app_data={"controllers": json.dumps([known])})
+    rpc = testing.Relation(
+        "rpc",
+        remote_app_name="maas-rack",
+        remote_units_data={1: {"system-id": "rack11", "dhcp-grace": grace_s}},
+    )
+    racks = {"maas-rack/0": "active", "maas-rack/1": "active"}
+    _goals(monkeypatch, {"maas-region/0": "active"}, racks)
+    claims = context.on.relation_changed(rpc, remote_unit=1)
+    out = context.run(claims, _state(peers=peers, rpc=rpc))
+    assert out.unit_status.name == "active"
+    workload.dhcp.tell.assert_called_with(120, {"rack11": held_s}, [])
+
+    # Neither when it says better nor when it goes is the other's controller deleted.
+    better = dataclasses.replace(
+        out.get_relation(rpc.id), remote_units_data={1: {"system-id": "rack22"}}
+    )
+    said = dataclasses.replace(out, relations={*out.relations} - {out.get_relation(rpc.id)})
+    said = dataclasses.replace(said, relations={*said.relations, better})
+    context.run(context.on.relation_changed(better, remote_unit=1), said)
+    workload.dhcp.tell.assert_called_with(120, {"rack11": known_s, "rack22": 0}, [])
+    _goals(monkeypatch, {"maas-region/0": "active"}, {"maas-rack/0": "active"})
+    context.run(context.on.update_status(), out)
+    assert [one.args for one in workload.controllers.ensure_departed.call_args_list] == [((),)] * 3
 
 
 def test_charm_knows_juju_only():
