@@ -12,7 +12,10 @@ MAX_LENGTH = 220
 
 
 def reason(answer: requests.Response) -> str:
-    """Return MAAS's words without the JSON around them, or what nginx in front of it says."""
+    """Return MAAS's words without the JSON around them, or what nginx in front of it says.
+
+    Each sentence once: of a range MAAS says the same of its start and of its end.
+    """
     if answer.text.lstrip().startswith("<"):
         return f"MAAS answers {answer.status_code} {answer.reason}"
     try:
@@ -21,4 +24,4 @@ def reason(answer: requests.Response) -> str:
         return answer.text
     reasons = list(given.values()) if isinstance(given, dict) else [given]
     told = [" ".join(map(str, one)) if isinstance(one, list) else str(one) for one in reasons]
-    return " ".join(told)
+    return " ".join(dict.fromkeys(told))

@@ -1,6 +1,9 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
+import json
+from pathlib import Path
+
 import pytest
 import requests
 
@@ -8,6 +11,8 @@ import accounts
 import api
 import refusal
 
+# As MAAS 3.7.3 answered.
+RECORDINGS = Path(__file__).parents[4] / "tests/conformance/maas/recordings/http/vlan"
 PAGE = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>nginx</body></html>\r\n"
 
 
@@ -38,6 +43,16 @@ def _answer(text: str, status: int = 400, reason: str = "Bad Request") -> reques
 )
 def test_maas_refuses_in_its_own_words(text: str, words: str):
     assert refusal.reason(_answer(text)) == words
+
+
+@pytest.mark.parametrize("name", ["06-iprange-includes-a-rack-address", "08-iprange-overlap"])
+def test_what_maas_says_of_two_fields_is_told_once(name: str):
+    recorded = json.loads((RECORDINGS / f"{name}.json").read_text())["response"]
+    assert len(recorded["json"]) == 2
+    answer = _answer(json.dumps(recorded["json"]), recorded["status"])
+    assert refusal.reason(answer) == (
+        "Requested dynamic range conflicts with an existing IP address or range."
+    )
 
 
 def test_a_page_of_nginxs_is_no_reason():
