@@ -2,12 +2,18 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 import contextlib
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
 from unittest import mock
 
+import psycopg2
 import pytest
 
 import database
 import migration
+import region
 from charmed_maas import journal
 from database import State
 
@@ -73,6 +79,31 @@ def test_behind_a_unit_that_migrates_this_one_queues_up():
     state = State(A, OLD, "maas-region/1", False)
     assert migration.obstacle(state, A, NEW, {"maas-region/1": OLD}) == ""
     assert "holds cluster" in migration.obstacle(state, B, NEW, {"maas-region/1": OLD})
+
+
+def test_dbupgrade_dies_with_the_connection_that_has_the_lock(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    started: list[subprocess.Popen[Any]] = []
+    popen = subprocess.Popen
+
+    def start(*given: Any, **options: Any) -> subprocess.Popen[Any]:
+        started.append(popen(*given, **options))
+        return started[-1]
+
+    # It would end well by itself.
+    dbupgrade = tmp_path / "maas-region"
+    dbupgrade.write_text("#!/bin/sh\nexec /bin/sleep 5\n")
+    dbupgrade.chmod(0o755)
+    monkeypatch.setattr(region, "MAAS_REGION", str(dbupgrade))
+    monkeypatch.setattr(subprocess, "Popen", start)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    connection = mock.MagicMock()
+    execute = connection.cursor.return_value.__enter__.return_value.execute
+    execute.side_effect = [None, None, psycopg2.OperationalError("server closed the connection")]
+    with pytest.raises(psycopg2.OperationalError, match="server closed the connection"):
+        migration._dbupgrade(connection)
+    assert [one.returncode for one in started] == [-signal.SIGKILL]
 
 
 class TestJob:
