@@ -32,10 +32,12 @@ ACTIONS = [
 # What reaches a file would be another line of it; 100 kB are as much as a command line takes.
 LINE = '"$(printf "http://192.0.2.1/MAAS\\nx: y")"'
 GARBLED = [
-    ("api", "address=nonsense", "haproxy-vip"),
-    pytest.param("db", f"--app database={LINE}", "postgresql-ha", marks=LONG),
-    pytest.param("rpc", f"--app maas-url={LINE}", "maas-rack", marks=LONG),
-    pytest.param("peers", 'address="$(printf %0100000d 7)"', "postgresql-ha", marks=LONG),
+    pytest.param("api", "address=nonsense", "haproxy-vip", id="api"),
+    pytest.param("db", f"--app database={LINE}", "postgresql-ha", id="db", marks=LONG),
+    pytest.param("rpc", f"--app maas-url={LINE}", "maas-rack", id="rpc", marks=LONG),
+    pytest.param(
+        "peers", 'address="$(printf %0100000d 7)"', "postgresql-ha", id="peers", marks=LONG
+    ),
 ]
 MAAS_PORT = 5240
 SQUATTER_PORT = 8099
@@ -133,9 +135,7 @@ def _told(maas: MAAS, unit: str, words: str) -> str:
     return message if words in message else ""
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "setting", "readers"), GARBLED, ids=lambda value: str(value).partition("=")[0]
-)
+@pytest.mark.parametrize(("endpoint", "setting", "readers"), GARBLED)
 def test_a_garbled_databag_is_named_and_services_go_on(
     maas: MAAS, watch: Watch, endpoint: str, setting: str, readers: str
 ):
