@@ -83,16 +83,22 @@ def test_every_row_is_there_after_all_members_were_removed_at_once(
         lambda status: jubilant.all_blocked(status, APP) and jubilant.all_agents_idle(status),
         error=jubilant.any_error,
     )
-    named = {
-        found[1] or unit
-        for unit, one in maas.units(APP).items()
-        if (found := re.search(r"run adopt-data(?: on (\S+))? or ", one.workload_status.message))
-    }
-    assert len(named) == 1, "they do not name the same one"
-    maas.juju.run(named.pop(), "adopt-data", wait=120)
+    eventually(lambda: len(_named(maas)) == 1, timeout_s=120, what="the same unit named by all")
+    (unit,) = _named(maas)
+    maas.juju.run(unit, "adopt-data", wait=120)
     maas.wait_complete()
     assert len(maas.voters()) == len(homes)
     assert rows <= maas.rows()
+
+
+def _named(maas: MAAS) -> set[str]:
+    """Return on which units each unit's status says to run adopt-data."""
+    named: set[str] = set()
+    for unit, one in maas.units(APP).items():
+        found = re.search(r"run adopt-data(?: on (\S+))? or ", one.workload_status.message)
+        assert found, one.workload_status.message
+        named.add(found[1] or unit)
+    return named
 
 
 def _wait_for_members(maas: MAAS, units: set[str]) -> None:

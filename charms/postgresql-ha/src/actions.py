@@ -130,7 +130,7 @@ class Actions(ops.Object):
         copy = member.copy_at(path, app.cluster_id) if path else self._newest(app.cluster_id)
         member.adopt(spec, copy, strict=charm.strict)
         own = dataclasses.replace(charm.peers.own_data(), cluster_id=app.cluster_id)
-        charm.peers.publish_unit(dataclasses.replace(own, set_aside=None))
+        charm.peers.publish_unit(dataclasses.replace(own, set_aside=None, outlived=False))
         return {"adopted": copy.path, "timeline": str(copy.timeline), "cluster-id": app.cluster_id}
 
     def _go_on(self, spec: cluster.Spec, members: Sequence[str], path: str) -> None:
@@ -149,14 +149,15 @@ class Actions(ops.Object):
         member.adopt(spec, None, strict=self._charm.strict)
 
     def _newest(self, cluster_id: str) -> pgdata.Copy:
-        """Return the newest data that was set aside here, unless another unit has newer."""
+        """Return the newest data that was set aside here, unless another unit is to go on."""
         charm = self._charm
-        copy = member.set_aside(cluster_id)
-        others = charm.others.items()
-        found = {name: data.set_aside for name, data in others if data.set_aside}
-        best = max(found, key=lambda name: found[name] or (0, 0), default="")
-        if best and (not copy or (found[best] or (0, 0)) > (copy.timeline, copy.lsn)):
-            raise RefusedError(f"newer data is on {best}: run adopt-data there")
+        copy, me = member.set_aside(cluster_id), charm.unit.name
+        places = peers.places(charm.others)
+        if copy:
+            places[me] = (copy.timeline, copy.lsn, not copy.went_on)
+        best = succession.newest(places)
+        if best not in ("", me):
+            raise RefusedError(f"the newest data is on {best}: run adopt-data there")
         if not copy:
             raise RefusedError(
                 "no data of the cluster was set aside on this machine: add a unit on the machine "
@@ -216,8 +217,9 @@ def _refuse_succession(spec: cluster.Spec) -> None:
     if not any(one.name == spec.me.member_name and one.is_running for one in members):
         raise RefusedError("PostgreSQL does not run here: see this unit's status")
     positions = {unit.name: member.client(spec).position(unit) for unit in spec.units}
-    if best := succession.ahead(spec.me.name, positions):
-        raise RefusedError(f"newer data is on {best}: run adopt-data there")
+    best = succession.newest(positions)
+    if best != spec.me.name:
+        raise RefusedError(f"the newest data is on {best}: run adopt-data there")
 
 
 def _refuse_behind(spec: cluster.Spec, path: str) -> None:

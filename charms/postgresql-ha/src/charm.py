@@ -203,6 +203,7 @@ class PostgreSQLHACharm(ops.CharmBase):
             cluster_id=own,
             etcd=part,
             set_aside=(newest.timeline, newest.lsn) if newest else None,
+            outlived=bool(newest and newest.went_on),
             admits=admits,
         )
         self.peers.publish_unit(data)

@@ -68,12 +68,16 @@ class AppData:
 
 @dataclass(frozen=True)
 class UnitData:
-    """What each unit writes; set_aside is (timeline, LSN) of the newest data set aside."""
+    """What each unit writes; set_aside is (timeline, LSN) of the newest data set aside.
+
+    outlived tells whether other members ran when it was: they may have gone on.
+    """
 
     address: str = ""
     cluster_id: str = ""
     etcd: str = ""
     set_aside: tuple[int, int] | None = None
+    outlived: bool = False
     leaving: bool = False
     admits: tuple[str, ...] = ()
 
@@ -85,6 +89,7 @@ class UnitData:
             cluster_id=_cluster_id(data),
             etcd=databag.word(data, "etcd"),
             set_aside=_position(databag.text(data, "set-aside")),
+            outlived=databag.boolean(data, "outlived"),
             leaving=databag.boolean(data, "leaving"),
             admits=databag.strings(data, "admits"),
         )
@@ -96,9 +101,19 @@ class UnitData:
             "cluster-id": self.cluster_id,
             "etcd": self.etcd,
             "set-aside": "{}/{}".format(*self.set_aside) if self.set_aside else "",
+            "outlived": "true" if self.outlived else "",
             "leaving": "true" if self.leaving else "",
             "admits": databag.dump(list(self.admits)) if self.admits else "",
         }
+
+
+def places(units: Mapping[str, UnitData]) -> dict[str, tuple[int, ...]]:
+    """Return how new the data is that each unit set aside, of those that have some."""
+    return {
+        name: (*data.set_aside, not data.outlived)
+        for name, data in units.items()
+        if data.set_aside
+    }
 
 
 class Peers(Endpoint):

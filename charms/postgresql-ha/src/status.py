@@ -119,8 +119,7 @@ def last_rows(spec: cluster.Spec, awaited: Sequence[str]) -> str:
 
 def _newest(me: str, others: Mapping[str, peers.UnitData], own: peers.UnitData) -> str:
     """Return where data that was set aside is the newest, as words behind adopt-data."""
-    found = {name: data.set_aside for name, data in {me: own, **others}.items() if data.set_aside}
-    if not found:
+    best = succession.newest(peers.places({me: own, **others}))
+    if not best:
         return " path=... with its data"
-    best = max(found, key=lambda name: (found[name], name == me))
     return "" if best == me else f" on {best}"

@@ -1,7 +1,7 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
-"""Decisions about a cluster that has a quorum and no primary: plain values, no I/O.
+"""Decisions about a cluster that has no primary: who goes on. Plain values, no I/O.
 
 Patroni lets none but the last primary and its synchronous replica lead, for the others may lack
 acknowledged rows. Where neither comes back, only the operator can give those rows up.
@@ -10,9 +10,7 @@ acknowledged rows. Where neither comes back, only the operator can give those ro
 from collections.abc import Collection, Mapping, Sequence
 
 import cluster
-
-# A timeline and a position in it, as PostgreSQL's 64-bit LSN.
-Position = tuple[int, int]
+from charmed_maas import addresses
 
 
 def awaited(
@@ -34,7 +32,9 @@ def unit_name(member_name: str) -> str:
     return "/".join(member_name.rsplit("-", 1))
 
 
-def ahead(me: str, positions: Mapping[str, Position]) -> str:
-    """Return the unit whose data goes further than this one's, "" where none's does."""
-    best = max(positions, key=lambda name: (positions[name], name == me), default=me)
-    return "" if best == me else best
+def newest(places: Mapping[str, tuple[int, ...]]) -> str:
+    """Return the unit whose data goes furthest, "" of none; every unit names the same one.
+
+    Of equals it is the one with the lowest number: two that went on would be two clusters.
+    """
+    return max(places, key=lambda one: (places[one], -addresses.unit_number(one)), default="")

@@ -91,10 +91,27 @@ def test_adopt_data_puts_back_what_was_set_aside_here(ctx: Context, machine: Mac
 
 def test_adopt_data_names_the_unit_with_newer_data(ctx: Context, machine: Machine):
     machine.aside = ASIDE
-    assert "newer data is on postgresql-ha/1" in refusal(
+    assert "the newest data is on postgresql-ha/1" in refusal(
         ctx, "adopt-data", gone(**{"set-aside": "2/901"})
     )
     machine.member.adopt.assert_not_called()
+
+
+def test_of_units_with_the_same_data_one_adopts_it(machine: Machine):
+    """Both would be two clusters."""
+    ctx = testing.Context(PostgreSQLHACharm, unit_id=2)
+    machine.aside = ASIDE
+    other = gone(**{"set-aside": "2/900"})
+    state = ctx.run(ctx.on.update_status(), other.state())
+    assert "run adopt-data on postgresql-ha/1 or bootstrap" in state.unit_status.message
+    assert "the newest data is on postgresql-ha/1" in refusal(ctx, "adopt-data", other)
+    machine.member.adopt.assert_not_called()
+    # The other one's was set aside while this one ran on.
+    outlived = gone(**{"set-aside": "2/900", "outlived": "true"})
+    state = ctx.run(ctx.on.update_status(), outlived.state())
+    assert "is gone, run adopt-data or bootstrap" in state.unit_status.message
+    ctx.run(ctx.on.action("adopt-data"), outlived.state())
+    machine.member.adopt.assert_called_once()
 
 
 def test_adopt_data_refuses_data_that_the_cluster_outlived(ctx: Context, machine: Machine):
@@ -221,7 +238,7 @@ def test_the_replica_with_the_most_rows_goes_on(
 ):
     machine.api.position.side_effect = lambda unit: (2, 901) if unit.name == ONE else (2, 900)
     message = refusal(ctx, "adopt-data", without_primary)
-    assert message == "newer data is on postgresql-ha/1: run adopt-data there"
+    assert message == "the newest data is on postgresql-ha/1: run adopt-data there"
     machine.member.promote.assert_not_called()
 
 

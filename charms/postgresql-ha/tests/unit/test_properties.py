@@ -37,6 +37,7 @@ UNIT = {
     "cluster-id": ID,
     "etcd": "voter",
     "set-aside": "3/117440512",
+    "outlived": "true",
     "leaving": "true",
     "admits": '["postgresql-ha/0"]',
 }
@@ -60,6 +61,7 @@ PUBLISHED = st.one_of(
         cluster_id=st.just("") | IDENTIFIERS,
         etcd=st.sampled_from(["", "voter", "learner"]),
         set_aside=st.none() | POSITIONS,
+        outlived=st.booleans(),
         leaving=st.booleans(),
         admits=LISTS,
     ),

@@ -39,14 +39,18 @@ def test_who_alone_has_the_last_rows(
 
 
 @pytest.mark.parametrize(
-    ("positions", "best"),
+    ("places", "best"),
     [
         ({ME.name: (2, 900), B.name: (2, 901)}, B.name),
         ({ME.name: (1, 900), B.name: (2, 100)}, B.name),
-        ({ME.name: (2, 900), B.name: (2, 900)}, ""),
-        ({ME.name: (2, 900), B.name: (0, 0)}, ""),
-        ({ME.name: (2, 900)}, ""),
+        ({ME.name: (2, 900), B.name: (0, 0)}, ME.name),
+        # Of equals the lowest number, by number: each unit comes to the same.
+        ({"postgresql-ha/10": (2, 900), "postgresql-ha/9": (2, 900)}, "postgresql-ha/9"),
+        ({"postgresql-ha/9": (2, 900), "postgresql-ha/10": (2, 900)}, "postgresql-ha/9"),
+        # But that one was set aside while others ran.
+        ({"postgresql-ha/9": (2, 900, 0), "postgresql-ha/10": (2, 900, 1)}, "postgresql-ha/10"),
+        ({}, ""),
     ],
 )
-def test_whose_data_goes_furthest(positions: dict[str, tuple[int, int]], best: str):
-    assert succession.ahead(ME.name, positions) == best
+def test_whose_data_goes_furthest(places: dict[str, tuple[int, ...]], best: str):
+    assert succession.newest(places) == best
