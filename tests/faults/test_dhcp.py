@@ -17,6 +17,8 @@ NORMAL = "'state': 'normal'"
 PROMOTED_S = 420
 # Several at once; dhcpd asks a second for each address whether somebody has it.
 ALL_S = 300
+# Two minutes until it is dead, the grace, and three more at most.
+FORGOTTEN_S = 480
 # The watchdog leaves a dhcpd alone that is younger.
 YOUNG_S = 60
 # One that hangs is killed after 30 s; rackd looks every 30 s for one that should run.
@@ -48,6 +50,16 @@ def spare(maas: MAAS, served: leases.DHCP) -> Iterator[str]:
     maas.juju.remove_unit(unit)
     maas.wait_gone(unit)
     maas.wait_forgotten("maas-rack")
+
+
+@pytest.fixture
+def third(maas: MAAS, served: leases.DHCP) -> str:
+    """A third rack in the VLAN that stays, when another leaves: its host name."""
+    before = set(maas.controllers("rack"))
+    maas.juju.add_unit("maas-rack")
+    maas.wait_complete()
+    (name,) = set(maas.controllers("rack")) - before
+    return name
 
 
 def _assert_distinct(given: dict[int, str]) -> None:
@@ -154,6 +166,7 @@ def test_without_one_of_two_racks_leases_go_on_and_the_other_serves_all(
     primary, secondary = served.racks()
     dead, survivor = (primary, secondary) if lost == "primary" else (secondary, primary)
     machine = maas.machine(served.unit(dead))
+    known = maas.controllers("rack")[dead]["system_id"]
     given = served.ask(range(30))
     _assert_distinct(given)
     power("poweroff", machine)
@@ -171,6 +184,7 @@ def test_without_one_of_two_racks_leases_go_on_and_the_other_serves_all(
     _assert_distinct(given)
     power("poweron", machine)
     eventually(lambda: served.racks() == (survivor, dead), timeout_s=300, what="back as secondary")
+    assert maas.controllers("rack")[dead]["system_id"] == known, "it was deleted meanwhile"
     assert served.ask(given, timeout_s=ALL_S) == given
     maas.wait_whole()
 
@@ -225,6 +239,31 @@ def test_a_third_rack_becomes_secondary_when_the_primary_is_lost(
     maas.wait_whole()
     assert served.racks() == (secondary, spare), "one that returned was given something back"
     assert served.ask(given) == given
+
+
+@pytest.mark.long
+def test_the_primary_is_removed_and_its_dhcp_moves_before_maas_forgets_it(
+    maas: MAAS, figure: Figure, served: leases.DHCP, third: str
+):
+    primary, secondary = served.racks()
+    given = served.ask(range(20))
+    maas.juju.remove_unit(served.unit(primary))
+    begun = time.monotonic()
+    looks: list[tuple[bool, bool]] = []
+
+    def is_forgotten() -> bool:
+        has_dhcp = primary in served.racks()
+        looks.append((has_dhcp, primary in maas.controllers("rack")))
+        return not looks[-1][1]
+
+    eventually(is_forgotten, timeout_s=FORGOTTEN_S, what=f"MAAS forgets {primary}")
+    figure("MAAS has forgotten the primary rack, since its unit was removed", _since(begun))
+    assert (False, True) in looks, "it was forgotten with DHCP"
+    eventually(lambda: served.racks() == (secondary, third), timeout_s=300, what="two racks again")
+    assert served.ask(given) == given
+    given |= served.ask(range(20, 60), timeout_s=ALL_S)
+    _assert_distinct(given)
+    maas.wait_whole()
 
 
 @pytest.mark.long
