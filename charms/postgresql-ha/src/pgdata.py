@@ -10,11 +10,12 @@ system of the data, which may be a disk of its own: to move must never mean to c
 
 import contextlib
 import json
+import logging
 import pwd
 import re
 import shutil
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,9 +26,15 @@ POSTGRESQL = Path("/usr/lib/postgresql")
 ROOT = Path("/var/lib/postgresql")
 ASIDE = ROOT / "removed"
 NOTE = "about.json"
+# pg_controldata's words, of the latest checkpoint and of what a replica has replayed.
+ENDS = ("Latest checkpoint location", "Minimum recovery ending location")
+TIMELINES = ("Latest checkpoint's TimeLineID", "Min recovery ending loc's timeline")
 FIELDS = ("timeline", "lsn", "path", "cluster_id", "went_on")
 # Exists from before initdb until Patroni reports a whole primary: what is there may be half.
 BOOTSTRAPPING = paths.STATE / "bootstrapping"
+
+
+logger = logging.getLogger(__name__)
 
 
 class PgdataError(Exception):
@@ -69,14 +76,32 @@ def cluster_id(data: Path) -> str:
 
 
 def position(data: Path) -> tuple[int, int]:
-    """Return the timeline and the LSN up to which the data surely goes."""
+    """Return the timeline and the LSN up to which the data surely goes.
+
+    Of a primary that was shut down it is where its last record begins, of a replica where that
+    ends, though both have the same rows: the last record is a checkpoint then, and left out.
+    """
     control = _control(data)
-    ends = ("Latest checkpoint location", "Minimum recovery ending location")
-    timelines = ("Latest checkpoint's TimeLineID", "Min recovery ending loc's timeline")
-    return (
-        max(int(control.get(name, "0")) for name in timelines),
-        max(_lsn(control.get(name, "0/0")) for name in ends),
-    )
+    timelines = tuple(int(control.get(name, "0")) for name in TIMELINES)
+    checkpoint, recovered = (_lsn(control.get(name, "0/0")) for name in ENDS)
+    if recovered > checkpoint and _ends_with_checkpoint(data, control):
+        recovered = checkpoint
+    return max(timelines), max(checkpoint, recovered)
+
+
+def _ends_with_checkpoint(data: Path, control: Mapping[str, str]) -> bool:
+    """Tell whether a replica has replayed nothing after its latest checkpoint."""
+    start, end = (control[name] for name in ENDS)
+    timeline, recovered = (control[name] for name in TIMELINES)
+    if timeline != recovered:
+        return False
+    span = (f"--start={start}", f"--end={end}", f"--timeline={timeline}", "--limit=2")
+    argv = [str(_tool(data, "pg_waldump")), f"--path={data / 'pg_wal'}", *span]
+    try:
+        return len(commands.run(argv).stdout.splitlines()) == 1
+    except commands.CommandError as error:
+        logger.info("%s: %s", data, error)
+        return False
 
 
 def ensure_parent(data: Path) -> None:
@@ -193,12 +218,16 @@ def _control(data: Path) -> dict[str, str]:
     """Return what pg_controldata tells, {} when there is no data."""
     if not (data / "global" / "pg_control").is_file() or not (data / "PG_VERSION").is_file():
         return {}
-    tool = POSTGRESQL / (data / "PG_VERSION").read_text().strip() / "bin" / "pg_controldata"
+    tool = _tool(data, "pg_controldata")
     if not tool.is_file():
         raise PgdataError(f"{data} needs {tool}, which is not installed")
     done = commands.run([str(tool), str(data)], env={"LC_ALL": "C"}, check=False)
     pairs = re.findall(r"^([^:\n]+):\s+(\S.*)$", done.stdout, re.MULTILINE)
     return dict(pairs) if done.returncode == 0 else {}
+
+
+def _tool(data: Path, name: str) -> Path:
+    return POSTGRESQL / (data / "PG_VERSION").read_text().strip() / "bin" / name
 
 
 def _lsn(text: str) -> int:

@@ -17,8 +17,17 @@ Database system identifier:           {id}
 Latest checkpoint location:           {checkpoint}
 Latest checkpoint's TimeLineID:       {timeline}
 Minimum recovery ending location:     {recovery}
-Min recovery ending loc's timeline:   0
+Min recovery ending loc's timeline:   {recovered}
 """
+# Prints the records that follow the checkpoint, two at most, as it is asked to.
+WALDUMP = """#!/bin/sh
+case "$*" in
+  *--start=0/5244B70\\ --end=0/5244BE8\\ --timeline=3\\ --limit=2) cat "${1#--path=}/records" ;;
+  *) echo "pg_waldump: error: invalid WAL location" >&2; exit 1 ;;
+esac
+"""
+CHECKPOINT = "rmgr: XLOG        len (rec/tot):    114/   114, tx: 0, lsn: 0/05244B70, shutdown\n"
+COMMIT = "rmgr: Transaction len (rec/tot):     46/    46, tx: 751, lsn: 0/05244BE8, COMMIT\n"
 
 
 @pytest.fixture(autouse=True)
@@ -36,13 +45,26 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         tool = programs / "pg_controldata"
         tool.write_text('#!/bin/sh\ncat "$1/global/pg_control"\n')
         tool.chmod(0o755)
+        tool = programs / "pg_waldump"
+        tool.write_text(WALDUMP)
+        tool.chmod(0o755)
     return tmp_path
 
 
-def make(path: Path, *, timeline: int = 1, lsn: str = "0/500", recovery: str = "0/0") -> Path:
+def make(
+    path: Path,
+    *,
+    timeline: int = 1,
+    lsn: str = "0/500",
+    recovery: str = "0/0",
+    recovered: int = 0,
+) -> Path:
     (path / "global").mkdir(parents=True)
     (path / "PG_VERSION").write_text("17\n")
-    control = CONTROL.format(id=ID, checkpoint=lsn, timeline=timeline, recovery=recovery)
+    recovered = 0 if recovery == "0/0" else recovered or timeline
+    control = CONTROL.format(
+        id=ID, checkpoint=lsn, timeline=timeline, recovery=recovery, recovered=recovered
+    )
     (path / "global" / "pg_control").write_text(control)
     (path / "row").write_text("kept")
     return path
@@ -79,6 +101,37 @@ def test_data_is_set_aside_and_put_back_whole(root: Path):
 
 def test_setting_aside_again_does_nothing(root: Path):
     assert pgdata.set_aside(root / "data/17/pg", []) is None
+
+
+@pytest.mark.parametrize(
+    ("records", "lsn"),
+    [(CHECKPOINT, 0x5244B70), (CHECKPOINT + COMMIT, 0x5244BE8), ("", 0x5244BE8)],
+)
+def test_a_replica_that_ends_with_its_primarys_last_checkpoint_goes_as_far_as_that(
+    root: Path, records: str, lsn: int
+):
+    """Figures of PostgreSQL 17: a primary that was shut down, and its synchronous replica."""
+    primary = make(root / "elsewhere", timeline=3, lsn="0/5244B70")
+    replica = make(root / "data/17/pg", timeline=3, lsn="0/5244B70", recovery="0/5244BE8")
+    (replica / "pg_wal").mkdir()
+    (replica / "pg_wal" / "records").write_text(records)
+    assert pgdata.position(primary) == (3, 0x5244B70)
+    assert pgdata.position(replica) == (3, lsn)
+
+
+def test_a_replicas_wal_that_cannot_be_read_is_no_reason_to_take_less(root: Path):
+    replica = make(root / "data/17/pg", timeline=3, lsn="0/5244A00", recovery="0/5244BE8")
+    assert pgdata.position(replica) == (3, 0x5244BE8)
+    (root / "lib/17/bin/pg_waldump").unlink()
+    assert pgdata.position(replica) == (3, 0x5244BE8)
+
+
+def test_a_replica_that_followed_to_another_timeline_goes_as_far_as_it_replayed(root: Path):
+    data, recovery = root / "data/17/pg", "0/5244BE8"
+    replica = make(data, timeline=3, lsn="0/5244B70", recovery=recovery, recovered=4)
+    (replica / "pg_wal").mkdir()
+    (replica / "pg_wal" / "records").write_text(CHECKPOINT)
+    assert pgdata.position(replica) == (4, 0x5244BE8)
 
 
 def test_the_newest_copy_is_last(root: Path, monkeypatch: pytest.MonkeyPatch):
