@@ -19,6 +19,8 @@ CHARMS: dict[str, dict[str, Any]] = {
 TOP_KEYS = {"applications", "machines", "relations", "description", "tags"}
 APP_KEYS = {"charm", "num_units", "to", "options", "expose", "constraints", "annotations", "trust"}
 SIDES = ("provides", "requires")
+# What a name ends in that holds a secret.
+SECRETS = {"cert", "content", "key", "passphrase", "password", "token"}
 
 
 def test_only_keys_that_juju_3_6_and_4_0_both_take():
@@ -50,6 +52,25 @@ def test_the_charm_takes_juju_3_6_and_names_what_is_optional(app: str):
             assert isinstance(endpoint["optional"], bool)
     for action in charm.get("actions", {}).values():
         assert action["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("app", CHARMS)
+def test_no_option_and_no_parameter_takes_a_secret(app: str):
+    """Whoever may read the model could read it; a secret's ID is none."""
+    names = set(CHARMS[app].get("config", {}).get("options", {}))
+    for action in CHARMS[app].get("actions", {}).values():
+        names |= set(action.get("params", {}))
+    assert not {name for name in names if name.replace("_", "-").split("-")[-1] in SECRETS}
+
+
+@pytest.mark.parametrize("app", CHARMS)
+def test_a_parameter_that_an_action_cannot_do_without_is_required(app: str):
+    read: set[str] = set()
+    for path in (ROOT / "charms" / app / "src").glob("*.py"):
+        read |= set(re.findall(r"""params\[["']([a-z-]+)["']\]""", path.read_text()))
+    for name, action in CHARMS[app].get("actions", {}).items():
+        needed = read & set(action.get("params", {}))
+        assert needed <= set(action.get("required", [])), name
 
 
 @pytest.mark.parametrize("app", CHARMS)

@@ -100,6 +100,14 @@ def test_only_reads_are_sent_twice():
     assert "hash-type consistent" in uploads
 
 
+def test_a_region_is_up_while_maas_itself_answers():
+    regions = render(0, 1).partition("\nbackend maas-regions")[2].partition("\nbackend ")[0]
+    assert "    option httpchk\n" in regions
+    assert "http-check send meth GET uri /MAAS/api/2.0/version/ " in regions
+    assert "    http-check expect status 200\n" in regions
+    assert "    default-server check " in regions
+
+
 def test_the_client_cannot_choose_its_address():
     assert "http-request set-header X-Forwarded-For %[src]" in render(0)
 

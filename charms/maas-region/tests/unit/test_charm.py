@@ -118,6 +118,47 @@ def test_without_a_database_relation_it_stops_and_says_the_way_out(
     assert _local(out, "api").local_unit_data["ready"] == "false"
 
 
+def test_a_reboot_starts_no_maas_that_has_no_database(context: Context, workload: Workload):
+    out = context.run(context.on.start(), _state(leader=False, db=None))
+
+    workload.serving.stop.assert_called_once_with()
+    workload.serving.ensure.assert_not_called()
+    assert out.unit_status == testing.BlockedStatus("integrate db with postgresql-ha")
+
+
+EVENTS = ("install", "start", "config_changed", "leader_elected", "upgrade_charm", "update_status")
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_whatever_juju_tells_brings_the_unit_to_serve(
+    context: Context, workload: Workload, event: str
+):
+    out = context.run(getattr(context.on, event)(), _state())
+
+    workload.serving.ensure.assert_called_once()
+    assert out.unit_status == testing.ActiveStatus("serving, 2 regions")
+
+
+def test_a_new_password_of_the_database_is_followed(context: Context, workload: Workload):
+    new = {"username": "maasdb", "password": "another"}
+    changed = dataclasses.replace(LOGIN, latest_content=new)
+    state = dataclasses.replace(_state(), secrets={changed})
+    context.run(context.on.secret_changed(changed), state)
+
+    assert workload.serving.ensure.call_args.args[0].login.password == "another"
+
+
+def test_a_refreshed_charm_goes_on_with_the_maas_that_is_there(
+    context: Context, workload: Workload
+):
+    workload.region.version.return_value = "1:3.4.10"
+    out = context.run(context.on.upgrade_charm(), _state())
+
+    workload.serving.stop.assert_not_called()
+    assert out.workload_version == "1:3.4.10"
+    assert out.unit_status == testing.ActiveStatus("serving, 2 regions")
+
+
 def test_nonsense_from_the_database_touches_no_service(context: Context, workload: Workload):
     garbled = testing.Relation("db", remote_app_data={**DATABASE, "endpoints": "nowhere"})
     out = context.run(context.on.relation_changed(garbled), _state(db=garbled))
@@ -264,6 +305,24 @@ def test_racks_get_url_regions_and_a_secret_by_id(context: Context):
     assert secret.remote_grants == {_local(out, "rpc").id: {"maas-rack"}}
     assert published["secret-id"].rpartition(":")[2] == secret.id.rpartition(":")[2]
     assert "5ec2e7" not in str(published)
+
+
+def test_what_racks_are_told_has_the_order_of_unit_numbers(context: Context):
+    bags = {n: {"address": f"10.0.0.{n}", "ready": "true"} for n in range(12, 0, -1)}
+    peers = testing.PeerRelation("peers", peers_data=bags)  # type: ignore[arg-type]
+    out = context.run(context.on.update_status(), _state(peers=peers))
+
+    hosts = [OWN, *(f"10.0.0.{n}" for n in range(1, 13))]
+    told = json.loads(_local(out, "rpc").local_app_data["region-urls"])
+    assert told == [f"http://{one}:5240/MAAS" for one in hosts]
+
+
+def test_each_region_tells_haproxy_vip_of_itself_whoever_leads(context: Context):
+    peers = testing.PeerRelation("peers", local_app_data={"maas-url": "http://v/MAAS"})
+    out = context.run(context.on.update_status(), _state(leader=False, peers=peers))
+
+    assert _local(out, "api").local_unit_data.items() >= {"address": OWN, "ready": "true"}.items()
+    assert not _local(out, "api").local_app_data
 
 
 @pytest.mark.parametrize("stage", [serving.Stage.REFUSED, serving.Stage.MIGRATING])
@@ -515,6 +574,23 @@ def test_a_source_that_apt_refuses_is_told(context: Context, workload: Workload)
 
     assert out.unit_status == testing.BlockedStatus("source 'x' is no source")
     workload.serving.ensure.assert_not_called()
+
+
+def test_an_install_that_failed_is_made_up_for_by_a_later_event(
+    context: Context, workload: Workload
+):
+    workload.region.install.side_effect = apt_source.SourceError("no network")
+    workload.region.version.return_value = ""
+    out = _state()
+    for event in (context.on.install(), context.on.start()):
+        out = context.run(event, out)
+        assert out.unit_status == testing.BlockedStatus("no network")
+
+    workload.region.install.side_effect = lambda _: workload.region.version.configure_mock(
+        return_value="1:3.7.3"
+    )
+    out = context.run(context.on.update_status(), out)
+    assert out.unit_status == testing.ActiveStatus("serving, 2 regions")
 
 
 def test_a_bad_source_on_a_serving_unit_touches_no_service(context: Context, workload: Workload):

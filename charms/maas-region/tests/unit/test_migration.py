@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 import contextlib
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -19,6 +20,7 @@ from database import State
 
 A, B = "8c649c6f-9ff2-4aae-aa3a-3ddba6812151", "0ee85464-d464-4c52-a705-ccbab5cd4023"
 OLD, NEW = "1:3.7.2-1", "1:3.7.10-1"
+IS_NEWER = migration.is_newer
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +77,13 @@ def test_a_newer_package_waits_until_all_units_have_it():
     assert migration.obstacle(state, A, NEW, {"maas-region/0": NEW, "maas-region/1": NEW}) == ""
 
 
+@pytest.mark.skipif(not os.path.exists(migration.DPKG), reason="needs dpkg")
+def test_versions_are_ordered_as_numbers_and_not_as_text():
+    assert IS_NEWER(NEW, OLD)
+    assert not IS_NEWER(OLD, NEW)
+    assert not IS_NEWER(NEW, NEW)
+
+
 def test_behind_a_unit_that_migrates_this_one_queues_up():
     state = State(A, OLD, "maas-region/1", False)
     assert migration.obstacle(state, A, NEW, {"maas-region/1": OLD}) == ""
@@ -104,6 +113,26 @@ def test_dbupgrade_dies_with_the_connection_that_has_the_lock(
     with pytest.raises(psycopg2.OperationalError, match="server closed the connection"):
         migration._dbupgrade(connection)
     assert [one.returncode for one in started] == [-signal.SIGKILL]
+
+
+def test_no_password_is_in_a_command_line(monkeypatch: pytest.MonkeyPatch):
+    ran: list[list[str]] = []
+
+    def note(argv: list[str], **_: Any) -> Any:
+        ran.append(argv)
+        # The job is not there, and dbupgrade ends well.
+        done = mock.MagicMock(returncode=0, stdout="inactive\n")
+        done.__enter__.return_value = done
+        return done
+
+    monkeypatch.setattr(region, "read_config", lambda: {"database_pass": "hunter2"})
+    monkeypatch.setattr("charmed_maas.commands.run", note)
+    monkeypatch.setattr(subprocess, "Popen", note)
+    migration.start("maas-region/0", A, NEW, OLD)
+    migration._dbupgrade(mock.MagicMock())
+    assert [one for one in ran if migration.SYSTEMD_RUN in one]
+    assert [region.MAAS_REGION, "dbupgrade"] in ran
+    assert "hunter2" not in str(ran)
 
 
 class TestJob:

@@ -118,6 +118,16 @@ def test_a_region_that_runs_as_wished_is_left_alone(machine: Machine):
         verb.assert_not_called()
 
 
+def test_maas_is_told_of_the_proxy_and_never_of_the_primary(machine: Machine):
+    serving.ensure(WISH)
+    serving.ensure(replace(WISH, members=db_proxy.Members((("10.0.0.2", 6432),))))
+    before, after = (one.args[0] for one in machine.region.is_configured.call_args_list)
+    assert (before.database_host, before.database_port) == ("127.0.0.1", 15432)
+    assert before == after
+    assert machine.proxy.call_count == 2
+    machine.region.restart.assert_not_called()
+
+
 def test_a_new_database_is_migrated_before_maas_starts(machine: Machine):
     machine.states = [database.State(), database.State(migrating_unit=WISH.unit), MIGRATED]
     machine.jobs = [True, False]
