@@ -23,6 +23,8 @@ FORGOTTEN_S = 480
 YOUNG_S = 60
 # One that hangs is killed after 30 s; rackd looks every 30 s for one that should run.
 BACK_S = 150
+# As long as MAAS's leases last, and until the other rack notices that nobody tells it of them.
+LEASE_S, NOTICED_S = 600, 60
 # Clients that come at a time while two racks answer that hear neither each other nor a region.
 NEW = 3
 
@@ -144,11 +146,20 @@ def test_a_rack_that_only_its_clients_hear_stops_before_the_other_is_promoted(
         figure("dhcpd of a rack that is cut off stopped", stopped_s)
         assert served.racks() == (primary, secondary), "it was promoted too early"
         assert len(given) >= 20 + 3 * NEW, "hardly anybody asked while both answered"
+        why = f"{primary} is not replaced: it gave addresses that dhcpd on {secondary} does not"
+        eventually(lambda: _says(maas, why), timeout_s=PROMOTED_S, what=why)
+        figure("told that unknown leases go on", _since(cut))
+        given |= served.ask(range(len(given), len(given) + NEW))
+        _assert_distinct(given)
         eventually(
-            lambda: served.racks() == (secondary, ""), timeout_s=PROMOTED_S, what="the promotion"
+            lambda: served.racks() == (secondary, ""),
+            timeout_s=PROMOTED_S + LEASE_S,
+            what="the promotion",
         )
         figure("the other one promoted", _since(cut))
-        figure("the other one promoted, since dhcpd of the first stopped", _since(cut) - stopped_s)
+        assert _since(cut) - stopped_s > LEASE_S - NOTICED_S, "leases of the first went on"
+        # Whose lease is over asks again, and may get another address.
+        given = served.ask(given, timeout_s=ALL_S)
         given |= served.ask(range(len(given), leases.CLIENTS), timeout_s=ALL_S)
         _assert_distinct(given)
     finally:

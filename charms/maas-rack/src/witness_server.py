@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import dhcpd
+import peer_leases
 import rack
 from charmed_maas import addresses, commands, python_unit, systemd, witness
 
@@ -35,7 +36,8 @@ def respond(question: witness.Body) -> witness.Body:
     """Return whether dhcpd runs, and its failover states by VLAN, each with its age in seconds.
 
     With `peer`, whose address is asked for, also whether anybody has it on the link of this
-    rack's address `own`, or has the address that dhcpd knows its peer by on the VLAN `vlan`.
+    rack's address `own`, or has the address that dhcpd knows its peer by on the VLAN `vlan`; and
+    for how many seconds more leases last that the peer gave there unknown to dhcpd.
     With `forget`, a VLAN's ID, nothing but that its failover of before is forgotten.
     """
     if "forget" in question:
@@ -44,15 +46,19 @@ def respond(question: witness.Body) -> witness.Body:
     peers = dhcpd.parse_peers(text)
     told: witness.Body = {"dhcpd": dhcpd.is_running(), "vlans": {}}
     try:
+        failovers = dhcpd.failovers(text, peers)
         told["vlans"] = {
             str(vlan): {"state": one.state, "for": max(0, int(time.time()) - one.since)}
-            for vlan, one in dhcpd.failovers(text, peers).items()
+            for vlan, one in failovers.items()
         }
         if "peer" in question:
-            pairs = {(one.own, one.address) for one in peers if one.vlan == question.get("vlan")}
+            there = [one for one in peers if one.vlan == question.get("vlan")]
+            pairs = {(one.own, one.address) for one in there}
             pairs.add((str(question["own"]), str(question["peer"])))
             told["peer-answers"] = any(_answers(own, peer) for own, peer in sorted(pairs))
-    except (dhcpd.DHCPError, commands.CommandError, KeyError, ValueError) as error:
+            lasts = [peer_leases.last_s(one, failovers[one.vlan]) for one in there]
+            told["unknown-leases-for"] = max(lasts, default=0)
+    except (dhcpd.DHCPError, commands.CommandError, KeyError, ValueError, OSError) as error:
         told["problem"] = str(error)
     return told
 

@@ -34,12 +34,14 @@ class Rack:
 class Evidence:
     """What a survivor says of its failover peer: dhcpd's state, whether its address answers.
 
-    problem is why it cannot be asked.
+    unknown_leases_s is for how long leases last that the peer gave while nobody heard of them but
+    its clients, problem why the survivor cannot be asked.
     """
 
     state: str = ""
     peer_answers: bool = True
     problem: str = ""
+    unknown_leases_s: int = 0
 
 
 @dataclass(frozen=True)
@@ -140,4 +142,8 @@ def _objection(evidence: Evidence, survivor: Rack, dead: Rack) -> str:
         return f"dhcpd on {survivor.hostname} is in state {evidence.state or 'unknown'}"
     if evidence.peer_answers:
         return f"{dead.address} still answers {survivor.hostname}"
+    if evidence.unknown_leases_s > 0:
+        minutes = -(-evidence.unknown_leases_s // 60)
+        what = f"it gave addresses that dhcpd on {survivor.hostname} does not know of"
+        return f"{what}, for {minutes} min more"
     return ""

@@ -32,8 +32,12 @@ class Witnesses:
             return dhcp_plan.Evidence(problem=str(error))
         if problem := said.get("problem"):
             return dhcp_plan.Evidence(problem=f"says: {words.one_line(str(problem), 100)}")
+        # A rack of an earlier revision does not tell.
+        lasts = said.get("unknown-leases-for", 0)
         return dhcp_plan.Evidence(
-            _state(said, str(vlan.id)), said.get("peer-answers") is not False
+            _state(said, str(vlan.id)),
+            said.get("peer-answers") is not False,
+            unknown_leases_s=lasts if isinstance(lasts, int) else 0,
         )
 
     def forget(self, rack: str, vlan: api.VLAN) -> str:

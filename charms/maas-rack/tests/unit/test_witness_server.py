@@ -9,6 +9,7 @@ from unittest import mock
 import pytest
 
 import dhcpd
+import peer_leases
 import witness_server
 from charmed_maas import commands, systemd, witness
 
@@ -23,6 +24,7 @@ def _rack(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dhcpd, "parse_peers", lambda _: [PEER])
     monkeypatch.setattr(dhcpd, "failovers", lambda *_: {5001: LOST})
     monkeypatch.setattr(dhcpd, "is_running", lambda: True)
+    monkeypatch.setattr(peer_leases, "last_s", lambda *_: 0)
     monkeypatch.setattr(
         dhcpd, "answers", lambda own, peer: (own, peer) != ("10.1.0.3", "10.1.0.4")
     )
@@ -48,6 +50,23 @@ def test_the_address_that_dhcpd_knows_its_peer_by_is_asked_for_too(
     other: witness.Body = {"peer": "10.1.0.99", "own": "10.1.0.3"}
     assert witness_server.respond(other)["peer-answers"] is False
     assert witness_server.respond({**other, "vlan": 5001})["peer-answers"] is True
+
+
+def test_how_long_unknown_leases_of_the_peer_last_is_told_of_the_vlan_that_is_asked_about(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(peer_leases, "last_s", lambda peer, state: 77 * (peer, state).count(LOST))
+    assert witness_server.respond({**ASKED, "vlan": 5001})["unknown-leases-for"] == 77
+    assert witness_server.respond({**ASKED, "vlan": 5002})["unknown-leases-for"] == 0
+
+
+def test_a_journal_that_cannot_be_read_is_told(monkeypatch: pytest.MonkeyPatch):
+    def fails(*_: object):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(peer_leases, "last_s", fails)
+    told = witness_server.respond({**ASKED, "vlan": 5001})
+    assert "Permission denied" in str(told["problem"])
 
 
 def test_a_failover_is_forgotten_where_asked(monkeypatch: pytest.MonkeyPatch):

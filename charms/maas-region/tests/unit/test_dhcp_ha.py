@@ -284,6 +284,10 @@ def test_a_rack_that_may_go_on_is_not_replaced_until_maas_deletes_it(
         ({**LOST, "vlans": [1]}, "dhcpd on rack-b is in state unknown"),
         ({**LOST, "peer-answers": True}, "10.1.0.1 still answers rack-b"),
         ({**LOST, "peer-answers": "no"}, "10.1.0.1 still answers rack-b"),
+        (
+            {**LOST, "unknown-leases-for": 60},
+            "it gave addresses that dhcpd on rack-b does not know of, for 1 min more",
+        ),
     ],
 )
 def test_without_evidence_nothing_changes_and_why_is_told(

@@ -103,6 +103,10 @@ def test_nobody_is_replaced_within_the_grace():
         (Evidence("normal", peer_answers=False), "dhcpd on rack-b is in state normal"),
         (Evidence("", peer_answers=False), "dhcpd on rack-b is in state unknown"),
         (Evidence("partner-down", peer_answers=True), "10.1.0.1 still answers rack-b"),
+        (
+            Evidence("communications-interrupted", peer_answers=False, unknown_leases_s=541),
+            "it gave addresses that dhcpd on rack-b does not know of, for 10 min more",
+        ),
     ],
 )
 def test_without_evidence_nothing_changes_and_why_is_told(evidence: Evidence, why: str):
