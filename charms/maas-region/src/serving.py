@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import psycopg2
+
 import database
 import db_proxy
 import health
@@ -164,7 +166,8 @@ def _turn() -> "Generator[None]":
                     logger.warning("leaves while another region restarts")
                     break
                 time.sleep(1)
-        except (FileNotFoundError, database.DatabaseError) as error:
+        except (FileNotFoundError, database.DatabaseError, psycopg2.Error) as error:
+            # What the database says while it is asked comes as it is: the connection is not over.
             logger.info("leaves without a turn: %s", error)
         yield
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import psycopg2
 import pytest
 
 import database
@@ -495,6 +496,26 @@ def test_who_leaves_without_a_database_waits_for_nobody(
         raise error
 
     monkeypatch.setattr(database, "connect", connect)
+    serving.leave()
+    leaving.region.stop.assert_called_once_with()
+    leaving.region.forget.assert_called_once_with()
+
+
+def test_a_database_that_fails_over_while_a_region_waits_for_its_turn_keeps_it_no_longer(
+    leaving: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    def breaks(*_: object) -> bool:
+        raise psycopg2.OperationalError("server closed the connection unexpectedly")
+
+    @contextlib.contextmanager
+    def connect(*_: object) -> Iterator[None]:
+        try:
+            yield
+        except psycopg2.Error as error:
+            raise database.DatabaseError(str(error)) from error
+
+    monkeypatch.setattr(database, "connect", connect)
+    monkeypatch.setattr(database, "try_lock", breaks)
     serving.leave()
     leaving.region.stop.assert_called_once_with()
     leaving.region.forget.assert_called_once_with()
