@@ -10,6 +10,7 @@ it, and forgets it: once it serves alone it would give the same address again.
 import calendar
 import re
 import time
+from collections.abc import Collection
 
 import dhcpd
 from charmed_maas import commands, failover, journal
@@ -17,54 +18,59 @@ from charmed_maas import commands, failover, journal
 # dhcpd notices after a minute that its peer is away (MAAS's max-response-delay); until then it
 # has nothing of what that one gives.
 UNNOTICED_S = 90
-# As long as a lease lasts where MAAS's configuration does not say: dhcpd's own max-lease-time.
-LEASE_S = 86400
 # Clocks of two racks, and the second that a lease file goes by.
 SLACK_S = 5
-# With `-o short-unix`, by dhcpd 4.4: for the address, from the server, by the client.
+# The regions wait no longer for an answer than 20 s, and ARP has its part of that.
+JOURNAL_S = 8
+# With `-o short-unix`, by dhcpd 4.4: from the server, by the client.
 TAKEN = re.compile(
-    r"^(\d+)\.\d+ .*DHCPREQUEST for (\S+) \((\S+)\) from (\S+) via \S+: lease owned by peer",
+    r"^(\d+)\.\d+ .*DHCPREQUEST for \S+ \((\S+)\) from (\S+) (?:\(.*\) )?via \S+:"
+    r" lease owned by peer",
     re.MULTILINE,
 )
-LEASE = re.compile(r"^lease (\S+) \{(.*?)^\}", re.MULTILINE | re.DOTALL)
+LEASE = re.compile(r"^lease \S+ \{(.*?)^\}", re.MULTILINE | re.DOTALL)
 STARTS = re.compile(r"^\s*starts \d (\d+)/(\d+)/(\d+) (\d+):(\d+):(\d+);", re.MULTILINE)
 CLIENT = re.compile(r"^\s*hardware \S+ (\S+);", re.MULTILINE)
 LASTS = re.compile(r"^\s*(?:default|max)-lease-time (\d+);", re.MULTILINE)
 
 
-def last_s(peer: dhcpd.Peer, state: dhcpd.Failover) -> int:
+def last_s(servers: Collection[str], state: dhcpd.Failover) -> int:
     """Return for how many seconds more leases last that dhcpd does not know of, 0 for none.
 
-    Raises commands.CommandError, OSError. Leases that clients only renewed, which they ask the
-    one server for, are not heard of; those are known, and dhcpd gives them to others last.
+    servers are the peer's addresses there. Without its partner's word dhcpd gives no lease for
+    longer than MCLT. Raises commands.CommandError, OSError. Leases that clients only renewed,
+    which they ask the one server for, are not heard of; those are known, and dhcpd gives them to
+    others last.
     """
     if state.state not in failover.PARTNER_AWAY:
         return 0
     now = int(time.time())
-    lasts = max(map(int, LASTS.findall(dhcpd.config())), default=LEASE_S)
-    taken = _taken(peer.address, max(state.since - UNNOTICED_S, now - lasts))
+    lasts = min(
+        max(map(int, LASTS.findall(dhcpd.config())), default=failover.MCLT_S), failover.MCLT_S
+    )
+    taken = _taken(servers, max(state.since - UNNOTICED_S, now - lasts))
     known = _known() if taken else {}
-    untold = [when for when, *lease in taken if known.get(tuple(lease), 0) < when]
+    untold = [when for when, client in taken if known.get(client, 0) < when]
     return max(0, max(untold) + lasts - now) if untold else 0
 
 
-def _taken(server: str, since: int) -> list[tuple[int, str, str]]:
-    """Return when which address was taken from a server by whom, as dhcpd heard it since then."""
+def _taken(servers: Collection[str], since: int) -> list[tuple[int, str]]:
+    """Return when who took an address from these servers, as dhcpd heard it since then."""
     show = ["--unit", dhcpd.SERVICE, "--output", "short-unix", "--no-pager", "--quiet"]
-    text = commands.run([journal.JOURNALCTL, *show, f"--since=@{since}"]).stdout
-    return [
-        (int(when), address, client)
-        for when, address, by, client in TAKEN.findall(text)
-        if by == server
-    ]
+    argv = [journal.JOURNALCTL, *show, f"--since=@{since}"]
+    text = commands.run(argv, timeout_s=JOURNAL_S).stdout
+    return [(int(when), client) for when, by, client in TAKEN.findall(text) if by in servers]
 
 
-def _known() -> dict[tuple[str, ...], int]:
-    """Return when each lease began that dhcpd knows of, by its address and client."""
-    found: dict[tuple[str, ...], int] = {}
-    for address, body in LEASE.findall(dhcpd.LEASES.read_text()):
+def _known() -> dict[str, int]:
+    """Return when each client's latest lease began that dhcpd knows of, whoever gave it.
+
+    A client that took another address since, or the same one from this dhcpd, has that one only.
+    """
+    found: dict[str, int] = {}
+    for body in LEASE.findall(dhcpd.LEASES.read_text(errors="replace")):
         starts, client = STARTS.search(body), CLIENT.search(body)
         if starts and client:
-            began = calendar.timegm(tuple(map(int, starts.groups())))
-            found[address, client[1]] = began + SLACK_S
+            began = calendar.timegm(tuple(map(int, starts.groups()))) + SLACK_S
+            found[client[1]] = max(began, found.get(client[1], 0))
     return found

@@ -56,7 +56,10 @@ def respond(question: witness.Body) -> witness.Body:
             pairs = {(one.own, one.address) for one in there}
             pairs.add((str(question["own"]), str(question["peer"])))
             told["peer-answers"] = any(_answers(own, peer) for own, peer in sorted(pairs))
-            lasts = [peer_leases.last_s(one, failovers[one.vlan]) for one in there]
+            asked = str(question["peer"])
+            lasts = [
+                peer_leases.last_s({one.address, asked}, failovers[one.vlan]) for one in there
+            ]
             told["unknown-leases-for"] = max(lasts, default=0)
     except (dhcpd.DHCPError, commands.CommandError, KeyError, ValueError, OSError) as error:
         told["problem"] = str(error)

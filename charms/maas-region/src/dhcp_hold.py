@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2's own name
 
 # Beyond the grace: that timer comes every 30 s, may have to ask twice, and counts the grace anew
-# after a failover of the database. No longer: who removed the unit says that the rack is gone for
-# good, and it may have been the only witness. At least 5 min in all (dhcp_ha.MIN_GRACE_S).
-BEYOND_S = 180
+# after a failover of the database. And as long as MAAS's leases last, for those that the rack gave
+# unknown to the other hold a promotion. No longer: who removed the unit says that the rack is gone
+# for good, and it may have been the only witness. At least 15 min in all (dhcp_ha.MIN_GRACE_S).
+LEASE_S = 600
+BEYOND_S = 180 + LEASE_S
 # One that was not found for this long has returned meanwhile, or nobody looked.
 GAP_S = 300
 

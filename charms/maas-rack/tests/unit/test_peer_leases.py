@@ -13,7 +13,7 @@ import dhcpd
 import peer_leases
 from charmed_maas import commands
 
-PEER = dhcpd.Peer("failover-vlan-5002", 5002, "10.89.4.14", "10.89.4.13")
+PEER = {"10.89.4.13", "10.89.4.113"}
 LOST_AT = 1795910379
 LOST = dhcpd.Failover("communications-interrupted", LOST_AT)
 CONFIG = "  default-lease-time 600;\n  max-lease-time 600;\n"
@@ -56,7 +56,8 @@ class Rack:
         monkeypatch.setattr(time, "time", lambda: self.now + 0.5)
         monkeypatch.setattr(commands, "run", self._run)
 
-    def _run(self, argv: list[str]) -> SimpleNamespace:
+    def _run(self, argv: list[str], *, timeout_s: float) -> SimpleNamespace:
+        assert timeout_s < 20
         self.asked.append(argv)
         return SimpleNamespace(stdout=self.heard)
 
@@ -111,6 +112,30 @@ def test_a_peer_that_is_away_for_long_costs_no_longer_look(rack: Rack):
     assert f"--since=@{rack.now - 600}" in rack.asked[0]
 
 
-def test_without_a_time_in_the_configuration_dhcpds_own_counts(rack: Rack):
-    rack.config = ""
-    assert peer_leases.last_s(PEER, LOST) == TAKEN_AT + 86400 - rack.now
+@pytest.mark.parametrize("config", ["", "max-lease-time 86400;\n"])
+def test_no_lease_lasts_for_longer_than_what_dhcpd_gives_without_its_partner(
+    rack: Rack, config: str
+):
+    rack.config = config
+    assert peer_leases.last_s(PEER, LOST) == TAKEN_AT + 3600 - rack.now
+
+
+@pytest.mark.parametrize(
+    "heard",
+    [
+        TAKEN.replace(f"from {CLIENT}", f"from {CLIENT} (node-0 (old) x)"),
+        TAKEN.replace("10.89.4.13", "10.89.4.113"),
+    ],
+)
+def test_a_client_with_a_name_and_another_address_of_the_peer_are_heard_too(
+    rack: Rack, heard: str
+):
+    rack.heard = heard
+    assert peer_leases.last_s(PEER, LOST) == TAKEN_AT + 600 - rack.now
+
+
+def test_a_client_that_has_another_address_since_has_none_of_the_peer(rack: Rack):
+    """It was not answered there, say, for the peer died."""
+    other = LEASE.format(starts="23:59:20", client=CLIENT).replace("5.141", "4.198")
+    rack.leases.write_text(FREE + other + "\xff")
+    assert peer_leases.last_s(PEER, LOST) == 0

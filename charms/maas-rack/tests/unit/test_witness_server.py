@@ -55,7 +55,11 @@ def test_the_address_that_dhcpd_knows_its_peer_by_is_asked_for_too(
 def test_how_long_unknown_leases_of_the_peer_last_is_told_of_the_vlan_that_is_asked_about(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(peer_leases, "last_s", lambda peer, state: 77 * (peer, state).count(LOST))
+    monkeypatch.setattr(
+        peer_leases,
+        "last_s",
+        lambda servers, state: 77 * (PEER.address in servers and state == LOST),
+    )
     assert witness_server.respond({**ASKED, "vlan": 5001})["unknown-leases-for"] == 77
     assert witness_server.respond({**ASKED, "vlan": 5002})["unknown-leases-for"] == 0
 
