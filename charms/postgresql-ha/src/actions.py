@@ -4,7 +4,7 @@
 """The actions; each fails with a sentence when it cannot do what was asked."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -136,7 +136,7 @@ class Actions(ops.Object):
     def _go_on(self, spec: cluster.Spec, members: Sequence[str], path: str) -> None:
         """Have a member that the others left without a quorum or a primary go on by itself."""
         if not quorum.is_lost(spec):
-            _refuse_succession(spec)
+            _refuse_succession(spec, self._charm.others)
             _refuse_behind(spec, path)
             member.promote(spec)
             return
@@ -204,7 +204,7 @@ class Actions(ops.Object):
         return spec
 
 
-def _refuse_succession(spec: cluster.Spec) -> None:
+def _refuse_succession(spec: cluster.Spec, others: Mapping[str, peers.UnitData]) -> None:
     """Raise RefusedError where Patroni can choose a primary, or another unit should be it."""
     members = member.client(spec).members()
     if cluster.primary(members):
@@ -217,6 +217,12 @@ def _refuse_succession(spec: cluster.Spec) -> None:
     if not any(one.name == spec.me.member_name and one.is_running for one in members):
         raise RefusedError("PostgreSQL does not run here: see this unit's status")
     positions = {unit.name: member.client(spec).position(unit) for unit in spec.units}
+    holders = {name for name, data in others.items() if data.cluster_id}
+    if silent := sorted(name for name in holders if positions.get(name, (0, 0)) < (1, 0)):
+        raise RefusedError(
+            f"{' and '.join(silent)} may have more, and does not tell: see its machine; "
+            f"{status.way_out(silent)}"
+        )
     best = succession.newest(positions)
     if best != spec.me.name:
         raise RefusedError(f"the newest data is on {best}: run adopt-data there")

@@ -53,7 +53,7 @@ def hand_over(spec: cluster.Spec, api: rest.Client) -> list[str]:
             api.patch_config({"pause": True})
     except (rest.RestError, etcdctl.EtcdError) as error:
         logger.warning("leaves without handing over: %s", error)
-        return [unit.name for unit in spec.staying]
+        return [unit.name for unit in spec.staying] or _unseen(spec, api)
     if is_primary and not heir:
         return []
     names = [one.name for one in members if one.is_running]
@@ -105,6 +105,15 @@ def _find_heir(
         if not waits or (heir and heir.role == "sync_standby") or time.monotonic() > deadline:
             return members, heir
         time.sleep(1)
+
+
+def _unseen(spec: cluster.Spec, api: rest.Client) -> list[str]:
+    """Return who may go on after a unit that sees none of the others, which all leave as well.
+
+    After the primary that is nobody; a replica cannot tell.
+    """
+    is_primary = api.status(spec.me).get("role") in ("primary", "master")
+    return ["unknown"] if spec.peers and not is_primary else []
 
 
 def _is_primary(me: cluster.Unit, members: Sequence[cluster.Member]) -> bool:

@@ -242,6 +242,18 @@ def test_the_replica_with_the_most_rows_goes_on(
     machine.member.promote.assert_not_called()
 
 
+@pytest.mark.parametrize("position", [(0, 0), (0, 901)])
+def test_a_replica_does_not_go_on_beside_one_that_may_have_more(
+    ctx: Context, machine: Machine, without_primary: Model, position: tuple[int, int]
+):
+    machine.api.position.side_effect = lambda unit: position if unit.name == ONE else (2, 900)
+    own = "/var/lib/postgresql/17/postgresql-ha"
+    message = refusal(ctx, "adopt-data", without_primary, path=own)
+    assert "postgresql-ha/1 may have more, and does not tell" in message
+    assert "juju remove-unit --force postgresql-ha/1, then run adopt-data" in message
+    machine.member.promote.assert_not_called()
+
+
 @pytest.mark.parametrize("in_step", [["postgresql-ha-0"], ["postgresql-ha-1"], []])
 def test_where_patroni_chooses_a_primary_nobody_is_needed(
     ctx: Context, machine: Machine, without_primary: Model, in_step: list[str]

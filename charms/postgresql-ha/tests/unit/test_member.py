@@ -216,6 +216,19 @@ def test_a_failed_switchover_does_not_keep_a_unit_from_leaving(world: World):
     assert world.calls.pgdata.set_aside.call_args.args[1] == [B.name, C.name]
 
 
+@pytest.mark.parametrize(
+    ("role", "after"), [("primary", []), ("replica", ["unknown"]), ("", ["unknown"])]
+)
+def test_a_replica_that_sees_nobody_does_not_say_that_nobody_goes_on(
+    world: World, role: str, after: list[str]
+):
+    """The others leave as well; the primary may have written until it left."""
+    world.api.members.side_effect = rest.RestError("no")
+    world.api.status.return_value = {"role": role}
+    member.leave(dataclasses.replace(SPEC, leaving=frozenset({B.name, C.name})))
+    assert world.calls.pgdata.set_aside.call_args.args[1] == after
+
+
 def test_a_leaver_asks_etcd_again_until_it_is_off_the_list(world: World):
     """etcd refuses while it settles from the change before; a survivor may have no quorum."""
     no = etcdctl.EtcdError("context deadline exceeded")
