@@ -26,6 +26,7 @@ POSTGRESQL = Path("/usr/lib/postgresql")
 ROOT = Path("/var/lib/postgresql")
 ASIDE = ROOT / "removed"
 NOTE = "about.json"
+PID_FILE = "postmaster.pid"
 # pg_controldata's words, of the latest checkpoint and of what a replica has replayed.
 ENDS = ("Latest checkpoint location", "Minimum recovery ending location")
 TIMELINES = ("Latest checkpoint's TimeLineID", "Min recovery ending loc's timeline")
@@ -122,6 +123,7 @@ def set_aside(data: Path, went_on: Sequence[str]) -> Path | None:
         target = _place_for(identifier, data)
         about = Copy(timeline, lsn, str(target), identifier, tuple(sorted(went_on)))
         files.ensure_file(target.parent / NOTE, json.dumps(asdict(about), indent=1) + "\n")
+        _forget_process(data / PID_FILE)
         data.rename(target)
     return target
 
@@ -143,7 +145,7 @@ def inspect(source: Path, identifier: str) -> Copy:
         raise PgdataError(f"{source} holds no data of PostgreSQL")
     if found != identifier:
         raise PgdataError(f"{source} is of the cluster {found}, not {identifier}")
-    if (source / "postmaster.pid").exists():
+    if (source / PID_FILE).exists():
         raise PgdataError(f"{source} has a postmaster.pid: stop the PostgreSQL that uses it first")
     major = (source / "PG_VERSION").read_text().strip()
     if not (POSTGRESQL / major / "bin" / "postgres").is_file():
@@ -191,6 +193,13 @@ def _place_for(identifier: str, data: Path) -> Path:
     for directory in (ASIDE, place):
         ensure_directory(directory, mode=0o755, owner="root")
     return place / data.parent.name
+
+
+def _forget_process(path: Path) -> None:
+    """Remove the PID of a PostgreSQL that died with its machine: inspect would heed it."""
+    with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
+        if not Path(f"/proc/{int(path.read_text().split()[0])}").exists():
+            path.unlink()
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 import errno
+import os
 import pwd
 from pathlib import Path
 from unittest.mock import MagicMock, create_autospec
@@ -163,6 +164,19 @@ def test_data_elsewhere_is_looked_at_first(root: Path):
     (source / "postmaster.pid").touch()
     with pytest.raises(pgdata.PgdataError, match="stop the PostgreSQL"):
         pgdata.inspect(source, ID)
+
+
+@pytest.mark.parametrize(("pid", "is_there"), [("4194305", False), (str(os.getpid()), True)])
+def test_a_postgresql_that_died_with_its_machine_does_not_keep_its_data_from_being_adopted(
+    root: Path, pid: str, *, is_there: bool
+):
+    data = make(root / "data/17/pg")
+    (data / "postmaster.pid").write_text(f"{pid}\n{data}\n")
+    moved = pgdata.set_aside(data, [])
+    assert moved
+    assert (moved / "postmaster.pid").exists() is is_there
+    if not is_there:
+        assert pgdata.inspect(moved, ID).path == str(moved)
 
 
 def test_data_of_a_version_that_is_not_installed_is_refused(root: Path):
