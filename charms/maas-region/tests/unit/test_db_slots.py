@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 import contextlib
+import random
 import shutil
 import signal
 import socket
@@ -83,8 +84,7 @@ class TestHAProxy:
             monkeypatch.setattr(db_proxy, name, tmp_path / getattr(db_proxy, name).name)
         monkeypatch.setattr(db_slots, "SOCKET", tmp_path / "admin.sock")
         for name in ("PORT", "STATUS_PORT"):
-            with socket.create_server(("127.0.0.1", 0)) as free:
-                monkeypatch.setattr(db_proxy, name, free.getsockname()[1])
+            monkeypatch.setattr(db_proxy, name, free_port())
         self.log = tmp_path / "log"
         run = db_proxy.commands.run
         monkeypatch.setattr(
@@ -114,8 +114,9 @@ class TestHAProxy:
         if "start" in argv:
             words = [db_proxy.HAPROXY, "-Ws", "-f", str(db_proxy.CONFIG)]
             with self.log.open("wb") as log:
-                self.process = subprocess.Popen(words, stdout=log, stderr=log)
-            wait_until(self._answers)
+                self.process = process = subprocess.Popen(words, stdout=log, stderr=log)
+            wait_until(lambda: process.poll() is not None or self._answers())
+            assert process.poll() is None, self.log.read_text()
         if "reload" in argv:
             assert self.process
             self.reloads += 1
@@ -345,6 +346,14 @@ class TestHAProxy:
         with client() as link:
             assert whom(link) == "127.0.0.2"
         assert self.reloads == 0
+
+
+def free_port() -> int:
+    """Return a port that nobody has, below those that the kernel itself gives."""
+    while True:
+        port = random.randrange(10000, 30000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
