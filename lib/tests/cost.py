@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
-from ops import hookcmds
+from ops import hookcmds, testing
 from scenario import mocking
 
 TOOLS = [
@@ -18,6 +18,21 @@ TOOLS = [
     for name, value in vars(mocking._MockModelBackend).items()
     if inspect.isfunction(value) and not name.startswith("_") and name != "get_pebble"
 ]
+
+
+def event(
+    context: testing.Context[Any],
+    hook: str,
+    relations: Mapping[str, testing.RelationBase],
+    secret: testing.Secret,
+) -> Any:
+    """Return the event of a hook by its name, as rpc-relation-changed, of these relations."""
+    endpoint, is_relation, name = hook.partition("-relation-")
+    if is_relation:
+        return getattr(context.on, f"relation_{name}")(relations[endpoint])
+    if hook == "secret-changed":
+        return context.on.secret_changed(secret)
+    return getattr(context.on, hook.replace("-", "_"))()
 
 
 @contextmanager

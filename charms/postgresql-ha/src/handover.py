@@ -112,7 +112,7 @@ def _unseen(spec: cluster.Spec, api: rest.Client) -> list[str]:
 
     After the primary that is nobody; a replica cannot tell.
     """
-    is_primary = api.status(spec.me).get("role") in ("primary", "master")
+    is_primary = api.status(spec.me).get("role") in rest.PRIMARY
     return ["unknown"] if spec.peers and not is_primary else []
 
 

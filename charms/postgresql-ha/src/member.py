@@ -122,7 +122,7 @@ def is_serving(spec: cluster.Spec) -> bool:
     found = client(spec).status(spec.me)
     if found.get("state") != "running":
         return False
-    return found.get("role") in ("master", "primary") or postgresql.is_streaming()
+    return found.get("role") in rest.PRIMARY or postgresql.is_streaming()
 
 
 def admits(spec: cluster.Spec) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ import paths
 
 PORT = 8008
 USER = "patroni"
+# The role of one that leads, as it tells it itself: since Patroni 4, and before.
+PRIMARY = ("primary", "master")
 TIMEOUT_S = 5.0
 
 

@@ -32,13 +32,7 @@ def _tools(
     regions = dataclasses.replace(rpc(), local_app_data={"secret-mark": told} if leader else {})
     relations: dict[str, Any] = {"peers": peers, "rpc": regions}
     context = testing.Context(charm.MAASRackCharm, unit_id=racks)
-    endpoint, is_relation, name = event.partition("-relation-")
-    if is_relation:
-        about = getattr(context.on, f"relation_{name}")(relations[endpoint])
-    elif event == "secret-changed":
-        about = context.on.secret_changed(SECRET)
-    else:
-        about = getattr(context.on, event.replace("-", "_"))()
+    about = cost.event(context, event, relations, SECRET)
     names = [f"maas-rack/{number}" for number in range(racks + 1)]
     with replaced() as workload, cost.counted(names, {}) as found:
         workload.is_current.return_value = current

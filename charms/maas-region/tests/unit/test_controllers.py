@@ -1,10 +1,9 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
-import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -150,12 +149,13 @@ def test_a_rack_stays_until_its_dhcp_has_moved(client: mock.MagicMock):
 
 
 @pytest.fixture
-def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[mock.Mock]:
+def told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, connect_to: Callable[[object], None]
+) -> Iterator[mock.Mock]:
     """Put a list in place by which the job runs; return what the leader said since: nothing."""
     monkeypatch.setattr(controllers, "DEPARTED", tmp_path / "departed.json")
     controllers.DEPARTED.write_text('[{"kind": "rack", "system_id": "bbb333", "since": 7}]')
-    monkeypatch.setattr("migration.login_from_config", lambda: None)
-    monkeypatch.setattr("database.connect", lambda *_: contextlib.nullcontext("its connection"))
+    connect_to("its connection")
     monkeypatch.setattr("database.try_lock", lambda *_: True)
     with mock.patch("departures.read", autospec=True, return_value=departures.Told()) as read:
         yield read

@@ -56,13 +56,7 @@ def _tools(
         "api": testing.Relation("api", remote_units_data={0: {"address": "10.0.0.3"}}),
     }
     context = testing.Context(charm.MAASRegionCharm)
-    endpoint, is_relation, name = event.partition("-relation-")
-    if is_relation:
-        about = getattr(context.on, f"relation_{name}")(relations[endpoint])
-    elif event == "secret-changed":
-        about = context.on.secret_changed(LOGIN)
-    else:
-        about = getattr(context.on, event.replace("-", "_"))()
+    about = cost.event(context, event, relations, LOGIN)
     state = _state(leader=leader, config={"dhcp-ha": bool(grace)}, **relations)
     with cost.counted(["maas-region/0", "maas-region/1"], {"rpc": names}) as found:
         context.run(about, state)

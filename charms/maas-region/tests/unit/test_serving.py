@@ -409,9 +409,7 @@ def test_a_region_pauses_in_its_turn_where_another_serves(machine: Machine):
 def test_a_region_does_not_pause_while_nobody_can_tell_whose_turn_it_is(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ):
-    def away(*_: object) -> None:
-        raise database.DatabaseError("away")
-
+    away = mock.Mock(side_effect=database.DatabaseError("away"))
     monkeypatch.setattr(database, "connect", away)
     said = serving.pause_in_turn(WISH.login, WISH.unit, ["10.0.0.12"])
     assert said == "the database does not answer: away"
@@ -492,10 +490,7 @@ def test_who_leaves_goes_in_the_end_though_its_turn_does_not_come(
 def test_who_leaves_without_a_database_waits_for_nobody(
     leaving: Machine, monkeypatch: pytest.MonkeyPatch, error: Exception
 ):
-    def connect(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(database, "connect", connect)
+    monkeypatch.setattr(database, "connect", mock.Mock(side_effect=error))
     serving.leave()
     leaving.region.stop.assert_called_once_with()
     leaving.region.forget.assert_called_once_with()
@@ -504,8 +499,7 @@ def test_who_leaves_without_a_database_waits_for_nobody(
 def test_a_database_that_fails_over_while_a_region_waits_for_its_turn_keeps_it_no_longer(
     leaving: Machine, monkeypatch: pytest.MonkeyPatch
 ):
-    def breaks(*_: object) -> bool:
-        raise psycopg2.OperationalError("server closed the connection unexpectedly")
+    breaks = mock.Mock(side_effect=psycopg2.OperationalError("server closed the connection"))
 
     @contextlib.contextmanager
     def connect(*_: object) -> Iterator[None]:
