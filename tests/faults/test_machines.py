@@ -107,7 +107,6 @@ def _reboot_in_turn(maas: MAAS, figure: Figure, watch: Watch, machines: list[str
     prober.report.assert_no_failed_read()
 
 
-@pytest.mark.long
 def test_the_machine_of_the_primary_is_rebooted(maas: MAAS, figure: Figure, watch: Watch):
     _reboot_in_turn(maas, figure, watch, [maas.machine(maas.primary())])
 
@@ -262,7 +261,6 @@ def _never_returns(
     assert {app: len(maas.units(app)) for app in APPS} == units
 
 
-@pytest.mark.long
 def test_the_machine_of_a_rack_never_returns(
     maas: MAAS, power: Power, figure: Figure, watch: Watch
 ):

@@ -348,8 +348,7 @@ MOVES: dict[str, Callable[[MAAS], Options]] = {
 }
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("option", MOVES)
+@pytest.mark.parametrize("option", ["address", pytest.param("port", marks=pytest.mark.long)])
 def test_maas_moves_to_another_url_and_back(
     maas: MAAS, write: Writers, keep: Keep, figure: Figure, tmp_path: Path, option: str
 ):
