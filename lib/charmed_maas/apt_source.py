@@ -24,12 +24,15 @@ PREFIX = "charmed-"
 SUFFIXES = (".list", ".sources")
 HEADER = "# Managed by the charm; changes are overwritten.\n"
 APT_GET = "/usr/bin/apt-get"
+APT_CACHE = "/usr/bin/apt-cache"
 ADD_APT_REPOSITORY = "/usr/bin/add-apt-repository"
 PPA = re.compile(r"ppa:[a-z0-9][a-z0-9.+-]*/[a-z0-9][a-z0-9.+-]*")
 ONE_LINE = re.compile(r"deb(\s+\[[^\]]+\])?\s+[a-z0-9+]+:\S+\s+\S.*")
 STANZA_FIELDS = {"types", "uris", "suites"}
 BLANK_LINES = re.compile(r"\n(?:[ \t]*\n)+")
 COMMENT = re.compile(r"^#.*\n?", re.MULTILINE)
+# What apt-cache prints for a version that there is not.
+NO_VERSION = "(none)"
 LOCK_TIMEOUT_S = 300
 LOCK = ("-o", f"DPkg::Lock::Timeout={LOCK_TIMEOUT_S}")
 # apt waits for dpkg's lock alone: the one of the lists, which apt-daily takes too, and an apt-get
@@ -138,6 +141,17 @@ def install(packages: Sequence[str]) -> bool:
 def version(package: str) -> str:
     """Return an installed package's version, "" when it is not installed."""
     return _installed([package]).get(package, "")
+
+
+def offered(package: str) -> str:
+    """Return the version that apt would put in an installed package's place, "" for none.
+
+    apt's preferences count: one that they hold back is not offered.
+    """
+    done = commands.run([APT_CACHE, "policy", package], env={"LC_ALL": "C.UTF-8"}, check=False)
+    found = dict(re.findall(r"^  (Installed|Candidate): (\S+)$", done.stdout, re.MULTILINE))
+    installed, candidate = found.get("Installed", NO_VERSION), found.get("Candidate", NO_VERSION)
+    return "" if NO_VERSION in (installed, candidate) or installed == candidate else candidate
 
 
 def _installed(packages: Sequence[str]) -> dict[str, str]:

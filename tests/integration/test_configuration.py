@@ -498,6 +498,9 @@ def test_a_source_changes_what_apt_offers_and_nothing_that_is_installed(
         )
         maas.wait_settled()
         assert {unit: _installed(maas, unit) for unit in units} == installed
+        for unit in maas.units(app).values():
+            offers = f"apt offers {NEWER}" in unit.workload_status.message
+            assert offers == (wanted == newer), unit.workload_status
     assert restarts.last(maas, app) == before
     for unit in units:
         maas.on_machine(unit, f"rm -r {REPOSITORY}")

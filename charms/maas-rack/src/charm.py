@@ -13,6 +13,7 @@ import dhcpd
 import isolation
 import peers
 import rack
+import turns
 import watched
 import witness_server
 from charmed_maas import apt_source, secrets, systemd, watchdog_timer
@@ -131,12 +132,12 @@ class MAASRackCharm(ops.CharmBase):
         rack.ensure_secret(secret)
         if rack.is_current(url, secret):
             # Also where the regions went back to it before the turn came.
-            rack.end_wait()
+            turns.end_wait()
         else:
             wanted = peers.Started(url, secrets.mark(secret))
             ahead = peers.ahead(self.peers.others(), self.unit.name, wanted)
             regions = rack.hosts(enrolment.region_urls)
-            if ahead and rack.can_wait(regions) and not rack.waited_long(ahead):
+            if ahead and rack.can_wait(regions) and not turns.waited_long(ahead):
                 return False
             rack.restart(url, secret)
             rack.settle(regions)
@@ -168,7 +169,8 @@ class MAASRackCharm(ops.CharmBase):
             cause = f"; {why}" if (why := rack.first_cause()) else ""
             return ops.WaitingStatus(f"connected to none of {len(regions)} regions{cause}")
         connected = f"connected to {len(found)} of {len(regions)} regions"
-        return ops.ActiveStatus("; ".join([connected, *facts]))
+        offer = [f"apt offers {version}"] if (version := rack.offered()) else []
+        return ops.ActiveStatus("; ".join([connected, *facts, *offer]))
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ import time
 import urllib.request
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
 
+import turns
 import watched
 from charmed_maas import addresses, apt_source, commands, files, journal, systemd
 
@@ -37,8 +37,6 @@ RPC_STATE = VAR / "rpc.state"
 STATE = Path("/var/lib/maas-rack-charm")
 # The MAAS URL and the secret's digest that rackd was last started with.
 STARTED = STATE / "started.json"
-# Since when this unit waits for its turn to restart, and behind whom.
-WAITING = STATE / "waiting-since"
 # regiond's workers listen in this range.
 FIRST_PORT, LAST_PORT = 5250, 5270
 # As many digits of a secret's digest as charmed_maas.secrets gives of one.
@@ -48,10 +46,6 @@ MARK_DIGITS = 8
 LOST = "lost"
 # A restarted rackd needs seconds to find the regions and to connect to each worker.
 SETTLE_TIMEOUT_S = 30.0
-MAX_WAIT_S = 120.0
-# A unit's turn may be over for that long before it notices, at update-status (every five minutes
-# unless a model says otherwise), and it then restarts and settles: the next one leaves it that.
-TURN_S = 360.0
 REGION_TIMEOUT_S = 3.0
 
 
@@ -68,6 +62,11 @@ def install(source: str) -> bool:
 def version() -> str:
     """Return the version of the installed package."""
     return apt_source.version(PACKAGE)
+
+
+def offered() -> str:
+    """Return the newer version that apt offers, "" for none."""
+    return apt_source.offered(PACKAGE)
 
 
 def ensure_config(urls: Sequence[str]) -> bool:
@@ -113,7 +112,7 @@ def restart(maas_url: str, secret: str) -> None:
     except systemd.SystemdError as error:
         raise RackError(f"maas-rackd does not start: see journalctl -u {SERVICE}") from error
     files.ensure_file(STARTED, json.dumps(_identity(maas_url, secret)), mode=0o600)
-    end_wait()
+    turns.end_wait()
 
 
 def is_running() -> bool:
@@ -121,31 +120,12 @@ def is_running() -> bool:
     return systemd.is_running(SERVICE)
 
 
-def waited_long(ahead: Collection[str]) -> bool:
-    """Tell whether this unit has waited as long as it may for those who go before it.
-
-    The wait begins anew whenever they change. Those behind one whose machine is dead go one after
-    the other, too: a unit waits longer the more go before it.
-    """
-    now, noted = time.time(), _waiting()
-    # One that begins later than now was noted while the clock was ahead.
-    if noted.get("ahead") != sorted(ahead) or noted["since"] > now:
-        noted = dict[str, Any](since=now, ahead=sorted(ahead))
-        files.ensure_file(WAITING, json.dumps(noted))
-    return now - noted["since"] > MAX_WAIT_S + TURN_S * (len(ahead) - 1)
-
-
-def end_wait() -> bool:
-    """Forget that this unit waited: the next change is another wait. Returns whether it did."""
-    return files.ensure_absent(WAITING)
-
-
 def leave() -> bool:
     """Stop rackd and forget MAAS; returns whether there was anything to forget.
 
     What a region on the same machine needs stays: the two are one controller to MAAS.
     """
-    forgotten = [CONFIG, RPC_STATE, STARTED, WAITING]
+    forgotten = [CONFIG, RPC_STATE, STARTED, turns.WAITING]
     if not REGION_CONFIG.is_file():
         forgotten += [SYSTEM_ID, SECRET, VAR / "maas_uuid"]
         # rackd writes certificates only where there are none: another MAAS's would stay.
@@ -275,15 +255,6 @@ def _started() -> dict[str, str]:
         return json.loads(STARTED.read_text())
     except (FileNotFoundError, ValueError):
         return {}
-
-
-def _waiting() -> dict[str, Any]:
-    try:
-        found = json.loads(WAITING.read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    # An earlier revision noted the time alone.
-    return found if isinstance(found, dict) else {}
 
 
 def _ensure_owner(path: Path) -> bool:

@@ -86,6 +86,11 @@ def version() -> str:
     return apt_source.version(PACKAGE)
 
 
+def offered() -> str:
+    """Return the newer version that apt offers, "" for none."""
+    return apt_source.offered(PACKAGE)
+
+
 def url(address: str) -> str:
     """Return the URL of the region at an address."""
     return f"http://{addresses.join_host_port(address, PORT)}/MAAS"

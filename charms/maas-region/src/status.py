@@ -27,6 +27,7 @@ class Situation:
     refusals: tuple[str, ...] = ()
     dhcp: tuple[str, ...] = ()
     regions: int = 0
+    offered: str = ""
 
 
 def ladder(situation: Situation) -> Iterator[ops.StatusBase]:
@@ -59,7 +60,8 @@ def _of(outcome: serving.Outcome, situation: Situation) -> ops.StatusBase:
         regions, url = situation.regions, situation.kept_url
         count = f"{regions} regions" if regions != 1 else "1 region: no high availability"
         kept = f"; keeps {url} without haproxy-vip" if url else ""
-        return ops.ActiveStatus(f"serving, {count}{kept}")
+        offer = f"; apt offers {situation.offered}" if situation.offered else ""
+        return ops.ActiveStatus(f"serving, {count}{kept}{offer}")
     if stage is serving.Stage.UNREACHABLE:
         return ops.WaitingStatus(f"for the database: {detail}")
     if stage is serving.Stage.REFUSED:

@@ -285,3 +285,32 @@ def test_an_install_that_fails_twice_says_why(apt: FakeApt):
 def test_a_comment_may_stand_before_a_stanza_and_within():
     commented = STANZA.replace("Suites", "# Not jammy.\nSuites")
     assert apt_source.render(f"# The mirror.\n\n{commented}")[0] == ".sources"
+
+
+@pytest.mark.parametrize(
+    ("installed", "candidate", "offered"),
+    [
+        ("1:3.7.3-1", "1:3.8.0-1", "1:3.8.0-1"),
+        ("1:3.7.3-1", "1:3.7.3-1", ""),
+        ("(none)", "1:3.8.0-1", ""),
+        ("1:3.7.3-1", "(none)", ""),
+        (None, None, ""),
+    ],
+)
+def test_what_apt_offers(
+    monkeypatch: pytest.MonkeyPatch, installed: str | None, candidate: str | None, offered: str
+):
+    """As `apt-cache policy` prints it; nothing for a package that no list has."""
+    policy = (
+        f"maas-rack-controller:\n  Installed: {installed}\n  Candidate: {candidate}\n"
+        "  Version table:\n     9:9.9-9 500\n        500 http://example.com trixie/main\n"
+    )
+    ran: list[Sequence[str]] = []
+
+    def run(argv: Sequence[str], **_: object):
+        ran.append(argv)
+        return subprocess.CompletedProcess(argv, 0, policy if installed else "", "")
+
+    monkeypatch.setattr(commands, "run", run)
+    assert apt_source.offered("maas-rack-controller") == offered
+    assert ran == [["/usr/bin/apt-cache", "policy", "maas-rack-controller"]]

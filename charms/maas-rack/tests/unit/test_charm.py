@@ -43,6 +43,7 @@ def replaced() -> Iterator[Any]:
     ) as fakes:
         found = mock.Mock(**fakes)
         found.version.return_value = "3.7.3"
+        found.offered.return_value = ""
         found.hostname.return_value = "rack-0"
         found.system_id.return_value = "abc123"
         found.started_url.return_value = VIP_URL
@@ -52,6 +53,7 @@ def replaced() -> Iterator[Any]:
         found.first_cause.return_value = ""
         with (
             mock.patch.object(charm, "watchdog_timer", autospec=True) as found.watchdog,
+            mock.patch.object(charm, "turns", autospec=True) as found.turns,
             mock.patch("charm.dhcpd.install_arping", autospec=True) as found.install_arping,
             mock.patch("charm.dhcp_status.remarks", autospec=True) as found.remarks,
             mock.patch.multiple(charm.isolation, autospec=True, **ENSURE) as isolation,
@@ -116,6 +118,13 @@ def test_it_enrols_with_the_vip_first_and_publishes_its_id(ctx: Any, workload: A
     assert after.get_relations("peers")[0].local_unit_data["maas-url"] == VIP_URL
     assert after.unit_status == testing.ActiveStatus("connected to 2 of 2 regions")
     assert after.workload_version == "3.7.3"
+
+
+def test_a_newer_version_that_apt_offers_is_told(ctx: Any, workload: Any):
+    workload.offered.return_value = "1:3.8.0-1"
+    assert run(ctx, state()).unit_status == testing.ActiveStatus(
+        "connected to 2 of 2 regions; apt offers 1:3.8.0-1"
+    )
 
 
 def test_dhcp_stops_where_a_rack_is_alone_by_the_regions_grace(ctx: Any, workload: Any):
@@ -206,7 +215,7 @@ def test_a_new_url_restarts_one_rack_after_the_other(
 ):
     workload.is_current.return_value = False
     workload.started_url.return_value = "" if goes else "http://old/MAAS"
-    workload.waited_long.return_value = False
+    workload.turns.waited_long.return_value = False
     relation = testing.PeerRelation(
         "peers",
         peers_data={int(name[1:]): {"maas-url": url} for name, url in others.items()},
@@ -235,7 +244,7 @@ def test_a_new_secret_restarts_one_rack_after_the_other(
     workload: Any, others: dict[int, tuple[str, str]], goes: bool
 ):
     workload.is_current.return_value = False
-    workload.waited_long.return_value = False
+    workload.turns.waited_long.return_value = False
     workload.started_mark.return_value = OLD
     workload.restart.side_effect = lambda *_: setattr(workload.started_mark, "return_value", MARK)
     relation = testing.PeerRelation(
@@ -289,7 +298,7 @@ def test_the_leader_reads_no_racks_databag_while_nothing_changes(
 def test_nobody_waits_for_ever(ctx: Any, workload: Any, can_wait: bool, waited_long: bool):
     workload.is_current.return_value = False
     workload.can_wait.return_value = can_wait
-    workload.waited_long.return_value = waited_long
+    workload.turns.waited_long.return_value = waited_long
     context = testing.Context(charm.MAASRackCharm, unit_id=5)
     run(context, state(rpc(), peer(u0="http://old/MAAS")))
     workload.restart.assert_called_once()
@@ -297,22 +306,22 @@ def test_nobody_waits_for_ever(ctx: Any, workload: Any, can_wait: bool, waited_l
 
 def test_a_rack_that_need_not_restart_any_more_does_not_wait(ctx: Any, workload: Any):
     run(ctx, state())
-    workload.end_wait.assert_called_once_with()
+    workload.turns.end_wait.assert_called_once_with()
     workload.is_current.return_value = False
-    workload.waited_long.return_value = False
-    workload.end_wait.reset_mock()
+    workload.turns.waited_long.return_value = False
+    workload.turns.end_wait.reset_mock()
     context = testing.Context(charm.MAASRackCharm, unit_id=5)
     run(context, state(rpc(), peer(u0="http://old/MAAS")))
-    workload.end_wait.assert_not_called()
-    workload.waited_long.assert_called_once_with(["maas-rack/0"])
+    workload.turns.end_wait.assert_not_called()
+    workload.turns.waited_long.assert_called_once_with(["maas-rack/0"])
 
 
 def test_behind_a_rack_that_goes_first_one_that_cannot_be_read_is_named(workload: Any):
     workload.is_current.return_value = False
-    workload.waited_long.return_value = False
+    workload.turns.waited_long.return_value = False
     context = testing.Context(charm.MAASRackCharm, unit_id=5)
     after = run(context, state(rpc(), peer(u0="nowhere", u1="http://old/MAAS")))
-    workload.waited_long.assert_called_once_with(["maas-rack/1"])
+    workload.turns.waited_long.assert_called_once_with(["maas-rack/1"])
     workload.restart.assert_not_called()
     assert after.unit_status == testing.BlockedStatus(
         "maas-rack/0 sent maas-url: 'nowhere' is not a URL: bring maas-rack/0 to this unit's"

@@ -72,7 +72,7 @@ def test_a_peer_that_cannot_be_read_is_named_and_not_waited_for(
     context = testing.Context(charm.MAASRackCharm, unit_id=5)
     with replaced() as workload:
         workload.is_current.return_value = False
-        workload.waited_long.return_value = False
+        workload.turns.waited_long.return_value = False
         after = context.run(context.on.config_changed(), state(relation, bags, leader=leader))
     message = after.unit_status.message
     garbage.assert_fit(message)

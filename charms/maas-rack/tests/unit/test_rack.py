@@ -14,6 +14,7 @@ import yaml
 
 import peers
 import rack
+import turns
 from charmed_maas import commands, secrets
 
 VIP_URL = "http://10.0.0.100/MAAS"
@@ -88,6 +89,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
     for name, value in vars(rack).copy().items():
         if isinstance(value, Path):
             monkeypatch.setattr(rack, name, tmp_path / value.relative_to("/"))
+    monkeypatch.setattr(turns, "WAITING", tmp_path / "waiting-since")
     for folder in (rack.VAR, rack.CONFIG.parent):
         folder.mkdir(parents=True)
     rack.CONFIG.write_text("maas_url: http://localhost:5240/MAAS\n")
@@ -218,64 +220,10 @@ def test_a_rackd_that_does_not_start_says_where_to_look(machine: Machine):
     assert not rack.is_current(VIP_URL, SECRET)
 
 
-def test_waiting_has_an_end(machine: Machine, monkeypatch: pytest.MonkeyPatch):
-    now = [1000.0]
-    monkeypatch.setattr(rack.time, "time", lambda: now[0])
-    assert not rack.waited_long(["r/0"])
-    now[0] += rack.MAX_WAIT_S
-    assert not rack.waited_long(["r/0"])
-    now[0] += 1
-    assert rack.waited_long(["r/0"])
+def test_a_restart_ends_the_wait(machine: Machine):
+    assert not turns.waited_long(["r/0"])
     rack.restart(VIP_URL, SECRET)
-    assert not rack.waited_long(["r/0"])
-
-
-def test_a_wait_begins_anew_behind_others(machine: Machine, monkeypatch: pytest.MonkeyPatch):
-    now = [1000.0]
-    monkeypatch.setattr(rack.time, "time", lambda: now[0])
-    assert not rack.waited_long(["r/0", "r/1"])
-    now[0] += rack.MAX_WAIT_S + 1
-    assert not rack.waited_long(["r/1", "r/0"]), "the one before this goes first"
-    now[0] += rack.TURN_S
-    assert not rack.waited_long(["r/0"])
-    assert not rack.waited_long(["r/1"])
-    now[0] += rack.MAX_WAIT_S + 1
-    assert rack.waited_long(["r/1"])
-
-
-def test_a_wait_that_began_while_the_clock_was_ahead_begins_anew(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-):
-    now = [9000.0]
-    monkeypatch.setattr(rack.time, "time", lambda: now[0])
-    rack.waited_long(["r/0"])
-    now[0] = 1000.0
-    assert not rack.waited_long(["r/0"])
-    now[0] += rack.MAX_WAIT_S + 1
-    assert rack.waited_long(["r/0"])
-
-
-def test_a_wait_that_ended_without_a_restart_is_forgotten(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-):
-    assert not rack.end_wait()
-    monkeypatch.setattr(rack.time, "time", lambda: 1000.0)
-    assert not rack.waited_long(["r/0"])
-    assert rack.end_wait()
-    monkeypatch.setattr(rack.time, "time", lambda: 1e6)
-    assert not rack.waited_long(["r/0"])
-
-
-@pytest.mark.parametrize("left", ["1000\n", "", "[]", "{"])
-def test_whatever_an_earlier_revision_noted_a_wait_begins(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, left: str
-):
-    monkeypatch.setattr(rack.time, "time", lambda: 9000.0)
-    rack.WAITING.parent.mkdir(parents=True)
-    rack.WAITING.write_text(left)
-    assert not rack.waited_long(["r/0"])
-    monkeypatch.setattr(rack.time, "time", lambda: 9001.0 + rack.MAX_WAIT_S)
-    assert rack.waited_long(["r/0"])
+    assert not turns.end_wait()
 
 
 def test_who_is_connected_to_no_region_has_nothing_to_wait_for(machine: Machine):

@@ -1,7 +1,7 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
-"""Many racks follow a new URL: who restarts when, by what each sees of the others."""
+"""Who restarts when: a rack's wait, and many racks that follow a new URL."""
 
 import itertools
 import random
@@ -12,11 +12,17 @@ import pytest
 
 import peers
 import rack
+import turns
 
 OLD, WANTED = peers.Started("http://old/MAAS", "a"), peers.Started("http://new/MAAS", "a")
 # Juju's own, between two update-status; a hook that restarts rackd waits at most so long for it.
 LOOK_S, RESTART_S = 300, int(rack.SETTLE_TIMEOUT_S)
 FIRST = 1_000_000
+
+
+@pytest.fixture(autouse=True)
+def waiting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(turns, "WAITING", tmp_path / "waiting-since")
 
 
 class Racks:
@@ -32,7 +38,7 @@ class Racks:
         self.busy: dict[str, int] = {}
         self.started: dict[str, int] = {}
         self.most_at_once = 0
-        self._set(rack.time, "time", lambda: float(self.now))
+        self._set(turns.time, "time", lambda: float(self.now))
 
     def run(self, dead: Collection[str]) -> None:
         living = [name for name in self.published if name not in dead]
@@ -54,10 +60,10 @@ class Racks:
             changed = bool(ended)
 
     def _goes(self, name: str) -> bool:
-        self._set(rack, "WAITING", self._path / name)
+        self._set(turns, "WAITING", self._path / name)
         others = {other: one for other, one in self.published.items() if other != name}
         ahead = peers.ahead(others, name, WANTED)
-        return not ahead or rack.waited_long(ahead)
+        return not ahead or turns.waited_long(ahead)
 
 
 @pytest.mark.parametrize("count", [8, 20])
@@ -92,4 +98,59 @@ def test_one_dead_machine_delays_each_rack_behind_it_by_one_wait(
     assert gaps[:2] == [RESTART_S] * 2
     for gap in gaps[2:]:
         # It goes at the first look after the wait.
-        assert rack.MAX_WAIT_S < gap - RESTART_S <= rack.MAX_WAIT_S + LOOK_S
+        assert turns.MAX_WAIT_S < gap - RESTART_S <= turns.MAX_WAIT_S + LOOK_S
+
+
+def test_waiting_has_an_end(monkeypatch: pytest.MonkeyPatch):
+    now = [1000.0]
+    monkeypatch.setattr(turns.time, "time", lambda: now[0])
+    assert not turns.waited_long(["r/0"])
+    now[0] += turns.MAX_WAIT_S
+    assert not turns.waited_long(["r/0"])
+    now[0] += 1
+    assert turns.waited_long(["r/0"])
+    assert turns.end_wait()
+    assert not turns.waited_long(["r/0"])
+
+
+def test_a_wait_begins_anew_behind_others(monkeypatch: pytest.MonkeyPatch):
+    now = [1000.0]
+    monkeypatch.setattr(turns.time, "time", lambda: now[0])
+    assert not turns.waited_long(["r/0", "r/1"])
+    now[0] += turns.MAX_WAIT_S + 1
+    assert not turns.waited_long(["r/1", "r/0"]), "the one before this goes first"
+    now[0] += turns.TURN_S
+    assert not turns.waited_long(["r/0"])
+    assert not turns.waited_long(["r/1"])
+    now[0] += turns.MAX_WAIT_S + 1
+    assert turns.waited_long(["r/1"])
+
+
+def test_a_wait_that_began_while_the_clock_was_ahead_begins_anew(monkeypatch: pytest.MonkeyPatch):
+    now = [9000.0]
+    monkeypatch.setattr(turns.time, "time", lambda: now[0])
+    turns.waited_long(["r/0"])
+    now[0] = 1000.0
+    assert not turns.waited_long(["r/0"])
+    now[0] += turns.MAX_WAIT_S + 1
+    assert turns.waited_long(["r/0"])
+
+
+def test_a_wait_that_ended_without_a_restart_is_forgotten(monkeypatch: pytest.MonkeyPatch):
+    assert not turns.end_wait()
+    monkeypatch.setattr(turns.time, "time", lambda: 1000.0)
+    assert not turns.waited_long(["r/0"])
+    assert turns.end_wait()
+    monkeypatch.setattr(turns.time, "time", lambda: 1e6)
+    assert not turns.waited_long(["r/0"])
+
+
+@pytest.mark.parametrize("left", ["1000\n", "", "[]", "{"])
+def test_whatever_an_earlier_revision_noted_a_wait_begins(
+    monkeypatch: pytest.MonkeyPatch, left: str
+):
+    monkeypatch.setattr(turns.time, "time", lambda: 9000.0)
+    turns.WAITING.write_text(left)
+    assert not turns.waited_long(["r/0"])
+    monkeypatch.setattr(turns.time, "time", lambda: 9001.0 + turns.MAX_WAIT_S)
+    assert turns.waited_long(["r/0"])

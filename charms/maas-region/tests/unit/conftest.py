@@ -23,7 +23,8 @@ CONTROLLERS = dict.fromkeys(
 )
 DHCP = dict.fromkeys(("ensure", "remove", "told"), mock.DEFAULT)
 REGION = dict.fromkeys(
-    ("install", "version", "system_id", "shared_secret", "started_at", "forget"), mock.DEFAULT
+    ("install", "version", "offered", "system_id", "shared_secret", "started_at", "forget"),
+    mock.DEFAULT,
 )
 ACCOUNTS = dict.fromkeys(
     ("create_admin", "create_admin_with_file", "api_keys", "internal_api_key", "keep"),
@@ -70,6 +71,7 @@ def replaced() -> Iterator[Workload]:
         mock.patch("accounts.API_KEY", Path("/nonexistent/api-key")),
     ):
         of_region["version"].return_value = "1:3.7.3"
+        of_region["offered"].return_value = ""
         of_region["system_id"].return_value = "abc123"
         of_region["shared_secret"].return_value = "5ec2e7"
         of_region["started_at"].return_value = "1795361569"

@@ -567,6 +567,12 @@ def test_a_unit_that_cannot_serve_tells_what_maas_logged(
     assert (status.name, status.message) == (name, message)
 
 
+def test_a_newer_version_that_apt_offers_is_told(context: Context, workload: Workload):
+    workload.region.offered.return_value = "1:3.8.0-1"
+    out = context.run(context.on.update_status(), _state())
+    assert out.unit_status == testing.ActiveStatus("serving, 2 regions; apt offers 1:3.8.0-1")
+
+
 def test_a_source_that_apt_refuses_is_told(context: Context, workload: Workload):
     workload.region.install.side_effect = apt_source.SourceError("source 'x' is no source")
     workload.region.version.return_value = ""
