@@ -40,6 +40,7 @@ ORDER = (
     "test_configuration.py",
     "test_secrets.py",
     "test_controllers.py",
+    "test_enable_dhcp.py",
     "test_refresh.py",
     "test_hooks.py",
     "test_processes.py",

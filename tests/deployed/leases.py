@@ -33,7 +33,8 @@ class DHCP:
             if vip not in ipaddress.ip_network(one["cidr"]) and "." in one["cidr"]
         )
         self.network = ipaddress.IPv4Network(self._subnet["cidr"])
-        self._vlan = f"vlans/{self._subnet['vlan']['id']}/"
+        self.vlan_id: int = self._subnet["vlan"]["id"]
+        self._vlan = f"vlans/{self.vlan_id}/"
         # A machine with neither rack, which hears both as a machine to be booted does.
         racks = {unit.machine for unit in maas.units("maas-rack").values()}
         regions = maas.units("maas-region").items()
@@ -51,14 +52,19 @@ class DHCP:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def enable(self) -> None:
-        """Turn it on by the charm's action."""
+    def enable(self, **other: str | int | None) -> dict[str, Any]:
+        """Turn it on by the charm's action, and return its results.
+
+        other are parameters instead of the subnet's own, None for without one.
+        """
         wish = {
             "subnet": str(self.network),
             "start": self._at(FIRST),
             "end": self._at(FIRST + CLIENTS - 1),
+            **other,
         }
-        self._maas.juju.run(self._maas.leader("maas-region"), "enable-dhcp", wish)
+        given = {name: value for name, value in wish.items() if value is not None}
+        return self._maas.juju.run(self._maas.leader("maas-region"), "enable-dhcp", given).results
 
     def disable(self) -> None:
         """Turn it off, and forget the range."""

@@ -69,15 +69,16 @@ def _assert_distinct(given: dict[int, str]) -> None:
     assert len(set(given.values())) == len(given), given
 
 
-def _cut_off(maas: MAAS, unit: str, *, also: str = "") -> str:
+def _cut_off(maas: MAAS, unit: str, *, also: str = "", arp: bool = True) -> str:
     """Return a command that cuts a rack off the regions, and off another address on the VLAN.
 
     By the rack's own firewall: its clients live on a region's machine. Deleting the tables heals.
+    Without arp the two still find each other there, as where dhcpd alone hangs.
     """
     regions = [one.public_address for one in maas.units("maas-region").values()]
     away = ", ".join([*regions, maas.vip, *([also] if also else [])])
     drops = [f"ip {end} {{ {away} }} drop" for end in ("saddr", "daddr")]
-    if also:
+    if also and arp:
         drops += [f"arp {end} ip {also} drop" for end in ("saddr", "daddr")]
     rules: list[str] = []
     for drop in drops:
@@ -167,6 +168,32 @@ def test_a_rack_that_only_its_clients_hear_stops_before_the_other_is_promoted(
     maas.wait_whole()
     eventually(lambda: served.racks() == (secondary, primary), timeout_s=300, what="as secondary")
     assert served.ask(given, timeout_s=ALL_S) == given
+
+
+@pytest.mark.long
+def test_a_rack_whose_address_still_answers_the_other_is_not_replaced(
+    maas: MAAS, figure: Figure, served: leases.DHCP
+):
+    """Neither regions nor dhcpd beside it hear it, and its machine answers on the VLAN."""
+    primary, secondary = served.racks()
+    unit, other = served.unit(primary), served.unit(secondary)
+    given = served.ask(range(20))
+    maas.on_machine(unit, _cut_off(maas, unit, also=served.address(other), arp=False))
+    cut = time.monotonic()
+    try:
+        why = f"{primary} is not replaced: {served.address(unit)} still answers {secondary}"
+        eventually(lambda: _says(maas, why), timeout_s=PROMOTED_S, what=why)
+        figure("told that a rack that is not replaced still answers", _since(cut))
+        assert served.racks() == (primary, secondary)
+        given = served.ask(given)
+        _assert_distinct(given)
+    finally:
+        maas.on_machine(unit, HEAL)
+    maas.wait_whole()
+    for one in (unit, other):
+        eventually(lambda one=one: NORMAL in served.state(one), timeout_s=300, what="normal")
+    assert served.ask(given) == given
+    assert served.racks() == (primary, secondary)
 
 
 @pytest.mark.long
