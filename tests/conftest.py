@@ -69,6 +69,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return report
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what each file of stories adds to the run."""
+    if run.took_s:
+        terminalreporter.section("seconds by file")
+    for name, seconds in run.took_s.items():
+        terminalreporter.write_line(f"{name:44} {seconds:5.0f} s")
+
+
 def pytest_sessionfinish() -> None:
     """Add the run's figures to the file that FIGURES names."""
     if path := os.environ.get("FIGURES"):

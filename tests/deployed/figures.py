@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ class Run:
 
     def __init__(self) -> None:
         self._cases: dict[str, Case] = {}
+        # Seconds by file, with what stands around its tests.
+        self.took_s: Counter[str] = Counter()
 
     def case(self, name: str) -> Case:
         """Return the case of a test, by pytest's name."""
@@ -64,6 +67,7 @@ class Run:
 
     def outcome(self, name: str, report: pytest.TestReport) -> None:
         """Keep what came of a phase of a test: it passed only if every phase did."""
+        self.took_s[name.partition("::")[0]] += report.duration
         if report.skipped or (report.passed and report.when != "call"):
             return
         case = self.case(name)
