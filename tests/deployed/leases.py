@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import remote
-from maas import MAAS
+from maas import MAAS, eventually
 
 CLIENT = Path(__file__).with_name("dhcp_client.py")
 # Where the range begins, and a number of clients that it has addresses for.
 FIRST, CLIENTS = 100, 500
+NORMAL = "'state': 'normal'"
 
 
 class DHCP:
@@ -97,6 +98,11 @@ class DHCP:
         return self._maas.on_machine(
             unit, f'cd {charm} && PYTHONPATH=src venv/bin/python -c "{ask}"'
         )
+
+    def wait_normal(self, *units: str) -> None:
+        """Wait until dhcpd of each of these racks is in failover state normal."""
+        for unit in units:
+            eventually(lambda unit=unit: NORMAL in self.state(unit), timeout_s=120, what="normal")
 
     def is_on(self, unit: str) -> bool:
         """Tell whether a rack's dhcpd runs."""

@@ -12,7 +12,6 @@ from maas import MAAS, eventually
 
 Fault = Callable[..., None]
 Figure = Callable[[str, float], None]
-NORMAL = "'state': 'normal'"
 # MAAS calls a rack dead within two minutes, the grace is two more.
 PROMOTED_S = 420
 # Several at once; dhcpd asks a second for each address whether somebody has it.
@@ -34,8 +33,7 @@ def served(maas: MAAS) -> Iterator[leases.DHCP]:
     """DHCP on two racks in failover state normal."""
     with leases.DHCP(maas) as found:
         found.enable()
-        for unit in map(found.unit, found.racks()):
-            eventually(lambda unit=unit: NORMAL in found.state(unit), timeout_s=120, what="normal")
+        found.wait_normal(*map(found.unit, found.racks()))
         yield found
         found.disable()
 
@@ -190,8 +188,7 @@ def test_a_rack_whose_address_still_answers_the_other_is_not_replaced(
     finally:
         maas.on_machine(unit, HEAL)
     maas.wait_whole()
-    for one in (unit, other):
-        eventually(lambda one=one: NORMAL in served.state(one), timeout_s=300, what="normal")
+    served.wait_normal(unit, other)
     assert served.ask(given) == given
     assert served.racks() == (primary, secondary)
 
@@ -267,8 +264,7 @@ def test_a_third_rack_becomes_secondary_when_the_primary_is_lost(
         lambda: served.racks() == (secondary, spare), timeout_s=PROMOTED_S, what="the promotion"
     )
     figure("a third rack secondary, since the primary's power went", _since(cut))
-    for one in (other, unit):
-        eventually(lambda one=one: NORMAL in served.state(one), timeout_s=120, what="normal")
+    served.wait_normal(other, unit)
     figure("the two in state normal, since the primary's power went", _since(cut))
     assert served.ask(given) == given
     given |= served.ask(range(40, 60))
@@ -326,8 +322,7 @@ def test_a_dhcpd_that_is_killed_or_hangs_comes_back_and_leases_go_on(
         what="another dhcpd",
     )
     figure(f"another dhcpd, since {signal} to the one before", _since(hit))
-    for one in (unit, other):
-        eventually(lambda one=one: NORMAL in served.state(one), timeout_s=120, what="normal")
+    served.wait_normal(unit, other)
     assert served.ask(given) == given
     assert served.racks() == (primary, secondary)
 

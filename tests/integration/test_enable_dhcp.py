@@ -9,7 +9,7 @@ from typing import Any
 import jubilant
 import leases
 import pytest
-from maas import MAAS
+from maas import MAAS, eventually
 
 OTHER_NETWORK = "192.0.2.0/24"
 
@@ -48,3 +48,22 @@ def test_dhcp_is_turned_on_once_and_what_is_refused_changes_nothing(maas: MAAS, 
     assert sorted(dhcp.racks()) == sorted(maas.controllers("rack"))
     with pytest.raises(jubilant.TaskError, match="has a rack for DHCP already"):
         dhcp.enable()
+
+
+def test_dhcp_that_is_turned_on_again_beside_a_new_rack_has_two_racks_at_once(
+    maas: MAAS, dhcp: leases.DHCP
+):
+    """Where one remembered the other, which does not, that one would answer nobody for an hour."""
+    dhcp.enable()
+    before = dhcp.racks()
+    other, unit = map(dhcp.unit, before)
+    dhcp.wait_normal(other, unit)
+    dhcp.disable()
+    eventually(lambda: not dhcp.is_on(unit), timeout_s=60, what="the end of dhcpd")
+    maas.on_machine(unit, "rm /var/lib/maas/dhcp/dhcpd.leases*")
+    dhcp.enable()
+    assert dhcp.racks() == before
+    dhcp.wait_normal(other, unit)
+    given = dhcp.ask(range(20))
+    assert all(given.values())
+    assert len(set(given.values())) == 20

@@ -106,6 +106,8 @@ class Actions(ops.Object):
         except (accounts.AccountError, api.APIError) as error:
             event.fail(str(error))
             return
+        for problem in done.unasked:
+            event.log(f"{problem}: if it served DHCP here before, look at its status")
         event.set_results(
             {"vlan": done.vlan, "primary": done.primary, "secondary": done.secondary}
         )

@@ -8,15 +8,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import api
+import witnesses
 
 
 @dataclass(frozen=True)
 class Enabled:
-    """On which VLAN DHCP is on now, and the host names of its racks."""
+    """On which VLAN DHCP is on now, and the host names of its racks.
+
+    unasked are those that may know of a failover there from before, and why they were not made to
+    forget it.
+    """
 
     vlan: str
     primary: str
     secondary: str
+    unasked: tuple[str, ...] = ()
 
 
 def enable(place: str | int, start: str, end: str, *, alone: bool) -> Enabled:
@@ -49,14 +55,25 @@ def _enable(
             f"only {racks[0].hostname} has an address in {vlan.name}: add a rack there,"
             " or give alone=true"
         )
-    primary, secondary = racks[0], racks[1] if len(racks) > 1 else None
+    chosen = racks[:2]
     made = client.create_range(*ends)
     try:
-        client.turn_dhcp_on(vlan, primary.system_id, secondary.system_id if secondary else "")
+        # Of a DHCP that was on here before: beside a rack that still knows of its partner then,
+        # one that does not would answer nobody for an hour (recover-wait).
+        asked = witnesses.Witnesses(chosen)
+        unasked = [asked.forget(one.system_id, vlan) for one in chosen]
+        client.turn_dhcp_on(vlan, *_two(one.system_id for one in chosen))
     except api.APIError:
         client.delete_range(made)
         raise
-    return Enabled(vlan.name, primary.hostname, secondary.hostname if secondary else "")
+    names = _two(one.hostname for one in chosen)
+    return Enabled(vlan.name, *names, tuple(one for one in unasked if one))
+
+
+def _two(names: Iterable[str]) -> tuple[str, str]:
+    """Return the first two, "" where there is no second."""
+    first, second = (*names, "")[:2]
+    return first, second
 
 
 def _vlan(subnets: Iterable[api.Subnet], place: str | int, ends: tuple[str, str]) -> api.VLAN:

@@ -116,8 +116,11 @@ def test_delete_controller_tells_what_it_deleted_or_why_not(context: Context, wo
 def test_enable_dhcp_tells_who_serves_or_why_nobody_does(context: Context):
     ends = {"subnet": "10.1.0.0/24", "start": "10.1.0.100", "end": "10.1.0.199"}
     with mock.patch("actions.dhcp.enable", autospec=True) as enable:
-        enable.return_value = dhcp.Enabled("fabric-0 untagged", "k1", "k2")
+        enable.return_value = dhcp.Enabled("fabric-0 untagged", "k1", "k2", ("k2 is away",))
         context.run(context.on.action("enable-dhcp", params=ends), _state())
+        assert context.action_logs == [
+            "k2 is away: if it served DHCP here before, look at its status"
+        ]
         enable.assert_called_once_with(*ends.values(), alone=False)
         assert context.action_results == {
             "vlan": "fabric-0 untagged",

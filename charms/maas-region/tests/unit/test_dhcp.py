@@ -33,6 +33,8 @@ class MAAS:
         self.others: list[dict[str, object]] = []
         self.refuses = ""
         self.changed: list[tuple[str, str, object]] = []
+        # What each rack says to being asked to forget.
+        self.says: dict[str, str] = {}
 
     def request(self, verb: str, url: str, data: object = None, **_: object) -> mock.Mock:
         path = url.partition("/2.0/")[2]
@@ -47,12 +49,17 @@ class MAAS:
         }
         return mock.Mock(ok=True, json=lambda: answers[path])
 
+    def forget(self, rack: str, vlan: api.VLAN) -> str:
+        self.changed.append(("forget", rack, vlan.id))
+        return self.says.get(rack, "")
+
 
 @pytest.fixture
 def maas(monkeypatch: pytest.MonkeyPatch) -> MAAS:
     found = MAAS()
     monkeypatch.setattr(accounts, "internal_api_key", lambda: "a:b:c")
     monkeypatch.setattr("requests.Session.request", lambda _, *a, **k: found.request(*a, **k))
+    monkeypatch.setattr("witnesses.Witnesses.forget", lambda _, *a: found.forget(*a))
     return found
 
 
@@ -64,6 +71,8 @@ def test_two_racks_serve_a_range(maas: MAAS):
     assert _enable() == dhcp.Enabled("fabric-0 untagged", "k1", "k2")
     assert maas.changed == [
         ("POST", "ipranges/", {"type": "dynamic", "start_ip": ENDS[0], "end_ip": ENDS[1]}),
+        ("forget", "id-k1", 5001),
+        ("forget", "id-k2", 5001),
         (
             "PUT",
             "fabrics/0/vlans/0/",
@@ -79,7 +88,13 @@ def test_a_vlan_is_as_good_as_the_subnet_that_the_range_is_on(maas: MAAS):
         {"cidr": "10.9.0.0/24", "vlan": None},
     ]
     assert _enable(5001) == dhcp.Enabled("fabric-0 untagged", "k1", "k2")
-    assert [path for _, path, _ in maas.changed] == ["ipranges/", "fabrics/0/vlans/0/"]
+    changed = [path for verb, path, _ in maas.changed if verb != "forget"]
+    assert changed == ["ipranges/", "fabrics/0/vlans/0/"]
+
+
+def test_a_rack_that_cannot_forget_a_failover_of_before_is_told_of_and_serves(maas: MAAS):
+    maas.says["id-k2"] = "k2 does not answer at 10.1.0.2:7913"
+    assert _enable() == dhcp.Enabled("fabric-0 untagged", "k1", "k2", (maas.says["id-k2"],))
 
 
 @pytest.mark.parametrize("place", [5001, "10.1.0.0/24"])
