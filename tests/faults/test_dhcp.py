@@ -32,10 +32,12 @@ NEW = 3
 def served(maas: MAAS) -> Iterator[leases.DHCP]:
     """DHCP on two racks in failover state normal."""
     with leases.DHCP(maas) as found:
-        found.enable()
-        found.wait_normal(*map(found.unit, found.racks()))
-        yield found
-        found.disable()
+        try:
+            found.enable()
+            found.wait_normal(*map(found.unit, found.racks()))
+            yield found
+        finally:
+            found.disable()
 
 
 @pytest.fixture
