@@ -44,9 +44,7 @@ def _enable(
             f"{vlan.name} has a rack for DHCP already: change it in MAAS, which is yours"
         )
     racks = [
-        one
-        for one in client.racks()
-        if one.status in api.RUNNING and any(link == vlan.id for link, _ in one.links)
+        one for one in client.racks() if one.status in api.RUNNING and _can_serve(one, vlan, ends)
     ]
     if not racks:
         raise api.APIError(f"no rack that runs has an address in {vlan.name}")
@@ -63,11 +61,19 @@ def _enable(
         asked = witnesses.Witnesses(chosen)
         unasked = [asked.forget(one.system_id, vlan) for one in chosen]
         client.turn_dhcp_on(vlan, *_two(one.system_id for one in chosen))
-    except api.APIError:
-        client.delete_range(made)
+    except api.APIError as refused:
+        try:
+            client.delete_range(made)
+        except api.APIError as error:
+            raise api.APIError(f"{refused}; its range stays in MAAS: {error}") from refused
         raise
     names = _two(one.hostname for one in chosen)
     return Enabled(vlan.name, *names, tuple(one for one in unasked if one))
+
+
+def _can_serve(rack: api.Controller, vlan: api.VLAN, ends: tuple[str, str]) -> bool:
+    """Tell whether a rack has an address in a VLAN, and an IPv6 one for an IPv6 range."""
+    return any(link == vlan.id and (":" in own) == (":" in ends[0]) for link, own in rack.links)
 
 
 def _two(names: Iterable[str]) -> tuple[str, str]:

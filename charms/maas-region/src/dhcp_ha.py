@@ -93,13 +93,15 @@ def look(
     known = {one.system_id for one in found}
     given = {vlan: roles for vlan, roles in memory.given.items() if roles[1] in known}
     objections = list[str]()
-    vlans, survivors = client.vlans_with_dhcp(), witnesses.Witnesses(found)
+    survivors = witnesses.Witnesses(found)
+    vlans = [one for one in client.vlans_with_dhcp() if not _is_ipv6_only(one, found)]
     for vlan in vlans:
         key = str(vlan.id)
         if vlan.primary and vlan.secondary:
             given[key] = vlan.primary, vlan.secondary
         racks = [rack for one in found for rack in _on(vlan, one, dead_s, graces)]
-        _, last = given.get(key, ("", ""))
+        beside = [one for one in given.get(key, ()) if one in known - {vlan.primary}]
+        last = beside[0] if beside else ""
         decision = dhcp_plan.decide(vlan, racks, last, grace_s, survivors.ask)
         if not decision.primary:
             objections += [decision.why] if decision.why else []
@@ -153,6 +155,13 @@ def _dead_s(since: float, now: Now, grace: dhcp_grace.Grace | None) -> float:
     """
     dead_s = now.time - since
     return max(min(dead_s, grace.held_s) if grace else dead_s, 1e-3)
+
+
+def _is_ipv6_only(vlan: api.VLAN, racks: Iterable[api.Controller]) -> bool:
+    """Tell whether a VLAN's racks serve it by IPv6 alone, for which dhcpd has no failover."""
+    links = [link for one in racks if one.system_id in vlan.racks for link in one.links]
+    ends = [end for vlan_id, end in links if vlan_id == vlan.id]
+    return bool(ends) and all(":" in end for end in ends)
 
 
 def _on(

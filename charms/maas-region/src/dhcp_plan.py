@@ -67,7 +67,8 @@ def decide(
 ) -> Decision:
     """Return what is to change on a VLAN, given the racks that are in it.
 
-    last is the rack that was its secondary last, unless MAAS has deleted it or we took it away.
+    last is a rack that it had last besides this primary, "" where MAAS has deleted it or we took
+    it away.
     """
     known = {one.system_id: one for one in racks}
     primary, secondary = known.get(vlan.primary), known.get(vlan.secondary)
@@ -98,9 +99,8 @@ def _without_secondary(
     """Return the VLAN's first secondary, or another in place of one that MAAS has deleted."""
     if primary.dead_s:
         return Decision(f"{vlan.name}: {primary.hostname} is dead and has no secondary rack")
-    # Whoever took it away, and not by deleting or promoting it, wants none.
-    is_by_hand = last not in ("", vlan.primary)
-    if is_by_hand or not spares:
+    # Whoever took that one away, and not by deleting it, wants none.
+    if last or not spares:
         return KEEP
     return Decision(
         f"{vlan.name}: {spares[0].hostname} becomes secondary",

@@ -31,7 +31,7 @@ class MAAS:
         self.racks = [_rack("k1", "10.1.0.1"), _rack("k2", "10.1.0.2")]
         self.subnet: dict[str, object] = SUBNET
         self.others: list[dict[str, object]] = []
-        self.refuses = ""
+        self.refuses: set[str] = set()
         self.changed: list[tuple[str, str, object]] = []
         # What each rack says to being asked to forget.
         self.says: dict[str, str] = {}
@@ -40,7 +40,7 @@ class MAAS:
         path = url.partition("/2.0/")[2]
         if verb != "GET":
             self.changed.append((verb, path, data))
-        if path == self.refuses:
+        if path in self.refuses:
             return mock.Mock(ok=False, text='{"x": ["no"]}', status_code=400)
         answers = {
             "subnets/": [*self.others, self.subnet],
@@ -92,6 +92,14 @@ def test_a_vlan_is_as_good_as_the_subnet_that_the_range_is_on(maas: MAAS):
     assert changed == ["ipranges/", "fabrics/0/vlans/0/"]
 
 
+def test_an_ipv6_range_needs_racks_with_ipv6_and_another_ones_with_ipv4(maas: MAAS):
+    maas.others = [{"cidr": "fd00::/64", "vlan": VLAN}]
+    maas.racks = [_rack("k1", "fd00::1"), _rack("k2", "10.1.0.2"), _rack("k3", "10.1.0.3")]
+    assert _enable() == dhcp.Enabled("fabric-0 untagged", "k2", "k3")
+    done = dhcp.enable(5001, "fd00::100", "fd00::1ff", alone=True)
+    assert done == dhcp.Enabled("fabric-0 untagged", "k1", "")
+
+
 def test_a_rack_that_cannot_forget_a_failover_of_before_is_told_of_and_serves(maas: MAAS):
     maas.says["id-k2"] = "k2 does not answer at 10.1.0.2:7913"
     assert _enable() == dhcp.Enabled("fabric-0 untagged", "k1", "k2", (maas.says["id-k2"],))
@@ -110,7 +118,7 @@ def test_a_range_that_is_elsewhere_is_refused(maas: MAAS, place: str | int, ends
 
 @pytest.mark.parametrize("place", [5001, "10.1.0.0/24"])
 def test_what_is_no_address_maas_itself_refuses(maas: MAAS, place: str | int):
-    maas.refuses = "ipranges/"
+    maas.refuses = {"ipranges/"}
     with pytest.raises(api.APIError, match=r"^no$"):
         dhcp.enable(place, "10.1.0.1", "10.1.0.x", alone=False)
 
@@ -139,10 +147,13 @@ def test_what_cannot_be_is_told_and_nothing_changes(maas: MAAS):
 
 
 def test_maas_refuses_in_its_own_words(maas: MAAS):
-    maas.refuses = "ipranges/"
+    maas.refuses = {"ipranges/"}
     with pytest.raises(api.APIError, match=r"^no$"):
         _enable()
-    maas.refuses = "fabrics/0/vlans/0/"
+    maas.refuses = {"fabrics/0/vlans/0/"}
     with pytest.raises(api.APIError, match=r"^no$"):
         _enable()
     assert maas.changed[-1] == ("DELETE", "ipranges/7/", None)
+    maas.refuses.add("ipranges/7/")
+    with pytest.raises(api.APIError, match=r"^no; its range stays in MAAS: no$"):
+        _enable()

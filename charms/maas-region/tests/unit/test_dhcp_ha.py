@@ -168,6 +168,30 @@ def test_a_secondary_that_an_operator_set_and_took_away_is_not_given_again(maas:
     maas.client.set_racks.assert_not_called()
 
 
+def test_a_secondary_that_an_operator_promoted_gets_no_other(maas: MAAS):
+    memory = maas.look(Memory(), 1000)
+    maas.serves("bbb", "")
+    memory = maas.look(memory, 1030)
+    maas.client.set_racks.assert_not_called()
+    # Unless the primary of before is MAAS's no more: whoever deletes that one takes no secondary.
+    maas.has([B, C])
+    maas.look(memory, 1060)
+    (_, *roles) = maas.client.set_racks.call_args.args
+    assert roles == ["bbb", "ccc"]
+
+
+@pytest.mark.parametrize("own", [[], [(VLAN_ID, "fd00::9")]], ids=["none", "IPv6"])
+def test_a_vlan_with_ipv6_alone_has_no_failover_to_look_after(
+    maas: MAAS, own: list[tuple[int, str]]
+):
+    maas.has([replace(one, links=((1, "10.0.0.9"), *own)) for one in (A, B)])
+    told = [] if own else ["fabric-0 pxe: its primary rack has no address there"]
+    assert maas.look_until(1000) == told
+    maas.has([A, replace(B, links=((1, "10.0.0.9"), *own))])
+    assert maas.look_until(1000) == ["fabric-0 pxe: its secondary rack has no address there"]
+    maas.client.set_racks.assert_not_called()
+
+
 def test_a_secondary_that_maas_deleted_is_followed_by_another_and_by_itself(maas: MAAS):
     memory = maas.look(Memory(), 1000)
     maas.has([A])
