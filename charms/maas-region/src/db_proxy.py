@@ -25,6 +25,7 @@ SERVICE = "maas-db-proxy.service"
 CONFIG = Path("/etc/maas-db-proxy/haproxy.cfg")
 HEALTH_CA = Path("/etc/maas-db-proxy/health-ca.pem")
 LOADED = Path("/run/maas-db-proxy/loaded.cfg")
+NO_PRIMARY = "no member of it is primary now"
 UNIT = systemd.UNITS / SERVICE
 TEMPLATES = Path(__file__).parent / "templates"
 HAPROXY = "/usr/sbin/haproxy"
@@ -142,19 +143,35 @@ def first_cause() -> str:
     return journal.first_cause([SERVICE])
 
 
-def primary() -> str:
-    """Return address:port of the member that the proxy leads to, "" when there is none."""
+def no_primary() -> str:
+    """Return why the proxy leads to no member, "" when it leads to one; fit for a status."""
     try:
-        return parse_primary(local_http.get(STATUS_PORT, "/;csv").decode())
+        return parse_no_primary(local_http.get(STATUS_PORT, "/;csv").decode())
     except OSError:
-        return ""
+        return f"{SERVICE} does not answer"
 
 
 def parse_primary(text: str) -> str:
     """Return the address of the server that is up, from HAProxy's CSV."""
-    rows = csv.DictReader(text.removeprefix("# ").splitlines())
-    up = [row for row in rows if row.get("type") == "2" and str(row["status"]).startswith("UP")]
+    up = [row for row in _servers(text) if row["status"].startswith("UP")]
     return up[0]["addr"] if len(up) == 1 else ""
+
+
+def parse_no_primary(text: str) -> str:
+    """Return why no server is the one that is up, from HAProxy's CSV.
+
+    A member that answers its health check says that it is a replica; of others it is not known.
+    """
+    if parse_primary(text):
+        return ""
+    silent = [row for row in _servers(text) if row.get("check_status", "")[:2] in ("L4", "L6")]
+    details = [f"{row['addr']}: {row['check_desc']} {row['last_chk']}".strip() for row in silent]
+    return "; ".join([NO_PRIMARY, *[f"health of {one}" for one in details[:2]]])
+
+
+def _servers(text: str) -> list[dict[str, str]]:
+    rows = csv.DictReader(text.removeprefix("# ").splitlines())
+    return [row for row in rows if row.get("type") == "2"]
 
 
 def _ensure_loaded() -> bool:

@@ -6,7 +6,7 @@
 from pathlib import Path
 
 import region
-from charmed_maas import commands, files
+from charmed_maas import commands, files, journal
 
 SERVICE = "named.service"
 OPTIONS = Path("/etc/bind/named.conf.options")
@@ -28,6 +28,11 @@ def ensure_options() -> bool:
         _run([region.SYSTEMCTL, "restart", SERVICE])
     files.ensure_file(OPTIONS_SEEN, region.digest(after))
     return True
+
+
+def first_cause() -> str:
+    """Return why bind does not run, in its own words; "" where its journal does not tell."""
+    return journal.first_cause([SERVICE])
 
 
 def _read(path: Path) -> str | None:

@@ -99,17 +99,26 @@ def ensure(wish: Wish) -> Outcome:
         traffic.take()
         if problem:
             return Outcome(Stage.UNHEALTHY, problem, state.cluster, region.first_cause())
-        named.ensure_options()
+        dns = _ensure_dns()
     except database.DatabaseError as error:
-        detail = str(error) if db_proxy.primary() else "no member of it is primary now"
-        return Outcome(Stage.UNREACHABLE, detail)
+        return Outcome(Stage.UNREACHABLE, db_proxy.no_primary() or str(error))
     except region.RegionError as error:
         return Outcome(Stage.FAILED, str(error), cause=region.first_cause())
     except db_proxy.ProxyError as error:
         return Outcome(Stage.FAILED, str(error), cause=db_proxy.first_cause())
     except migration.MigrationError as error:
         return Outcome(Stage.FAILED, str(error))
-    return Outcome(Stage.SERVING, cluster=state.cluster, shared_secret=state.shared_secret)
+    return Outcome(Stage.SERVING, dns, state.cluster, shared_secret=state.shared_secret)
+
+
+def _ensure_dns() -> str:
+    """Have bind serve MAAS's zones; returns why it does not: MAAS's API serves without."""
+    try:
+        named.ensure_options()
+    except region.RegionError as error:
+        cause = named.first_cause()
+        return f"MAAS's DNS: {error}{f'; {cause}' if cause else ''}"
+    return ""
 
 
 def stop() -> None:

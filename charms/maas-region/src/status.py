@@ -56,6 +56,9 @@ def ladder(situation: Situation) -> Iterator[ops.StatusBase]:
 
 def _of(outcome: serving.Outcome, situation: Situation) -> ops.StatusBase:
     stage, detail = outcome.stage, outcome.detail
+    # A region that serves may have something to tell, too.
+    if stage is serving.Stage.REFUSED or (detail and outcome.is_serving):
+        return ops.BlockedStatus(detail)
     if stage is serving.Stage.SERVING:
         regions, url = situation.regions, situation.kept_url
         count = f"{regions} regions" if regions != 1 else "1 region: no high availability"
@@ -64,8 +67,6 @@ def _of(outcome: serving.Outcome, situation: Situation) -> ops.StatusBase:
         return ops.ActiveStatus(f"serving, {count}{kept}{offer}")
     if stage is serving.Stage.UNREACHABLE:
         return ops.WaitingStatus(f"for the database: {detail}")
-    if stage is serving.Stage.REFUSED:
-        return ops.BlockedStatus(detail)
     if stage is serving.Stage.MIGRATING:
         return ops.MaintenanceStatus("migrating the database")
     if stage is serving.Stage.ELSEWHERE:

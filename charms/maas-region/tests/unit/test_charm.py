@@ -567,6 +567,17 @@ def test_a_unit_that_cannot_serve_tells_what_maas_logged(
     assert (status.name, status.message) == (name, message)
 
 
+def test_a_dns_that_does_not_run_is_told_by_a_region_that_takes_traffic(
+    context: Context, workload: Workload
+):
+    workload.serving.ensure.return_value = serving.Outcome(
+        serving.Stage.SERVING, "MAAS's DNS: systemctl exited with 1", CLUSTER
+    )
+    out = context.run(context.on.update_status(), _state())
+    assert out.unit_status == testing.BlockedStatus("MAAS's DNS: systemctl exited with 1")
+    assert out.get_relations("api")[0].local_unit_data["ready"] == "true"
+
+
 def test_a_newer_version_that_apt_offers_is_told(context: Context, workload: Workload):
     workload.region.offered.return_value = "1:3.8.0-1"
     out = context.run(context.on.update_status(), _state())

@@ -3,6 +3,7 @@
 
 import contextlib
 import random
+import re
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 import db_proxy
 import db_slots
+import local_http
 
 ENDS = st.tuples(garbage.hosts, st.integers(1, 65535))
 # Few different ones, so that members leave, stay and come back.
@@ -71,6 +73,11 @@ def test_members_of_a_file_without_slots_keep_their_places():
 
 
 @pytest.mark.skipif(not shutil.which("haproxy", path="/usr/sbin"), reason="needs haproxy")
+def primary() -> str:
+    """Return address:port of the member that the proxy leads to, "" for none."""
+    return db_proxy.parse_primary(local_http.get(db_proxy.STATUS_PORT, "/;csv").decode())
+
+
 class TestHAProxy:
     """A process of HAProxy's own, database members on 127.0.0.x, and a systemd that is none."""
 
@@ -167,7 +174,7 @@ class TestHAProxy:
 
     def _start(self, *numbers: int) -> None:
         self._ensure(*numbers)
-        wait_until(lambda: db_proxy.primary() == f"127.0.0.{self.primary}:{self.port}")
+        wait_until(lambda: primary() == f"127.0.0.{self.primary}:{self.port}")
 
     def _holds(self) -> bool:
         """Tell whether the process has what the file says."""
@@ -190,9 +197,9 @@ class TestHAProxy:
                 assert not self._ensure(*numbers)
                 assert whom(link) == "127.0.0.1"
                 # What joined is not taken for up, or a new connection would wait.
-                assert db_proxy.primary() == f"127.0.0.1:{self.port}"
+                assert primary() == f"127.0.0.1:{self.port}"
             self.primary = 2
-            wait_until(lambda: db_proxy.primary() == f"127.0.0.2:{self.port}")
+            wait_until(lambda: primary() == f"127.0.0.2:{self.port}")
             assert whom(link) == ""
         with client() as link:
             assert whom(link) == "127.0.0.2"
@@ -204,17 +211,37 @@ class TestHAProxy:
         self._start(1, 2)
         self.primary = 3
         self._ensure(1, 2, 3)
-        wait_until(lambda: db_proxy.primary() == f"127.0.0.3:{self.port}")
+        wait_until(lambda: primary() == f"127.0.0.3:{self.port}")
         with client() as link:
             assert whom(link) == "127.0.0.3"
 
     def test_a_replica_that_joins_while_there_is_no_primary_gets_no_connection(self):
         self._start(1, 2)
         self.primary = 0
-        wait_until(lambda: db_proxy.primary() == "")
+        wait_until(lambda: primary() == "")
         self._ensure(1, 2, 3)
         with client() as link:
             assert whom(link) == ""
+
+    def test_members_that_answer_are_told_from_those_whose_health_cannot_be_asked(
+        self, tmp_path: Path
+    ):
+        self._start(1, 2)
+        assert db_proxy.no_primary() == ""
+        self.primary = 0
+        wait_until(lambda: db_proxy.no_primary() == "no member of it is primary now")
+        other = tmp_path / "other"
+        other.mkdir()
+        before, self.primary = self.tls, 1
+        self._make_ca(other)
+        try:
+            words = (
+                rf"no member of it is primary now; health of 127\.0\.0\.1:{self.port}: Layer6 .+;"
+                rf" health of 127\.0\.0\.2:{self.port}: Layer6 .+"
+            )
+            wait_until(lambda: bool(re.fullmatch(words, db_proxy.no_primary())))
+        finally:
+            self.tls = before
 
     def test_a_replica_that_is_the_only_member_gets_no_connection_before_its_check(self):
         self._start(1)
@@ -223,7 +250,7 @@ class TestHAProxy:
             assert whom(link) == ""
         self.primary = 3
         assert self._ensure(3)
-        wait_until(lambda: db_proxy.primary() == f"127.0.0.3:{self.port}")
+        wait_until(lambda: primary() == f"127.0.0.3:{self.port}")
         with client() as link:
             assert whom(link) == "127.0.0.3"
         assert self.reloads == 0
@@ -341,7 +368,7 @@ class TestHAProxy:
             assert whom(link) == "127.0.0.1"
             assert self._ensure(2, is_checked=False)
             # At once: before what is alone no check is waited for.
-            assert db_proxy.primary() == f"127.0.0.2:{self.port}"
+            assert primary() == f"127.0.0.2:{self.port}"
             assert whom(link) == ""
         with client() as link:
             assert whom(link) == "127.0.0.2"

@@ -72,7 +72,7 @@ class Machine:
         monkeypatch.setattr(region, "version", self.region.version)
         monkeypatch.setattr(db_proxy, "ensure", self.proxy)
         monkeypatch.setattr(db_proxy, "first_cause", lambda: "proxy: Address already in use")
-        monkeypatch.setattr(db_proxy, "primary", lambda: "10.0.0.1:5432")
+        monkeypatch.setattr(db_proxy, "no_primary", lambda: "")
         monkeypatch.setattr(migration, "start", self.start)
         monkeypatch.setattr(migration, "is_running", lambda: self._next(self.jobs))
         monkeypatch.setattr(migration, "is_newer", lambda *_: False)
@@ -569,10 +569,23 @@ def test_a_region_that_does_not_run_needs_no_turn(machine: Machine):
 def test_no_primary_is_told_from_a_refusal(machine: Machine, monkeypatch: pytest.MonkeyPatch):
     machine.states = [database.DatabaseError("password authentication failed")]
     assert serving.ensure(WISH).detail == "password authentication failed"
-    monkeypatch.setattr(db_proxy, "primary", lambda: "")
+    monkeypatch.setattr(db_proxy, "no_primary", lambda: db_proxy.NO_PRIMARY)
     outcome = serving.ensure(WISH)
     assert outcome == serving.Outcome(Stage.UNREACHABLE, "no member of it is primary now")
     machine.region.stop.assert_not_called()
+
+
+def test_a_bind_that_does_not_start_keeps_no_region_from_serving(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    refused = mock.Mock(side_effect=region.RegionError("systemctl exited with 1"))
+    monkeypatch.setattr(named, "ensure_options", refused)
+    monkeypatch.setattr(named, "first_cause", lambda: "named: /etc/bind/x:1: unknown option")
+    outcome = serving.ensure(WISH)
+    assert outcome.is_serving
+    assert outcome.detail == (
+        "MAAS's DNS: systemctl exited with 1; named: /etc/bind/x:1: unknown option"
+    )
 
 
 def test_a_region_that_does_not_serve_is_told(machine: Machine):
