@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 import ops
 
 import charmed_maas.peers
+import claims
 import config
 import haproxy
 import keepalived
@@ -23,6 +24,7 @@ from charmed_maas.interfaces import maas_api
 logger = logging.getLogger(__name__)
 
 API = "api"
+NOT_KNOWN = "the other units' addresses"
 REFUSALS = (
     apt_source.SourceError,
     config.ConfigError,
@@ -176,6 +178,7 @@ class HAProxyVIPCharm(ops.CharmBase):
         keepalived.install()
         self.unit.set_workload_version(haproxy.version())
         if isinstance(event, ops.InstallEvent):
+            claims.install()
             return []  # Juju shows no relation before install has ended.
         watchdog_timer.ensure(watched.CHARM, watched.__file__)
         cfg = config.parse(self.config)
@@ -189,18 +192,14 @@ class HAProxyVIPCharm(ops.CharmBase):
         staying = charmed_maas.peers.living(goals, API) or ()
         configured = haproxy.configured_servers()
         backends = routes.with_kept(self.api.backends(), configured, staying)
-        self._refuse_own(cfg.vip, others.peers, backends, here)
+        owners = {one.address: one.unit for one in (*backends, *others.peers)}
+        claims.refuse_own(cfg.vip, owners, self.unit.name, here)
         place = network.place(here, cfg.vip, name=cfg.interface, preferred=own)
+        are_all = self._are_all(others.listed, event) and not (others.problems or others.unlisted)
+        if not claims.may_take(cfg.vip, place, here, others.addresses, are_all=are_all):
+            return [self._status(cfg, others.problems, NOT_KNOWN, is_vip_holder=False)]
         ports = self._serve(cfg, backends, network.own_addresses(here))
-        keepalived.set_flag(keepalived.MOVING, on=False)
-        if keepalived.configured_own() not in ("", place.own):
-            # Nobody advertises to the new address yet: this unit joins anew.
-            keepalived.stop()
-        known = peers.to_advertise(others, keepalived.configured_peers(), place.own)
-        keepalived.ensure_config(keepalived.Group.of(self.unit.name, cfg, place, known))
-        waiting = self._missing(event, cfg, place.own, others)
-        if not waiting:
-            keepalived.ensure_running()
+        known, waiting = self._take_part(event, cfg, place, others)
         holder = keepalived.is_vip_holder(cfg.vip)
         peers.publish(self.model, place.own, known, is_vip_holder=holder)
         takes_part = not waiting and not keepalived.is_set(keepalived.PAUSED)
@@ -220,19 +219,6 @@ class HAProxyVIPCharm(ops.CharmBase):
         if self.unit.is_leader():
             self.api.publish(maas_api.RequirerAppData(no_vip=True))
 
-    def _refuse_own(
-        self,
-        vip: str,
-        others: Sequence[peers.Peer],
-        backends: Sequence[maas_api.Backend],
-        here: Sequence[network.Interface],
-    ) -> None:
-        """Raise NetworkError when the VIP is a machine's own address."""
-        owners = {one.address: one.unit for one in (*backends, *others)}
-        if keepalived.configured_vip() != vip:
-            owners |= dict.fromkeys(network.own_addresses(here), self.unit.name)
-        network.refuse_own(vip, owners)
-
     def _serve(
         self, cfg: config.Config, backends: Sequence[maas_api.Backend], here: Collection[str]
     ) -> list[int]:
@@ -243,11 +229,8 @@ class HAProxyVIPCharm(ops.CharmBase):
         """
         services = self.api.services()
         found = routes.build(services, backends, vip=cfg.vip, port=cfg.port)
-        held = network.held_ports(
-            cfg.vip,
-            [route.port for route in found],
-            own_unit=haproxy.SERVICE if haproxy.is_managed() else "",
-        )
+        own_unit = haproxy.SERVICE if haproxy.is_managed() else ""
+        held = network.held_ports(cfg.vip, [route.port for route in found], own_unit=own_unit)
         found = routes.bindable(found, held, backends=backends, here=here)
         unclear = self.api.problems or not services
         if not (unclear and haproxy.is_managed()):
@@ -255,6 +238,20 @@ class HAProxyVIPCharm(ops.CharmBase):
             if haproxy.ensure_config(text) and any(backend.ready for backend in backends):
                 haproxy.settle()
         return sorted({cfg.port, *(route.port for route in found)})
+
+    def _take_part(
+        self, event: ops.EventBase, cfg: config.Config, place: network.Place, others: peers.Others
+    ) -> tuple[list[str], str]:
+        """Run keepalived once it may; returns to whom it advertises, and for whom it waits."""
+        keepalived.set_flag(keepalived.MOVING, on=False)
+        if keepalived.configured_own() not in ("", place.own):
+            # Nobody advertises to the new address yet: this unit joins anew.
+            keepalived.stop()
+        known = peers.to_advertise(others, keepalived.configured_peers(), place.own)
+        keepalived.ensure_config(keepalived.Group.of(self.unit.name, cfg, place, known))
+        if not (waiting := self._missing(event, cfg, place.own, others)):
+            keepalived.ensure_running()
+        return known, waiting
 
     def _missing(
         self, event: ops.EventBase, cfg: config.Config, own: str, others: peers.Others
@@ -266,13 +263,17 @@ class HAProxyVIPCharm(ops.CharmBase):
             others.peers, own, lambda one: network.is_alive(one, cfg.port)
         ):
             return f"{', '.join(unaware)} to advertise to this unit"
-        # update-status comes only after every waiting relation event: who is unknown by then
-        # does not run.
-        known = sum(peer.stays for peer in others.peers) + 1
-        is_known = known >= self.app.planned_units() or isinstance(event, ops.UpdateStatusEvent)
-        if others.problems or not is_known:
-            return "the other units' addresses"
-        return ""
+        known = sum(peer.stays for peer in others.peers)
+        return NOT_KNOWN if others.problems or not self._are_all(known, event) else ""
+
+    def _are_all(self, number: int, event: ops.EventBase) -> bool:
+        """Tell whether no unit runs beside this one and as many others.
+
+        update-status comes only after every waiting relation event: who is unknown by then does
+        not run.
+        """
+        is_settled = isinstance(event, ops.UpdateStatusEvent)
+        return is_settled or number + 1 >= self.app.planned_units()
 
     def _status(
         self, cfg: config.Config, garbled: Sequence[str], waiting: str, *, is_vip_holder: bool

@@ -37,6 +37,7 @@ class Interface:
 
     name: str
     addresses: tuple[Address, ...]
+    mac: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def parse_interfaces(text: str) -> tuple[Interface, ...]:
                 for one in link.get("addr_info", ())
                 if one.get("local") and one.get("scope") == "global"
             ),
+            link.get("address", ""),
         )
         for link in json.loads(text)
         if link.get("ifname")

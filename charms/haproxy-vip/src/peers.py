@@ -40,12 +40,14 @@ class Others:
     """The other units that have published an address, and what is wrong with whoever garbled it.
 
     What cannot be read is not nothing: that unit's keepalived runs. So does that of the units
-    that Juju lists no more though they have not gone yet.
+    that Juju lists no more though they have not gone yet. listed is how many Juju lists that are
+    to stay, with or without an address.
     """
 
     peers: tuple[Peer, ...] = ()
     problems: tuple[str, ...] = ()
     unlisted: frozenset[str] = frozenset()
+    listed: int = 0
 
     @property
     def addresses(self) -> list[str]:
@@ -63,7 +65,8 @@ def others(model: ops.Model, vip: str, own: str, goals: hookcmds.GoalState | Non
     problems: list[str] = []
     if not (relation := model.get_relation(PEERS)):
         return Others()
-    for unit, stays in charmed_maas.peers.present_units(relation, goals).items():
+    present = charmed_maas.peers.present_units(relation, goals)
+    for unit, stays in present.items():
         data = relation.data[unit]
         try:
             address = databag.address(data, "address")
@@ -76,7 +79,8 @@ def others(model: ops.Model, vip: str, own: str, goals: hookcmds.GoalState | Non
         if address:
             found.append(Peer(unit.name, address, known, stays))
     unlisted = charmed_maas.peers.unlisted(relation, goals) - {model.unit.name}
-    return Others(tuple(found), tuple(problems), frozenset(unlisted))
+    listed = sum(present.values())
+    return Others(tuple(found), tuple(problems), frozenset(unlisted), listed)
 
 
 def to_advertise(found: Others, configured: Sequence[str], own: str) -> list[str]:

@@ -3,7 +3,8 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
@@ -12,11 +13,12 @@ import pytest
 from ops import hookcmds, testing
 
 import charm
+import claims
 import haproxy
 import keepalived
 import network
 import watched
-from charmed_maas import apt_source, watchdog_timer
+from charmed_maas import apt_source, commands, watchdog_timer
 from charmed_maas.interfaces import maas_api
 
 VIP = "10.0.0.100"
@@ -59,7 +61,15 @@ class Machine:
         self.held: dict[int, str] = {}
         self.asked_own_unit = ""
         self.alive: set[str] = {"10.0.0.12", "10.0.0.13"}
+        self.macs = {"10.0.0.12": "52:54:00:00:00:12", "10.0.0.13": "52:54:00:00:00:13"}
         self.watchdog = self._replace(watchdog_timer, stack)
+        self.install_arping = mock.Mock()
+        for owner, name, fake in (
+            (claims, "install", self.install_arping),
+            (commands, "run", self.arping),
+        ):
+            stack.append(mock.patch.object(owner, name, fake))
+            stack[-1].start()
         for name, fake in (
             ("interfaces", lambda: self.links),
             ("held_ports", self.held_ports),
@@ -81,6 +91,13 @@ class Machine:
                 stack.append(mock.patch.object(module, name, autospec=True))
                 setattr(fakes, name, stack[-1].start())
         return fakes
+
+    def arping(self, argv: Sequence[str], **_: object) -> subprocess.CompletedProcess[str]:
+        """Answer the only command that the charm itself comes to."""
+        assert argv[0] == claims.ARPING
+        mac = self.macs.get(argv[-1], "").upper()
+        text = f"Unicast reply from {argv[-1]} [{mac}]  0.5ms\n" if mac else ""
+        return subprocess.CompletedProcess(argv, int(not mac), text, "")
 
     def stop(self) -> bool:
         self.keepalived.is_running.return_value = False
@@ -254,6 +271,91 @@ def test_a_port_in_use_is_named_with_its_owner(ctx: Any, machine: Machine):
     assert refused(ctx, machine, state()) == (
         "port 80 is held by nginx (nginx.service): set port to a free one"
     )
+
+
+PRINTER = "52:54:00:00:00:66"
+TAKEN = "10.0.0.9"
+IN_USE = f"vip {TAKEN} is in use: {PRINTER} answers for it on eth0: set a free one"
+
+
+@pytest.mark.parametrize("runs", [False, True])
+def test_a_new_vip_that_a_foreign_machine_has_is_refused(ctx: Any, machine: Machine, runs: bool):
+    machine.keepalived.is_running.return_value = runs
+    machine.macs[TAKEN] = PRINTER
+    before = state(config={"vip": TAKEN})
+    assert refused(ctx, machine, before) == IN_USE
+    # A unit that refuses the first VIP takes its address back: it is a known unit, still.
+    silent = state(api(), peer({1: {}}), config={"vip": TAKEN})
+    assert refused(ctx, machine, silent) == IN_USE
+    del machine.macs[TAKEN]
+    assert run(ctx, before).unit_status.name == "active"
+    assert machine.group.vip == TAKEN
+
+
+def test_a_vip_that_is_configured_already_is_not_asked_for(ctx: Any, machine: Machine):
+    machine.macs[VIP] = PRINTER
+    assert run(ctx, state()).unit_status.name == "active"
+
+
+def test_a_vip_that_another_unit_took_a_moment_ago_is_taken_too(ctx: Any, machine: Machine):
+    machine.macs[TAKEN] = machine.macs["10.0.0.12"]
+    assert run(ctx, state(config={"vip": TAKEN})).unit_status.name == "active"
+    assert machine.group.vip == TAKEN
+
+
+def test_a_newcomer_waits_to_know_whether_it_is_a_unit_that_has_the_vip(
+    ctx: Any, machine: Machine
+):
+    machine.keepalived.configured_vip.return_value = ""
+    machine.macs[VIP] = machine.macs["10.0.0.13"]
+    first = {1: {"address": "10.0.0.12", "peers": '["10.0.0.11"]'}}
+    for seen in ({}, first):
+        after = run(ctx, state(api(), peer(seen), planned_units=3))
+        assert after.unit_status == testing.WaitingStatus("for the other units' addresses")
+    machine.haproxy.ensure_config.assert_not_called()
+    machine.keepalived.ensure_config.assert_not_called()
+    both = first | {2: {"address": "10.0.0.13", "peers": '["10.0.0.11"]'}}
+    after = run(ctx, state(api(), peer(both), planned_units=3))
+    assert after.unit_status.name == "active"
+
+
+def test_who_is_unknown_at_update_status_does_not_have_the_vip(ctx: Any, machine: Machine):
+    machine.macs[TAKEN] = PRINTER
+    after = run(ctx, state(api(), peer({}), config={"vip": TAKEN}), ctx.on.update_status())
+    assert after.unit_status == testing.BlockedStatus(IN_USE)
+
+
+def test_a_peer_that_cannot_be_read_may_have_the_vip(ctx: Any, machine: Machine):
+    machine.macs[TAKEN] = PRINTER
+    garbled = state(api(), peer({1: {"address": "nowhere"}}), config={"vip": TAKEN})
+    assert refused(ctx, machine, garbled).startswith("no peer was dropped: haproxy-vip/1 sent ")
+
+
+def test_a_dying_peer_that_juju_lists_no_more_may_have_the_vip(
+    ctx: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    goals(monkeypatch, unit_0="active", unit_1="dying", unit_2="active")
+    machine.macs[TAKEN] = PRINTER
+    units = {2: {"address": "10.0.0.13", "peers": '["10.0.0.11"]'}}
+    after = run(ctx, state(api(), peer(units), config={"vip": TAKEN}))
+    assert message(after) == "for the other units' addresses"
+    machine.keepalived.ensure_config.assert_not_called()
+
+
+def test_a_dying_peer_does_not_count_for_one_that_is_not_known_yet(
+    ctx: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    goals(monkeypatch, unit_0="active", unit_1="dying", unit_2="active")
+    machine.macs[TAKEN] = machine.macs["10.0.0.13"]
+    after = run(ctx, state(config={"vip": TAKEN}))
+    assert message(after) == "for the other units' addresses"
+
+
+def test_arping_is_installed_with_the_other_packages(ctx: Any, machine: Machine):
+    run(ctx, state(), ctx.on.install())
+    machine.install_arping.assert_called_once_with()
+    run(ctx, state())
+    machine.install_arping.assert_called_once_with()
 
 
 @pytest.mark.parametrize(("runs", "told"), [(False, None), (True, "10.0.0.11")])

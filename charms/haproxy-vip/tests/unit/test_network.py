@@ -18,6 +18,7 @@ LINKS = json.dumps(
         },
         {
             "ifname": "eth0",
+            "address": "52:54:00:00:00:11",
             "addr_info": [
                 {"local": "10.0.0.11", "prefixlen": 24, "scope": "global"},
                 {"local": "10.0.0.100", "prefixlen": 32, "scope": "global"},
@@ -68,6 +69,10 @@ def test_the_vip_goes_where_its_subnet_is(vip: str, interface: str, own: str):
 def test_a_vip_that_fits_nowhere_is_refused(vip: str, name: str, words: str):
     with pytest.raises(network.NetworkError, match=words):
         network.place(FOUND, vip, name=name)
+
+
+def test_an_interface_has_its_mac():
+    assert [one.mac for one in FOUND] == ["", "52:54:00:00:00:11", ""]
 
 
 def test_a_units_own_address_is_refused_naming_the_unit():
