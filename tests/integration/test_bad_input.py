@@ -3,6 +3,7 @@
 
 """What is wrong is named with its way out, services go on, and it is well again once corrected."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -86,6 +87,40 @@ def test_a_vip_that_is_a_units_own_address_is_refused(maas: MAAS):
     finally:
         maas.juju.config("haproxy-vip", {"vip": good})
     maas.wait_settled()
+
+
+@pytest.mark.long
+def test_a_vip_that_a_machine_without_a_unit_has_is_refused(maas: MAAS, watch: Watch):
+    """No databag names it, so each unit asks by ARP; the VIP of before serves on."""
+    prober, _ = watch()
+    good = str(maas.juju.config("haproxy-vip")["vip"])
+    taken = _rack_address(maas)
+    before = {name: maas.on_machine(name, RUNNING) for name in maas.units("haproxy-vip")}
+    maas.juju.config("haproxy-vip", {"vip": taken})
+    try:
+        status = maas.juju.wait(
+            lambda status: jubilant.all_blocked(status, "haproxy-vip"), error=jubilant.any_error
+        )
+        for unit in status.apps["haproxy-vip"].units.values():
+            said = unit.workload_status.message
+            assert re.match(rf"vip {taken} is in use: (?:[0-9a-f]{{2}}:){{5}}[0-9a-f]{{2}} ", said)
+        for name in before:
+            assert not maas.on_machine(name, f"ip -o address show to {taken}").strip()
+        _assert_answers(good.partition("/")[0])
+    finally:
+        maas.juju.config("haproxy-vip", {"vip": good})
+    maas.wait_whole()
+    assert {name: maas.on_machine(name, RUNNING) for name in before} == before
+    prober.report.assert_no_failed_read()
+
+
+def _rack_address(maas: MAAS) -> str:
+    """Return the address of a rack's machine that carries neither a region nor haproxy-vip."""
+    known = {
+        unit.machine for app in ("maas-region", "haproxy-vip") for unit in maas.units(app).values()
+    }
+    racks = maas.units("maas-rack").values()
+    return next(unit.public_address for unit in racks if unit.machine not in known)
 
 
 def test_a_port_that_another_process_holds_is_named_and_the_process_goes_on(maas: MAAS):
