@@ -13,7 +13,7 @@ import json
 import os
 import subprocess
 import time
-from collections import Counter
+from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ class Run:
     def __init__(self) -> None:
         self._cases: dict[str, Case] = {}
         # Seconds by file, with what stands around its tests.
-        self.took_s: Counter[str] = Counter()
+        self.took_s: defaultdict[str, float] = defaultdict(float)
 
     def case(self, name: str) -> Case:
         """Return the case of a test, by pytest's name."""
