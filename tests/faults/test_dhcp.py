@@ -332,6 +332,6 @@ def test_a_dhcpd_that_is_killed_or_hangs_comes_back_and_leases_go_on(
 def _told(maas: MAAS, what: str, since: float) -> list[float]:
     """Return when (seconds since 1970) the regions' timers said so."""
     timers = "-u maas-region-dhcp -u maas-region-controllers"
-    log = f"journalctl -q -o short-unix --since=@{since:.0f} {timers} -g '{what}' || true"
+    log = f'journalctl -q -o short-unix --since=@{since:.0f} {timers} -g "{what}" || true'
     said = [maas.on_machine(unit, log).splitlines() for unit in maas.units("maas-region")]
     return sorted(float(line.split()[0]) for lines in said for line in lines)
