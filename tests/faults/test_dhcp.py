@@ -6,6 +6,7 @@
 import time
 from collections.abc import Callable, Iterator
 
+import journals
 import leases
 import pytest
 from maas import MAAS, eventually
@@ -26,6 +27,10 @@ BACK_S = 150
 LEASE_S, NOTICED_S = 600, 60
 # Clients that come at a time while two racks answer that hear neither each other nor a region.
 NEW = 3
+# The regions' timers that move DHCP, and that have MAAS forget a rack.
+TIMERS = ("maas-region-dhcp", "maas-region-controllers")
+# Without a sign of life for so long, a daemon is killed by the watchdog of its charm.
+HUNG_S = 30
 
 
 @pytest.fixture
@@ -291,9 +296,10 @@ def test_the_primary_is_removed_and_its_dhcp_moves_before_maas_forgets_it(
         what=f"MAAS forgets {primary}",
     )
     figure("MAAS has forgotten the primary rack, since its unit was removed", time.time() - since)
-    (moved,) = _told(maas, f"{secondary} is promoted", since)
-    (deleted,) = _told(maas, f"deleted rack {primary}", since)
-    assert moved < deleted
+    units = maas.units("maas-region")
+    (moved,) = journals.told(maas, units, TIMERS, f"{secondary} is promoted", since)
+    (deleted,) = journals.told(maas, units, TIMERS, f"deleted rack {primary}", since)
+    assert moved.at < deleted.at
     eventually(lambda: served.racks() == (secondary, third), timeout_s=300, what="two racks again")
     assert served.ask(given) == given
     given |= served.ask(range(20, 60), timeout_s=ALL_S)
@@ -313,6 +319,7 @@ def test_a_dhcpd_that_is_killed_or_hangs_comes_back_and_leases_go_on(
         time.sleep(YOUNG_S)
     show = "systemctl show -P MainPID maas-dhcpd"
     pid = maas.on_machine(unit, show).strip()
+    since = time.time()
     maas.on_machine(unit, f"kill -{signal} {pid}")
     hit = time.monotonic()
     given |= served.ask(range(20, 40), timeout_s=BACK_S)
@@ -324,14 +331,8 @@ def test_a_dhcpd_that_is_killed_or_hangs_comes_back_and_leases_go_on(
         what="another dhcpd",
     )
     figure(f"another dhcpd, since {signal} to the one before", _since(hit))
+    kills = journals.kills(maas, unit, "maas-dhcpd.service", since)
+    assert [one.failed_s >= HUNG_S for one in kills] == [True] * (signal == "STOP")
     served.wait_normal(unit, other)
     assert served.ask(given) == given
     assert served.racks() == (primary, secondary)
-
-
-def _told(maas: MAAS, what: str, since: float) -> list[float]:
-    """Return when (seconds since 1970) the regions' timers said so."""
-    timers = "-u maas-region-dhcp -u maas-region-controllers"
-    log = f'journalctl -q -o short-unix --since=@{since:.0f} {timers} -g "{what}" || true'
-    said = [maas.on_machine(unit, log).splitlines() for unit in maas.units("maas-region")]
-    return sorted(float(line.split()[0]) for lines in said for line in lines)
