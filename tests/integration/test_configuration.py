@@ -6,14 +6,13 @@
 import ipaddress
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import charm_options
 import jubilant
 import pytest
 import restarts
-import yaml
 from changes import Changes
 from each_region import EachRegion
 from maas import MAAS, eventually, wait_answered
@@ -24,31 +23,9 @@ Watch = Callable[[], tuple[Prober, Writers]]
 Figure = Callable[[str, float], None]
 Keep = Callable[[Report], None]
 Options = Mapping[str, Any]
-CHARMS = Path(__file__).parents[2] / "charms"
-VIP_APP = "haproxy-vip"
+VIP_APP = charm_options.VIP_APP
 IN_EFFECT_S = 600
 
-# What the daemons themselves say: a file may say what nobody has read.
-BALANCE = """
-import csv, socket
-asked = socket.socket(1)
-asked.connect("/run/haproxy/admin.sock")
-asked.send(b"show stat\\n")
-rows = [row for row in csv.DictReader(asked.makefile()) if "maas-regions" in row.values()]
-print(*[row["algo"] for row in rows if row["svname"] == "BACKEND"])
-"""
-KEEPALIVED = (
-    "rm -f /tmp/keepalived.data; systemctl kill -s USR1 --kill-whom=main keepalived;"
-    " for i in 1 2 3 4 5 6; do sleep 0.5; test -s /tmp/keepalived.data && break; done;"
-    ' sed -n "s/^ *{} = //p" /tmp/keepalived.data | head -1'
-)
-WORKERS = (
-    'ss -Hltn "( sport >= :5250 and sport <= :5270 )" | grep -o ":52[0-9][0-9] " | sort -u | wc -l'
-)
-STRICT = (
-    "patronictl -c /etc/postgresql-ha/patroni.yml show-config |"
-    ' sed -n "s/^synchronous_mode_strict: //p"'
-)
 SYNCHRONOUS = 'cd / && runuser -u postgres -- psql -Atc "SHOW synchronous_standby_names"'
 WALRECEIVER = "pkill -{} -f ^postgres:.*walreceiver"
 
@@ -74,83 +51,13 @@ OFFER = (
     'printf "Package: {package}\\nVersion: {version}\\nArchitecture: all\\nMaintainer: nobody\\n'
     'Filename: ./none.deb\\nSize: 1\\nSHA256: {digest}\\nDescription: none\\n"'
 )
-PACKAGES = {"maas-region": "maas-region-api", "maas-rack": "maas-rack-controller"}
 SOURCES = {
     "line": f"deb [trusted=yes] file:{REPOSITORY} ./",
     "stanza": f"Types: deb\nURIs: file:{REPOSITORY}\nSuites: ./\nTrusted: yes",
 }
 
 
-def _as_root(command: str) -> str:
-    return f"sudo sh -c '{command}'"
-
-
-@dataclass(frozen=True)
-class Option:
-    """An option, values for it, and by which command a unit shows the one that is in effect."""
-
-    app: str
-    name: str
-    values: tuple[Any, ...]
-    command: str
-    shows: Callable[[Any], str] = str
-
-    def __str__(self) -> str:
-        return f"{self.app}-{self.name}"
-
-    def shown(self, maas: MAAS) -> dict[str, str]:
-        """What each unit shows."""
-        return {unit: maas.juju.ssh(unit, self.command).strip() for unit in maas.units(self.app)}
-
-
-OF_THE_VIP = (
-    Option(VIP_APP, "balance", ("source", "roundrobin"), f"sudo python3 -c '{BALANCE}'"),
-    Option(VIP_APP, "vrrp-id", (77,), _as_root(KEEPALIVED.format("Virtual Router ID"))),
-    Option(
-        VIP_APP,
-        "advert-interval",
-        (1.0, 0.1, 10.0),
-        _as_root(KEEPALIVED.format("Advert interval")),
-        lambda seconds: f"{seconds * 1000:g} milli-sec",
-    ),
-)
-OPTIONS = (
-    *OF_THE_VIP,
-    Option("maas-region", "num-workers", (1, 10), _as_root(WORKERS)),
-    Option(
-        "postgresql-ha",
-        "synchronous-mode-strict",
-        (True,),
-        _as_root(STRICT),
-        lambda strict: str(strict).lower(),
-    ),
-)
-# What MAAS itself keeps: a value of the option's, and one that an operator sets by hand.
-OF_MAAS = {
-    "upstream-dns": ("192.0.2.53 192.0.2.54", "192.0.2.55"),
-    "ntp-servers": ("ntp.example.com", "192.0.2.123"),
-    "http-proxy": ("http://proxy.example.com:3128", "http://192.0.2.80:8000"),
-}
-# Those that have a story of their own.
-OTHERS = {
-    *(("maas-region", name) for name in OF_MAAS),
-    *(("maas-region", name) for name in ("maas-url", "secret-rotation")),
-    *(("maas-region", name) for name in ("dhcp-ha", "dhcp-ha-grace")),
-    *((VIP_APP, name) for name in ("vip", "port", "interface")),
-    *((app, "source") for app in PACKAGES),
-}
-
-
-@pytest.mark.long
-def test_every_option_is_changed_by_these_stories(maas: MAAS):
-    changed = {(option.app, option.name) for option in OPTIONS} | OTHERS
-    in_model = {(app, key) for app in maas.juju.status().apps for key in maas.juju.config(app)}
-    files = [yaml.safe_load(path.read_text()) for path in CHARMS.glob("*/charmcraft.yaml")]
-    in_files = {(one["name"], key) for one in files for key in one["config"]["options"]}
-    assert changed == in_model == in_files
-
-
-def _there_and_back(maas: MAAS, changes: Sequence[tuple[Option, Any]]) -> None:
+def _there_and_back(maas: MAAS, changes: Sequence[tuple[charm_options.Option, Any]]) -> None:
     """Change options of an application together, see each in effect, and again when set back."""
     app = changes[0][0].app
     config = maas.juju.config(app)
@@ -171,15 +78,15 @@ def _there_and_back(maas: MAAS, changes: Sequence[tuple[Option, Any]]) -> None:
 
 def test_options_of_the_vip_are_changed_together_and_back(maas: MAAS, watch: Watch):
     prober, _ = watch()
-    _there_and_back(maas, [(option, option.values[0]) for option in OF_THE_VIP])
+    _there_and_back(maas, [(option, option.values[0]) for option in charm_options.OF_THE_VIP])
     assert len(_places(maas, maas.vip)) == 1
     prober.report.assert_no_failed_read()
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("option", OPTIONS, ids=str)
+@pytest.mark.parametrize("option", charm_options.OPTIONS, ids=str)
 def test_an_option_is_changed_to_each_kind_of_value_and_back(
-    maas: MAAS, watch: Watch, option: Option
+    maas: MAAS, watch: Watch, option: charm_options.Option
 ):
     prober, _ = watch()
     for value in option.values:
@@ -200,9 +107,9 @@ def _has_settings(maas: MAAS, wanted: Options) -> bool:
 
 @pytest.mark.long
 def test_settings_that_an_option_names_are_kept_in_maas_and_others_are_the_operators(maas: MAAS):
-    before = {name: maas.setting(name) for name in OF_MAAS}
-    given = {name: value for name, (value, _) in OF_MAAS.items()}
-    by_hand = {name: value for name, (_, value) in OF_MAAS.items()}
+    before = {name: maas.setting(name) for name in charm_options.OF_MAAS}
+    given = {name: value for name, (value, _) in charm_options.OF_MAAS.items()}
+    by_hand = {name: value for name, (_, value) in charm_options.OF_MAAS.items()}
     maas.juju.config("maas-region", given)
     eventually(lambda: _has_settings(maas, given), timeout_s=IN_EFFECT_S, what=f"{given} in MAAS")
     for name, value in by_hand.items():
@@ -216,7 +123,7 @@ def test_settings_that_an_option_names_are_kept_in_maas_and_others_are_the_opera
             for unit in status.apps["maas-region"].units.values()
         )
     )
-    maas.juju.config("maas-region", reset=list(OF_MAAS))
+    maas.juju.config("maas-region", reset=list(charm_options.OF_MAAS))
     maas.wait_settled()
     assert _has_settings(maas, given)
     for name, value in by_hand.items():
@@ -254,7 +161,7 @@ def test_regions_restart_in_turn_and_no_change_fails(maas: MAAS, watch: Watch):
     prober, _ = watch()
     before = restarts.last(maas, "maas-region")
     workers = int(str(maas.juju.config("maas-region")["num-workers"]))
-    option = next(one for one in OPTIONS if one.name == "num-workers")
+    option = next(one for one in charm_options.OPTIONS if one.name == "num-workers")
     with EachRegion(maas) as regions, Changes(maas) as changes:
         maas.juju.config("maas-region", {"num-workers": workers - 1})
         eventually(
@@ -320,7 +227,7 @@ def test_the_vip_has_another_prefix_and_its_interface_is_named(maas: MAAS, watch
         ({"vip": good["vip"], "interface": interface}, f"{interface} {cidr}"),
         ({"interface": good["interface"]}, f"{interface} {cidr}"),
     )
-    named = KEEPALIVED.format("Interface")
+    named = charm_options.KEEPALIVED.format("Interface")
     for options, place in steps:
         maas.juju.config(VIP_APP, options)
         eventually(
@@ -475,12 +382,12 @@ def _installed(maas: MAAS, unit: str) -> str:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("app", PACKAGES)
+@pytest.mark.parametrize("app", charm_options.PACKAGES)
 def test_a_source_changes_what_apt_offers_and_nothing_that_is_installed(
     maas: MAAS, watch: Watch, app: str
 ):
     prober, _ = watch()
-    package, good = PACKAGES[app], maas.juju.config(app)["source"]
+    package, good = charm_options.PACKAGES[app], maas.juju.config(app)["source"]
     units = list(maas.units(app))
     offer = OFFER.format(package=package, version=NEWER, digest="0" * 64)
     for unit in units:
@@ -517,7 +424,7 @@ def test_writes_wait_for_a_synchronous_replica_only_where_they_must(
         wanted = str(strict).lower()
         eventually(
             lambda wanted=wanted, units=units: (
-                {maas.on_machine(unit, STRICT).strip() for unit in units} == {wanted}
+                {maas.on_machine(unit, charm_options.STRICT).strip() for unit in units} == {wanted}
             ),
             timeout_s=IN_EFFECT_S,
             what=f"synchronous_mode_strict {wanted}",
