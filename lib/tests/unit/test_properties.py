@@ -35,6 +35,7 @@ SERVICES = st.builds(
     listen_port=st.integers(0, 65535),
     mode=st.sampled_from(maas_api.MODES),
     check=st.just("") | st.from_regex(r"(/[A-Za-z0-9._-]+)+/?", fullmatch=True),
+    agent_port=st.integers(0, 65535),
 )
 # What Juju and this charm's other revisions write beside it.
 EXTRA: dict[type, dict[str, str]] = {
@@ -52,13 +53,21 @@ PUBLISHED = st.one_of(
         secret_user=st.just("") | SECRET_IDS,
         health_port=st.integers(0, 65535),
         health_ca=st.sampled_from(["", SIDES[0].health_ca]),
+        voters=st.lists(HOSTS, max_size=3, unique=True).map(tuple),
     ),
     st.builds(db.RequirerAppData, WORDS),
     st.builds(db.RequirerUnitData, HOSTS),
     st.builds(maas_api.ProviderAppData, st.lists(SERVICES, max_size=3).map(tuple)),
     st.builds(maas_api.ProviderUnitData, HOSTS, st.booleans()),
     st.builds(maas_api.RequirerAppData, HOSTS, URLS, st.booleans()),
-    st.builds(maas_rpc.ProviderAppData, URLS, st.lists(URLS, max_size=3).map(tuple), SECRET_IDS),
+    st.builds(maas_api.RequirerUnitData, HOSTS, st.booleans()),
+    st.builds(
+        maas_rpc.ProviderAppData,
+        URLS,
+        st.lists(URLS, max_size=3).map(tuple),
+        SECRET_IDS,
+        st.integers(0, 999_999),
+    ),
     st.builds(maas_rpc.RequirerUnitData, WORDS, WORDS, st.integers(0, 999_999)),
     st.builds(maas_rpc.RequirerAppData, WORDS),
 )
@@ -101,7 +110,7 @@ def _assert_check(text: str) -> None:
 
 
 _ASSERTS: dict[str, Any] = {
-    **dict.fromkeys(("address", "vip"), _assert_address),
+    **dict.fromkeys(("address", "vip", "voters"), _assert_address),
     **dict.fromkeys(("url", "maas_url", "region_urls"), _assert_url),
     "check": _assert_check,
 }

@@ -32,6 +32,20 @@ from charmed_maas import apt_source
 from charmed_maas.interfaces import db, maas_api, maas_rpc
 
 GOOD_UNIT = {**garbage.written(UNIT), "ready": "true", "leaving": "true", "cluster": CLUSTER}
+WHOLE_DATABASE = {
+    **DATABASE,
+    "read-only-endpoints": "10.0.0.2:5432",
+    "version": "17.5",
+    "voters": '["10.0.0.1","10.0.0.2"]',
+}
+WHOLE_OTHER = {
+    **OTHER,
+    "leaving": "false",
+    "paused": "false",
+    "started": "1795361569",
+    "cluster": CLUSTER,
+}
+RACK = {"hostname": "rack-0", "system-id": "abc123", "dhcp-grace": "120"}
 VIP = {"vip": "10.0.0.100", "url": "http://10.0.0.100/MAAS"}
 GOOD_APP = garbage.written(APP)
 MEMBER = {"unit": "maas-rack/3", "kind": "rack", "system-id": "abc123", "dhcp-grace": "120"}
@@ -102,12 +116,7 @@ def test_what_is_published_is_read_back(data: Any):
 
 
 @garbage.FAST
-@given(
-    st.lists(
-        garbage.databags({"hostname": "rack-0", "system-id": "abc123", "dhcp-grace": "120"}),
-        max_size=3,
-    )
-)
+@given(st.lists(garbage.databags(RACK), max_size=3))
 @example([{"system-id": "x" * 60_000}] * 2)
 def test_what_racks_write_never_makes_what_is_written_down_unreadable(bags: list[dict[str, str]]):
     found = [garbage.parse(maas_rpc.RequirerUnitData.from_databag, bag) for bag in bags]
@@ -175,12 +184,12 @@ def _serves_with_a_new_secret(wish: serving.Wish) -> serving.Outcome:
 
 @garbage.EVENT
 @given(
-    garbage.databags(DATABASE),
+    garbage.databags(WHOLE_DATABASE),
     garbage.databags({**VIP, "no-vip": "true"}),
     garbage.databags({"address": "10.0.0.3", "ready": "true"}),
     garbage.databags({"secret-mark": "0a1b2c3d"}),
-    garbage.databags({"hostname": "rack-0", "system-id": "abc123"}),
-    garbage.databags(OTHER),
+    garbage.databags(RACK),
+    garbage.databags(WHOLE_OTHER),
     st.booleans(),
 )
 @example(DATABASE, {}, {}, {}, {}, {"ready": "true"}, True)
@@ -188,6 +197,14 @@ def _serves_with_a_new_secret(wish: serving.Wish) -> serving.Outcome:
 @example(DATABASE, VIP, {"address": "nowhere"}, {}, {}, OTHER, False)
 @example(DATABASE, VIP, {"ready": "True"}, {}, {}, OTHER, True)
 @example(DATABASE, VIP, {}, {"secret-mark": "a b"}, {}, OTHER, True)
+@example({**WHOLE_DATABASE, "voters": '["nowhere"]'}, VIP, {}, {}, RACK, WHOLE_OTHER, True)
+@example({**WHOLE_DATABASE, "read-only-endpoints": ":"}, VIP, {}, {}, RACK, WHOLE_OTHER, True)
+@example({**WHOLE_DATABASE, "version": "\x1b[31m"}, VIP, {}, {}, RACK, WHOLE_OTHER, True)
+@example(WHOLE_DATABASE, VIP, {}, {}, {**RACK, "dhcp-grace": "٣"}, WHOLE_OTHER, True)
+@example(WHOLE_DATABASE, VIP, {}, {}, RACK, {**WHOLE_OTHER, "leaving": "True"}, True)
+@example(WHOLE_DATABASE, VIP, {}, {}, RACK, {**WHOLE_OTHER, "paused": "True"}, True)
+@example(WHOLE_DATABASE, VIP, {}, {}, RACK, {**WHOLE_OTHER, "started": "x" * 60_000}, True)
+@example(WHOLE_DATABASE, VIP, {}, {}, RACK, {**WHOLE_OTHER, "cluster": "../**"}, True)
 def test_an_event_names_the_offender_or_goes_on(
     database: dict[str, str],
     vip: dict[str, str],
@@ -222,8 +239,18 @@ def test_an_event_names_the_offender_or_goes_on(
     if out.unit_status.name == "blocked":
         senders = "postgresql-ha|haproxy-vip(/0)?|maas-rack(/0)?|maas-region/1"
         assert re.match(f"({senders}) sent [a-z-]+: ", out.unit_status.message)
-    elif garbage.parse(maas_api.RequirerAppData.from_databag, vip).url:
-        assert garbage.parse(maas_api.RequirerUnitData.from_databag, vip_unit)
+    else:
+        for parser, bag in (
+            (db.ProviderAppData, database),
+            (maas_api.RequirerAppData, vip),
+            (maas_rpc.RequirerAppData, racks),
+            (maas_rpc.RequirerUnitData, rack),
+            (peers.UnitData, other),
+        ):
+            assert garbage.parse(parser.from_databag, bag), (parser, bag)
+        # Whose VIP nobody uses is not asked.
+        if garbage.parse(maas_api.RequirerAppData.from_databag, vip).url:
+            assert garbage.parse(maas_api.RequirerUnitData.from_databag, vip_unit)
     if workload.serving.ensure.called and out.unit_status.name != "blocked":
         assert garbage.parse(maas_rpc.RequirerAppData.from_databag, racks)
     written = _local(out, "peers").local_app_data

@@ -31,6 +31,7 @@ APP = {
     "cluster-id": ID,
     "etcd-members": '["postgresql-ha/0"]',
     "databases": '["7:maasdb"]',
+    "secret-id": "secret:d0g0c9n8rvnc3c1e5sj0",
 }
 UNIT = {
     "address": "10.0.0.2",
@@ -99,6 +100,7 @@ def test_what_a_leader_wrote_is_valid_or_named(bag: dict[str, str]):
     if found := garbage.parse(peers.AppData.from_databag, bag):
         assert re.fullmatch(r"[0-9]{0,20}", found.cluster_id)
         assert re.fullmatch(r"([a-z0-9-]+/[0-9]+)?", found.bootstrap_unit)
+        assert re.fullmatch(r"(secret:)?[A-Za-z0-9_/-]{0,100}", found.secret_id)
         assert not any(postgresql.check_database(name) for _, name in found.databases)
         again = peers.AppData.from_databag(garbage.written(found))
         assert set(again.databases) == set(found.databases)
@@ -242,6 +244,8 @@ def test_a_peer_with_anothers_address_is_named_and_stays_where_it_was(one: str, 
 @given(garbage.databags(APP), st.booleans())
 @example({**APP, "databases": json.dumps(['7:x" "x" 0.0.0.0/0 trust #'])}, True)
 @example({**APP, "databases": json.dumps(["7:postgres"])}, True)
+@example({**APP, "secret-id": "\U0001f600" * 40_000}, True)
+@example({**APP, "secret-id": "secret:x y"}, False)
 def test_what_a_leader_wrote_and_cannot_be_read_is_named(app: dict[str, str], leader: bool):
     gone = dataclasses.replace(region(), remote_app_data={"database": ""}, id=7)
     model = Model(app=app, peers=JOINED, leader=leader, db=gone)
