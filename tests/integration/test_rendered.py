@@ -1,7 +1,13 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
-"""What the charms take of drawn input and render, the daemons' own checkers take too."""
+"""What the charms take of drawn input and render, the daemons' own checkers take too.
+
+Two files are not among them. rackd.conf is written by MAAS itself: maas-rack hands URLs and secret
+to MAAS's commands, and renders neither. An apt source has no checker but `apt-get update`, which
+asks its mirror: the charm runs that, and puts back the source of before when apt refuses the new
+one (test_bad_input.py, and test_apt_source.py of lib).
+"""
 
 import json
 import os
@@ -15,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 CHECKERS = ROOT / "tests/deployed/checkers.py"
 CHARMS = ("haproxy-vip", "maas-region", "postgresql-ha")
 SEED = int(os.environ.get("SEED", "1"))
-KINDS = {"haproxy", "keepalived", "drop-in", "regiond", "patroni", "etcd", "hba"}
+KINDS = {"haproxy", "keepalived", "drop-in", "regiond", "patroni", "etcd", "hba", "gate"}
 LEAST = 10
 
 

@@ -12,21 +12,24 @@ from test_patroni import DATA
 from test_properties import specs
 
 import etcd
+import gate
 import patroni
 
 NUMBER = 100
 
 
 def main(seed: int, directory: Path) -> None:
-    """Write what Patroni, PostgreSQL and etcd are to look at."""
-    drawn = st.tuples(specs(), st.booleans(), st.booleans(), st.sampled_from(["new", "existing"]))
+    """Write what Patroni, PostgreSQL, etcd and nft are to look at."""
+    states, ports = st.sampled_from(["new", "existing"]), st.integers(1, 65535)
+    drawn = st.tuples(specs(), st.booleans(), st.booleans(), states, ports)
     for number, one in enumerate(garbage.draw(drawn, NUMBER, seeded=seed)):
-        spec, bootstrap, strict, state = one
+        spec, bootstrap, strict, state, port = one
         initial = ",".join(f"{unit.member_name}={unit.peer_url}" for unit in spec.units)
         texts = {
             "patroni": patroni.render_config(spec, DATA, bootstrap=bootstrap, strict=strict),
             "hba": "\n".join(patroni.pg_hba(spec)) + "\n",
             "etcd": etcd.render_config(spec.me, initial, state, etcd.CLUSTER),
+            "gate": gate.RULES.lstrip() % port,
         }
         named = {f"{kind}/{number}": text for kind, text in texts.items()}
         garbage.write(directory, named)
