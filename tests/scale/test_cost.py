@@ -31,11 +31,14 @@ CPU_S = 1.5
 EXEC_S = 600
 # Runs the charm with each hook tool behind a script that notes its name. A file counts as changed
 # with its inode, mtime or ctime; a service as restarted with its process, start or reload.
+# Not .unit-state.db: ops itself notes each event there before it is handled, and strikes it out.
+# What timers and daemons write under /run is not the event's; the database proxy's is the charm's.
 MEASURE = """
 import json, os, resource, subprocess, sys, tempfile, time
 
 TOPS = ["/etc", "/usr/local", "/var/lib/maas", "/var/lib/charmed-maas", "/var/lib/haproxy-vip",
-    "/var/lib/haproxy", "/var/lib/maas-rack-charm", "/var/lib/postgresql-ha", os.getcwd()]
+    "/var/lib/haproxy", "/var/lib/maas-rack-charm", "/var/lib/postgresql-ha", os.getcwd(),
+    "/run/maas-db-proxy"]
 DAEMONS = ("/var/lib/postgresql-ha/etcd",)
 SHOWN = "-pId,Type,ExecMainPID,ActiveEnterTimestampMonotonic,ExecReload"
 
@@ -180,10 +183,9 @@ def test_an_events_calls_do_not_depend_on_the_number_of_racks(
         print(f"  {unit:14} {name:39}", *cells)
         whose = "the leader" if unit == leader else unit.partition("/")[0]
         for size, one in zip(SIZES, each, strict=True):
-            figure(
-                f"{at + 1}. {name} of {whose} with {size} racks: {len(one.calls)} calls, of CPU",
-                one.cpu_s,
-            )
+            what = f"{at + 1}. {name} of {whose} with {size} racks"
+            figure(f"{what}: {len(one.calls)} calls, of CPU", one.cpu_s)
+            figure(f"{what}: of wall time", one.wall_s)
     for at, (unit, name, _) in list(enumerate(wanted))[1:]:
         numbers = {size: len(costs[size][at].calls) for size in SIZES}
         assert len(set(numbers.values())) == 1, f"{unit} {name}: {numbers}"
@@ -195,7 +197,8 @@ def test_an_event_with_nothing_to_do_changes_nothing(
 ):
     for unit in sorted(maas.units(app)):
         cost = dispatch(maas, unit, "update-status")
-        figure(f"{unit}: {len(cost.calls)} calls, {cost.wall_s:.2f} s, of CPU", cost.cpu_s)
+        figure(f"{unit}: {len(cost.calls)} calls, of CPU", cost.cpu_s)
+        figure(f"{unit}: of wall time", cost.wall_s)
         assert cost.changed == []
         assert cost.restarted == []
         assert cost.cpu_s < CPU_S
