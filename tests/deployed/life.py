@@ -25,6 +25,28 @@ given: of the runs that passed. `measured` tells of all runs that came so far, a
 failed after it, so its `n` may be more. `in flight` is how many of the `failed` reads were under
 way while the VIP itself moved. A run was judged by the stories of its own commit: a limit that
 came later (at most 30 s with two VIP holders, say) does not hold for it.
+
+Every story with rows asserts that none which was acknowledged is lost. Every story with reads
+asserts that none failed, besides those in flight: without an HTTP answer, and open while the VIP
+moved, of which at most two a move may have begun during it. These alone assert less:
+
+- The primary is lost: its machine's power, its Patroni or PostgreSQL killed, either of them hung.
+  MAAS asks its database for every answer: no primary, no answer. The longest gap is to be less
+  than 60 s; with a hung Patroni, less than the time until it is another process.
+- HAProxy of the VIP holder is killed: what was in flight is gone, and nobody takes a connection
+  until the VIP has moved. Reads that began after its death and before that count as in flight
+  here, for at most one second. The column `in flight` has not all of them, `failed` has.
+- A daemon hangs that reads pass: HAProxy of the VIP holder, or a region's database proxy, nginx
+  or regiond. What it was sent waits until the VIP moves, or until HAProxy's checks take another
+  region; at the latest until the local probe has failed for 30 s and the daemon is killed. The
+  longest gap is to be less than the time until it is another process.
+- Nothing is there that could answer: all machines off at once, two of three database members off,
+  `db` removed, MAAS stopped for an upgrade. MAAS is to answer again, 20 reads in a row, within a
+  time.
+- MAAS's URL changes, by another address of the VIP or its port. No read fails at the new one from
+  its first answer on.
+- A unit whose agent runs no hook but update-status lives through joins, departures and a
+  switchover: 20 reads in a row are to be answered at the end.
 """
 COLUMNS = (
     *("what", "passed", "took", "reads", "failed", "in flight", "longest gap"),

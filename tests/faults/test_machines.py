@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import jubilant
 import pytest
-from maas import ETCD_MEMBERS, MAAS, eventually, eventually_some, wait_answered
+from maas import ETCD_MEMBERS, FAILOVER_S, MAAS, eventually, eventually_some, wait_answered
 from prober import Prober
 from writers import Writers
 
@@ -18,8 +18,6 @@ Watch = Callable[[], tuple[Prober, Writers]]
 Power = Callable[..., None]
 Figure = Callable[[str, float], None]
 ANSWERED_S = 300
-# The lease of 20 s runs out first; 18 to 24 s were measured (docs/faults.md), this is for noise.
-FAILOVER_S = 60
 REBOOTED_S = 300
 # MAAS lets a controller go minutes after its processes ended.
 FORGOTTEN_S = 300

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import journals
 import pytest
-from maas import MAAS, eventually, wait_answered
+from maas import FAILOVER_S, MAAS, eventually, wait_answered
 from prober import Prober
 from writers import Writers
 
@@ -240,6 +240,7 @@ def test_the_primarys_patroni_is_killed(maas: MAAS, power: Fault, figure: Figure
     wait_answered(prober, timeout_s=ANSWERED_S)
     maas.wait_whole()
     assert (maas.primary(), maas.on_machine(primary, POSTGRES)) == (primary, postgres)
+    assert prober.report.longest_gap_s < FAILOVER_S
 
 
 @pytest.mark.long
@@ -256,6 +257,7 @@ def test_the_primarys_postgres_is_killed(maas: MAAS, figure: Figure, watch: Watc
     figure("kill of the primary's postgres: another process", time.time() - begun)
     wait_answered(prober, timeout_s=ANSWERED_S)
     maas.wait_whole()
+    assert prober.report.longest_gap_s < FAILOVER_S
 
 
 @pytest.mark.long
@@ -286,3 +288,4 @@ def test_a_hung_postgres_is_patronis_business(maas: MAAS, watch: Watch):
         maas.on_machine(primary, "pkill -CONT -x postgres")
     wait_answered(prober, timeout_s=ANSWERED_S)
     maas.wait_whole()
+    assert prober.report.longest_gap_s < FAILOVER_S
