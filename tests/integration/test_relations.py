@@ -145,6 +145,7 @@ def _answers(vip: str) -> bool:
 def test_second_racks_and_a_second_vip_serve_and_a_second_database_is_refused(
     maas: MAAS, watch: Watch
 ):
+    """Juju itself refuses a second db (limit: 1); what blocks its unit is the shared machine."""
     prober, _ = watch()
     before = _since(maas)
     _deploy_second_vip(maas)
