@@ -45,11 +45,13 @@ class MAASRackCharm(ops.CharmBase):
 
     def _reconcile(self, event: ops.EventBase) -> None:
         """Bring the unit to the state that config and relations describe."""
+        self._statuses = []
         try:
-            self._statuses = list(self._converge(event))
+            self._statuses += self._ensure_installed()
+            self._statuses += self._converge(event)
         except REFUSALS as refusal:
             logger.warning("nothing was changed: %s", refusal)
-            self._statuses = [ops.BlockedStatus(str(refusal))]
+            self._statuses.append(ops.BlockedStatus(str(refusal)))
 
     def _on_stop(self, _: ops.EventBase) -> None:
         """Leave MAAS; a region deletes the controller. The packages stay."""
@@ -93,9 +95,21 @@ class MAASRackCharm(ops.CharmBase):
         for status in self._statuses:
             event.add_status(status)
 
+    def _ensure_installed(self) -> list[ops.StatusBase]:
+        """Install what is missing; returns why it is not possible.
+
+        Raises apt_source.SourceError where no version is there to go on with.
+        """
+        try:
+            rack.install(str(self.config["source"]))
+        except apt_source.SourceError as error:
+            if not rack.version():
+                raise
+            return [ops.BlockedStatus(str(error))]
+        return []
+
     def _converge(self, event: ops.EventBase) -> list[ops.StatusBase]:
-        """Change what differs; returns the unit's statuses. Raises one of REFUSALS."""
-        rack.install(str(self.config["source"]))
+        """Change what differs; returns the unit's statuses. Raises rack.RackError."""
         self.unit.set_workload_version(rack.version())
         watchdog_timer.ensure(watched.CHARM, watched.__file__)
         if not self.rpc.relations:

@@ -378,10 +378,31 @@ def test_a_garbled_databag_is_told_and_not_obeyed(
     assert next(iter(garbled)) in after.unit_status.message
 
 
-def test_a_refused_source_blocks_and_rackd_goes_on(ctx: Any, workload: Any):
+def test_a_source_that_is_refused_before_anything_is_installed_blocks(ctx: Any, workload: Any):
     workload.install.side_effect = apt_source.SourceError("source 'x' is neither …")
+    workload.version.return_value = ""
     after = run(ctx, state())
     untouched(workload)
+    assert after.unit_status == testing.BlockedStatus("source 'x' is neither …")
+
+
+def test_a_rack_whose_source_is_refused_follows_a_new_url_and_secret(ctx: Any, workload: Any):
+    workload.install.side_effect = apt_source.SourceError("source 'x' is neither …")
+    workload.is_current.return_value = False
+    workload.can_wait.return_value = False
+    after = run(ctx, state(leader=True))
+    workload.ensure_config.assert_called_once_with((VIP_URL, *REGION_URLS))
+    workload.ensure_secret.assert_called_once_with("00ff" * 8)
+    workload.restart.assert_called_once_with(VIP_URL, "00ff" * 8)
+    assert after.get_relations("rpc")[0].local_app_data["secret-mark"] == MARK
+    assert after.unit_status == testing.BlockedStatus("source 'x' is neither …")
+
+
+def test_a_refused_source_is_told_before_what_the_rack_refuses(ctx: Any, workload: Any):
+    workload.install.side_effect = apt_source.SourceError("source 'x' is neither …")
+    workload.ensure_secret.side_effect = rack.RackError("maas-region's shared secret is not hex")
+    after = run(ctx, state())
+    workload.restart.assert_not_called()
     assert after.unit_status == testing.BlockedStatus("source 'x' is neither …")
 
 

@@ -109,6 +109,7 @@ def test_a_source_is_installed_from_or_named(source: str):
     with replaced() as workload:
         workload.install.side_effect = apt_source.render
         after = context.run(context.on.config_changed(), state(config={"source": source}))
+    workload.ensure_config.assert_called_once()
     garbage.assert_fit(after.unit_status.message)
     assert after.unit_status.name == "active" or after.unit_status.message.startswith("source ")
 
