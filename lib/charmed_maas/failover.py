@@ -1,7 +1,7 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
-"""The states of ISC dhcpd's failover, in the words of dhcpd.leases(5), and what they mean."""
+"""ISC dhcpd's failover: its states in the words of dhcpd.leases(5), what they mean, and times."""
 
 NORMAL = "normal"
 RECOVER_WAIT = "recover-wait"
@@ -16,3 +16,7 @@ PARTNER_AWAY = ("communications-interrupted", "partner-down")
 UNHEARD = ("", "unknown-state", "startup", *PARTNER_AWAY)
 # What MAAS writes as mclt into dhcpd.conf: as long, in seconds, recover-wait lasts.
 MCLT_S = 3600
+# After how many seconds the regions replace a dead rack as DHCP server. dhcpd notices a cut link
+# after 60 s (max-response-delay), and a rack that is alone stops its own a quarter of the grace
+# and up to 20 s later (maas-rack's isolation.py): before any promotion.
+MIN_GRACE_S, MAX_GRACE_S = 120, 3600

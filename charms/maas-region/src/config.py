@@ -6,9 +6,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import dhcp_ha
 import region
 import settings
+from charmed_maas import failover
 
 # As charmcraft.yaml has them. While a refresh is under way, the application may be at a revision
 # that lacks an option which this unit's charm knows.
@@ -51,7 +51,7 @@ class Config:
         options = {**DEFAULTS, **given}
         workers, grace_s = int(options["num-workers"]), int(options["dhcp-ha-grace"])
         workers_are_good = 1 <= workers <= region.MAX_WORKERS
-        least, most = dhcp_ha.MIN_GRACE_S, dhcp_ha.MAX_GRACE_S
+        least, most = failover.MIN_GRACE_S, failover.MAX_GRACE_S
         problem = ""
         if not workers_are_good:
             problem = f"set num-workers to 1 to {region.MAX_WORKERS}, it is {workers}"

@@ -46,9 +46,6 @@ NOT_REPLACED = "any VLAN: no dead rack is replaced"
 OFTEN_S, EVERY_S = 20, 30
 GAP_OF_GRACE = 0.625
 MAX_LOOK_S = 240.0  # The job itself may take 300 s.
-# dhcpd notices a cut link after 60 s (max-response-delay), and a rack that is alone stops its own
-# a quarter of the grace and up to 20 s later (maas-rack's isolation.py): before any promotion.
-MIN_GRACE_S, MAX_GRACE_S = 120, 3600
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Beyond the grace: that timer comes every 30 s, may have to ask twice, and counts the grace anew
 # after a failover of the database. And as long as MAAS's leases last, for those that the rack gave
 # unknown to the other hold a promotion. No longer: who removed the unit says that the rack is gone
-# for good, and it may have been the only witness. At least 15 min in all (dhcp_ha.MIN_GRACE_S).
+# for good, and it may have been the only witness. At least 15 min in all (failover.MIN_GRACE_S).
 LEASE_S = 600
 BEYOND_S = 180 + LEASE_S
 # One that was not found for this long has returned meanwhile, or nobody looked.

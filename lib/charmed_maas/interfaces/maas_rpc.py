@@ -8,7 +8,8 @@ Juju secret that holds the MAAS shared secret (field `secret`), granted to the r
 `dhcp-grace` also after how many seconds the regions replace a dead rack as DHCP server.
 Each rack unit writes its host name and, once MAAS gave it one, its system ID, by which a region
 deletes the controller after the unit has gone; with `dhcp-grace` also by which grace it stops its
-own DHCP once it is cut off, for only then may another rack be promoted.
+own DHCP once it is cut off, for only then may another rack be promoted. On both sides that is 0,
+or in the limits of charmed_maas.failover: by a shorter one a rack would stop its DHCP for nothing.
 The rack application writes the mark of the shared secret that all its racks run with, once they
 do: only then the regions, too, go on to a new one.
 """
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 
 import ops
 
-from charmed_maas import databag, secrets
+from charmed_maas import databag, failover, secrets
 from charmed_maas.interfaces.endpoint import Endpoint
 
 SECRET_FIELD = "secret"  # noqa: S105 - the name of a field
@@ -43,7 +44,7 @@ class ProviderAppData:
                 for one in databag.strings(data, "region-urls")
             ),
             secret_id=databag.secret_id(data, "secret-id"),
-            dhcp_grace_s=databag.whole_number(data, "dhcp-grace"),
+            dhcp_grace_s=_grace_s(data),
         )
 
     def to_databag(self) -> dict[str, str]:
@@ -86,7 +87,7 @@ class RequirerUnitData:
         return cls(
             databag.word(data, "hostname"),
             databag.word(data, "system-id"),
-            databag.whole_number(data, "dhcp-grace"),
+            _grace_s(data),
         )
 
     def to_databag(self) -> dict[str, str]:
@@ -96,6 +97,15 @@ class RequirerUnitData:
             "system-id": self.system_id,
             "dhcp-grace": str(self.dhcp_grace_s) if self.dhcp_grace_s else "",
         }
+
+
+def _grace_s(data: Mapping[str, str]) -> int:
+    """Return the field dhcp-grace, 0 when absent; raises databag.DatabagError."""
+    key, least, most = "dhcp-grace", failover.MIN_GRACE_S, failover.MAX_GRACE_S
+    found = databag.whole_number(data, key)
+    if found and not least <= found <= most:
+        raise databag.DatabagError(f"{key}: {found} is neither 0 nor {least} to {most}")
+    return found
 
 
 @dataclass(frozen=True)

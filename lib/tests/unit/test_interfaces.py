@@ -36,7 +36,9 @@ SIDES = (
     maas_api.RequirerAppData("10.0.0.100", "http://10.0.0.100/MAAS"),
     maas_api.RequirerAppData(no_vip=True),
     maas_api.RequirerUnitData("10.0.0.3", ready=True),
-    maas_rpc.ProviderAppData("http://10.0.0.100/MAAS", ("http://10.0.0.1:5240/MAAS",), "secret:x"),
+    maas_rpc.ProviderAppData(
+        "http://10.0.0.100/MAAS", ("http://10.0.0.1:5240/MAAS",), "secret:x", 3600
+    ),
     maas_rpc.RequirerUnitData("rack-0", "abc123", 120),
     maas_rpc.RequirerAppData("0a1b2c3d"),
 )

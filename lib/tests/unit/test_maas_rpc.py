@@ -1,11 +1,13 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
+from typing import Any
+
 import ops
 import pytest
 from ops import testing
 
-from charmed_maas import secrets
+from charmed_maas import databag, secrets
 from charmed_maas.interfaces import maas_rpc
 
 META = {"name": "region", "provides": {"rpc": {"interface": "maas_rpc"}}}
@@ -24,6 +26,23 @@ def test_a_mark_tells_secrets_apart_and_is_none_of_them():
     assert len(MARK) == 8
     assert MARK not in SECRET
     assert secrets.mark("") == ""
+
+
+SIDES = pytest.mark.parametrize("side", [maas_rpc.ProviderAppData, maas_rpc.RequirerUnitData])
+
+
+@SIDES
+@pytest.mark.parametrize("grace", ["1", "119", "3601", "999999"])
+def test_a_grace_that_no_rack_may_have_is_refused_by_name(side: Any, grace: str):
+    with pytest.raises(databag.DatabagError) as refused:
+        side.from_databag({"dhcp-grace": grace})
+    assert str(refused.value) == f"dhcp-grace: {grace} is neither 0 nor 120 to 3600"
+
+
+@SIDES
+@pytest.mark.parametrize("grace", ["", "0", "120", "3600"])
+def test_a_grace_that_honest_sides_write_is_read(side: Any, grace: str):
+    assert side.from_databag({"dhcp-grace": grace}).dhcp_grace_s == int(grace or 0)
 
 
 @pytest.mark.parametrize(

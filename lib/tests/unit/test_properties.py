@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from ops import testing
 from test_interfaces import SERVICE, SIDES
 
-from charmed_maas import addresses, apt_source, commands, databag, files
+from charmed_maas import addresses, apt_source, commands, databag, failover, files
 from charmed_maas.interfaces import db, maas_api, maas_rpc
 
 ONE_PER_SIDE = {type(one): one for one in SIDES if one != maas_api.RequirerAppData(no_vip=True)}
@@ -42,6 +42,7 @@ EXTRA: dict[type, dict[str, str]] = {
     db.RequirerUnitData: {"ingress-address": "10.0.0.7"},
     maas_api.RequirerAppData: {"no-vip": "true"},
 }
+GRACES = st.just(0) | st.integers(failover.MIN_GRACE_S, failover.MAX_GRACE_S)
 PUBLISHED = st.one_of(
     st.builds(
         db.ProviderAppData,
@@ -62,13 +63,9 @@ PUBLISHED = st.one_of(
     st.builds(maas_api.RequirerAppData, HOSTS, URLS, st.booleans()),
     st.builds(maas_api.RequirerUnitData, HOSTS, st.booleans()),
     st.builds(
-        maas_rpc.ProviderAppData,
-        URLS,
-        st.lists(URLS, max_size=3).map(tuple),
-        SECRET_IDS,
-        st.integers(0, 999_999),
+        maas_rpc.ProviderAppData, URLS, st.lists(URLS, max_size=3).map(tuple), SECRET_IDS, GRACES
     ),
-    st.builds(maas_rpc.RequirerUnitData, WORDS, WORDS, st.integers(0, 999_999)),
+    st.builds(maas_rpc.RequirerUnitData, WORDS, WORDS, GRACES),
     st.builds(maas_rpc.RequirerAppData, WORDS),
 )
 
@@ -94,6 +91,7 @@ def assert_valid(value: Any) -> None:
             elif isinstance(one, str):
                 assert one.replace("\n", "" if field.name == "health_ca" else "\n").isprintable()
                 assert len(one) <= databag.MAX_LENGTH
+            if isinstance(one, (str, int)):
                 _ASSERTS.get(field.name, lambda _: True)(one)
 
 
@@ -109,10 +107,15 @@ def _assert_check(text: str) -> None:
     assert not set(text) & set("#'\"\\ ${}%\n")
 
 
+def _assert_grace(grace_s: int) -> None:
+    assert grace_s == 0 or 120 <= grace_s <= 3600
+
+
 _ASSERTS: dict[str, Any] = {
     **dict.fromkeys(("address", "vip", "voters"), _assert_address),
     **dict.fromkeys(("url", "maas_url", "region_urls"), _assert_url),
     "check": _assert_check,
+    "dhcp_grace_s": _assert_grace,
 }
 
 
@@ -126,6 +129,8 @@ _ASSERTS: dict[str, Any] = {
 @example((maas_api.RequirerAppData, {"url": "http://[fe80::1%eth0]/"}))
 @example((maas_api.ProviderUnitData, {"address": "::ffff:10.0.0.1"}))
 @example((maas_rpc.RequirerUnitData, {"system-id": "x" * 60_000}))
+@example((maas_rpc.ProviderAppData, {"dhcp-grace": "1"}))
+@example((maas_rpc.RequirerUnitData, {"dhcp-grace": "999999"}))
 def test_a_databag_is_valid_or_refused_by_the_fields_name(given_: tuple[Any, dict[str, str]]):
     side, bag = given_
     if found := garbage.parse(side.from_databag, bag):

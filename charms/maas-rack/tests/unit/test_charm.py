@@ -138,6 +138,14 @@ def test_dhcp_stops_where_a_rack_is_alone_by_the_regions_grace(ctx: Any, workloa
     assert "dhcp-grace" not in after.get_relations("rpc")[0].local_unit_data
 
 
+def test_a_grace_by_which_dhcp_would_stop_for_nothing_is_not_applied(ctx: Any, workload: Any):
+    after = run(ctx, state(rpc(**{"dhcp-grace": "1"}), peer()))
+    workload.isolation.ensure.assert_not_called()
+    assert after.unit_status == testing.BlockedStatus(
+        "nothing was changed: remote sent dhcp-grace: 1 is neither 0 nor 120 to 3600"
+    )
+
+
 def test_a_grace_that_is_not_applied_is_not_told(ctx: Any, workload: Any):
     workload.isolation.ensure.side_effect = systemd.SystemdError("no")
     after = run(ctx, state(rpc(**{"dhcp-grace": "120"}), peer()))

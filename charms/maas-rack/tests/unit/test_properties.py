@@ -31,13 +31,14 @@ import rack
 from charmed_maas import apt_source, commands, databag
 from charmed_maas.interfaces import maas_rpc
 
-GOOD = maas_rpc.ProviderAppData(VIP_URL, REGION_URLS, SECRET.id).to_databag()
+GOOD = maas_rpc.ProviderAppData(VIP_URL, REGION_URLS, SECRET.id, 120).to_databag()
 
 
 @garbage.EVENT
 @given(garbage.databags(GOOD), garbage.databags({"maas-url": VIP_URL, "secret-mark": "0a1b2c3d"}))
 @example({**GOOD, "maas-url": "http://[fe80::1%eth0]/MAAS"}, {})
 @example({**GOOD, "secret-id": "\U0001f600" * 40_000}, {})
+@example({**GOOD, "dhcp-grace": "1"}, {})
 @example({**GOOD, "region-urls": '["http://h/' + "x" * 60_000 + '"]'}, {})
 def test_an_event_names_the_offender_or_goes_on(app: dict[str, str], other: dict[str, str]):
     relation = dataclasses.replace(rpc(), remote_app_data=app)
