@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import ops
 
 import cluster
-import etcdctl
 import member
 import peers
 import pgdata
@@ -23,12 +22,7 @@ import succession
 if TYPE_CHECKING:
     from charm import PostgreSQLHACharm
 
-REFUSALS = (
-    member.MemberError,
-    pgdata.PgdataError,
-    rest.RestError,
-    etcdctl.EtcdError,
-)
+REFUSALS = (member.MemberError, pgdata.PgdataError, rest.RestError)
 
 
 class RefusedError(Exception):
@@ -63,6 +57,8 @@ class Actions(ops.Object):
             event.set_results(handlers[name](event.params))
         except (RefusedError, *REFUSALS) as error:
             event.fail(str(error))
+        except status.FAILURES as error:
+            event.fail(status.failed(error))
 
     def _get_primary(self, _: dict[str, object]) -> dict[str, str]:
         spec = self._member()

@@ -21,7 +21,7 @@ import postgresql
 import remembered
 import rest
 import status
-from charmed_maas import apt_source, secrets
+from charmed_maas import apt_source, secrets, systemd
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class PostgreSQLHACharm(ops.CharmBase):
         framework.observe(self.on[DB].relation_broken, self._on_db_broken)
         self.peers = peers.Peers(self, peers.PEERS)
         self.db = databases.Databases(self, DB, self.peers)
-        self._trouble = ""
+        self._trouble = self._failure = ""
         self._no_vote: tuple[str, ...] = ()
         self._goals: dict[str, bool] = {}
         self._content: dict[str, str] = {}
@@ -71,16 +71,16 @@ class PostgreSQLHACharm(ops.CharmBase):
         app = self.peers.app_data()
         if not app or (self.unit.is_leader() and not self._nominate(app)):
             return
-        view = self.view(app)
-        spec = self.spec(app)
-        part = ""
-        if spec and cluster.step(view) is cluster.Step.BOOTSTRAP:
-            member.bootstrap(spec, strict=self.strict)
-        elif spec and cluster.step(view) is cluster.Step.RUN:
-            admitted = peers.is_admitted(self.others, self.unit.name)
-            part = member.run(spec, app.cluster_id, strict=self.strict, admitted=admitted)
-            self.db.publish_admitted()
-        self._publish(app, part, member.admits(spec) if spec else ())
+        own, spec = self.peers.own_data(), self.spec(app)
+        part, admits = own.etcd, own.admits
+        try:
+            part = self._ensure_member(app, spec) if spec else ""
+            admits = member.admits(spec) if spec else ()
+        except status.FAILURES as error:
+            # Whom it lets in stays told as it was; the leader leads on, by the other members.
+            self._failure = status.failed(error)
+            logger.warning("the next event tries again: %s", self._failure)
+        self._publish(app, part, admits)
         if spec and self.unit.is_leader():
             self._lead(spec)
 
@@ -160,6 +160,21 @@ class PostgreSQLHACharm(ops.CharmBase):
             self._content = secrets.read(self.model, app.secret_id) or {}
         return keys.parse(self._content)
 
+    def _ensure_member(self, app: peers.AppData, spec: cluster.Spec) -> str:
+        """Have this unit's daemons at work as far as it may; returns its part in etcd.
+
+        Raises one of status.FAILURES.
+        """
+        step = cluster.step(self.view(app))
+        if step is cluster.Step.BOOTSTRAP:
+            member.bootstrap(spec, strict=self.strict)
+        if step is not cluster.Step.RUN:
+            return ""
+        admitted = peers.is_admitted(self.others, self.unit.name)
+        part = member.run(spec, app.cluster_id, strict=self.strict, admitted=admitted)
+        self.db.publish_admitted()
+        return part
+
     def _is_leaving(self) -> bool:
         return self.peers.own_data().leaving or not self.goals.get(self.unit.name, False)
 
@@ -167,10 +182,13 @@ class PostgreSQLHACharm(ops.CharmBase):
         """Have the packages, and the machine to ourselves; returns whether both are so."""
         try:
             postgresql.install()
+            self._trouble = member.take_over(self.unit.name)
         except apt_source.SourceError as error:
             self._trouble = str(error)
             return False
-        self._trouble = member.take_over(self.unit.name)
+        except systemd.SystemdError as error:
+            self._trouble = status.failed(error)
+            return False
         self.unit.set_workload_version(postgresql.version())
         if self._trouble:
             return False  # Juju refuses a port that another unit has on the machine.
@@ -250,7 +268,9 @@ class PostgreSQLHACharm(ops.CharmBase):
             found = status.running(spec, self._no_vote)
         found = found or ops.WaitingStatus("for the leader's secret")
         problems = [*self.db.problems, *self.peers.problems]
-        return [*map(ops.BlockedStatus, problems), found]
+        failure = [ops.BlockedStatus(self._failure)] if self._failure else []
+        # A quorum that is lost says more than a daemon that misses it.
+        return [*map(ops.BlockedStatus, problems), found, *failure]
 
 
 if __name__ == "__main__":  # pragma: nocover

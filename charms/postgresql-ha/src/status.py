@@ -8,14 +8,20 @@ from collections.abc import Collection, Mapping, Sequence
 import ops
 
 import cluster
+import etcd
+import etcdctl
 import member
+import patroni
 import peers
 import quorum
 import rest
 import succession
-from charmed_maas import addresses
+from charmed_maas import addresses, journal, systemd, words
 
 DCS_AGE_S = 30
+# What a daemon that does not do what it is told raises.
+FAILURES = (etcdctl.EtcdError, systemd.SystemdError)
+MAX_LENGTH = 300
 FEW = {
     1: "1 unit: no high availability, add two units",
     2: "2 units: no automatic failover, add a unit",
@@ -77,6 +83,16 @@ def running(spec: cluster.Spec, no_vote: Collection[str] = ()) -> ops.StatusBase
     names = ", ".join(addresses.by_unit_number(no_vote))
     lacks = f"etcd lacks the vote of {names}" if names else ""
     return ops.ActiveStatus("; ".join(filter(None, (role.get(own.role, "replica"), lacks, few))))
+
+
+def failed(error: Exception) -> str:
+    """Return one of FAILURES, and the daemon's own reason where its journal has one."""
+    # systemctl names the service that it speaks of, be it another one.
+    named = [one for one in (etcd.SERVICE, patroni.SERVICE) if one in str(error)]
+    services = [etcd.SERVICE] if isinstance(error, etcdctl.EtcdError) else named
+    cause = journal.first_cause(services) if services else ""
+    said = words.one_line(str(error), MAX_LENGTH)
+    return f"{said}; {cause}" if cause else said
 
 
 def unreadable(problems: Sequence[str]) -> str:

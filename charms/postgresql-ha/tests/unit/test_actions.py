@@ -8,9 +8,12 @@ import pytest
 from conftest import ID, MEMBERS, Machine, Model, peer_data
 from ops import testing
 
+import etcd
+import etcdctl
 import peers
 import pgdata
 from charm import PostgreSQLHACharm
+from charmed_maas import journal, systemd
 
 Context = testing.Context[PostgreSQLHACharm]
 JOINED = {n: {"address": f"10.0.0.{n + 1}", "cluster-id": ID} for n in (1, 2)}
@@ -127,6 +130,23 @@ def test_adopt_data_takes_any_path_of_the_same_cluster(ctx: Context, machine: Ma
     ctx.run(ctx.on.action("adopt-data", params={"path": "/mnt/old"}), gone().state())
     machine.member.copy_at.assert_called_once_with("/mnt/old", ID)
     machine.member.adopt.assert_called_once()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        etcdctl.EtcdError("etcd did not get ready within 30 s"),
+        systemd.SystemdError(f"systemctl exited with 1: Job for {etcd.SERVICE} failed"),
+    ],
+)
+def test_a_daemon_that_does_not_come_up_fails_the_action_with_its_reason(
+    ctx: Context, machine: Machine, error: Exception
+):
+    machine.aside = ASIDE
+    machine.member.adopt.side_effect = error
+    with patch.object(journal, "first_cause", return_value="etcd: no space left on device"):
+        message = refusal(ctx, "adopt-data", gone())
+    assert message == f"{error}; etcd: no space left on device"
 
 
 def test_adopt_data_fails_with_a_sentence(ctx: Context, machine: Machine):

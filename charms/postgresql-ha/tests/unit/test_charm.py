@@ -3,18 +3,22 @@
 
 import dataclasses
 import json
-from unittest.mock import patch
+from collections.abc import Iterator
+from unittest.mock import MagicMock, patch
 
 import pytest
 from conftest import CONTENT, ID, MEMBERS, Machine, Model, peer_data
 from ops import testing
 
 import cluster
+import etcd
+import etcdctl
 import membership
+import patroni
 import peers
 import rest
 from charm import PostgreSQLHACharm
-from charmed_maas import apt_source
+from charmed_maas import apt_source, journal, systemd
 
 Context = testing.Context[PostgreSQLHACharm]
 TWO = {1: {"address": "10.0.0.2"}, 2: {"address": "10.0.0.3"}}
@@ -156,6 +160,75 @@ def test_a_joining_unit_is_not_active(machine: Machine):
     model = Model(app={"cluster-id": ID}, peers=peers, address="10.0.0.3")
     state = ctx.run(ctx.on.update_status(), model.state())
     assert state.unit_status == testing.MaintenanceStatus("joining the cluster: creating replica")
+
+
+REASON = "etcd: discovery failed: listen tcp 10.0.0.1:2379: bind: address already in use"
+RELOAD = systemd.SystemdError(f"systemctl exited with 1: {patroni.SERVICE} is not active,\n no")
+
+
+@pytest.fixture
+def first_cause() -> Iterator[MagicMock]:
+    with patch.object(journal, "first_cause", autospec=True, return_value=REASON) as found:
+        yield found
+
+
+def test_an_etcd_that_does_not_come_up_is_told_and_tried_again(
+    ctx: Context, machine: Machine, first_cause: MagicMock
+):
+    machine.member.bootstrap.side_effect = etcdctl.EtcdError("etcd did not get ready within 30 s")
+    machine.api.members.side_effect = rest.RestError("no route")
+    model = Model(app={"bootstrap-unit": "postgresql-ha/0"}, peers=TWO, leader=True)
+    state = ctx.run(ctx.on.config_changed(), model.state())
+    assert state.unit_status == BLOCKED(f"etcd did not get ready within 30 s; {REASON}")
+    first_cause.assert_called_once_with([etcd.SERVICE])
+    assert peer_data(state)[1]["address"] == "10.0.0.1"
+    ctx.run(ctx.on.update_status(), state)
+    assert machine.names() == ["bootstrap", "bootstrap"]
+
+
+def test_a_patroni_that_cannot_be_reloaded_is_told_and_the_leader_leads_on(
+    ctx: Context, machine: Machine, first_cause: MagicMock
+):
+    machine.cluster_id = ID
+    machine.member.run.side_effect = RELOAD
+    first_cause.return_value = ""
+    relation = region()
+    told = {"cluster-id": ID, "etcd": "voter", "admits": '["postgresql-ha/0"]'}
+    model = Model(app={"cluster-id": ID}, own=told, peers=JOINED, leader=True, db=relation)
+    state = ctx.run(ctx.on.update_status(), model.state())
+    assert state.unit_status == BLOCKED(
+        f"systemctl exited with 1: {patroni.SERVICE} is not active, no"
+    )
+    first_cause.assert_called_once_with([patroni.SERVICE])
+    assert peer_data(state)[1] == {**told, "address": "10.0.0.1"}
+    assert "admitted" not in state.get_relation(relation.id).local_unit_data
+    machine.membership.ensure_etcd.assert_called_once()
+    machine.member.run.side_effect = None
+    after = ctx.run(ctx.on.update_status(), state)
+    assert after.unit_status == ACTIVE("primary")
+
+
+def test_a_quorum_that_is_lost_is_told_before_a_daemon_that_misses_it(
+    ctx: Context, machine: Machine, first_cause: MagicMock
+):
+    machine.cluster_id = ID
+    machine.member.run.side_effect = RELOAD
+    machine.quorum.without_s.return_value = 31.0
+    machine.quorum.is_lost.return_value = True
+    state = ctx.run(ctx.on.update_status(), Model(app={"cluster-id": ID}, peers=JOINED).state())
+    assert "etcd has no quorum" in state.unit_status.message
+
+
+@pytest.mark.parametrize("verb", ["install", "take_over"])
+def test_a_machine_that_cannot_be_prepared_is_told_and_nothing_started(
+    ctx: Context, machine: Machine, first_cause: MagicMock, verb: str
+):
+    owner = machine.postgresql if verb == "install" else machine.member
+    getattr(owner, verb).side_effect = systemd.SystemdError("systemctl exited with 1: no")
+    state = ctx.run(ctx.on.update_status(), Model(app={"cluster-id": ID}, peers=JOINED).state())
+    assert state.unit_status == BLOCKED("systemctl exited with 1: no")
+    first_cause.assert_not_called()
+    assert machine.names() == []
 
 
 def test_patroni_that_does_not_answer_is_not_active(ctx: Context, machine: Machine):
