@@ -6,6 +6,7 @@
 charmlibs-systemd logs each command to Juju, which costs two more processes for each.
 """
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ UNITS = Path("/etc/systemd/system")
 # Stopping PostgreSQL writes a checkpoint first.
 TIMEOUT_S = 120.0
 UP = ("active", "activating", "reloading")
+
+logger = logging.getLogger(__name__)
 
 
 class SystemdError(Exception):
@@ -95,6 +98,15 @@ def ensure_stopped(path: Path) -> None:
     """Have the unit with this file, if there is one, neither running nor started at boot."""
     if path.is_file():
         _do("disable", "--quiet", "--now", path.name)
+
+
+def try_each(*steps: Callable[[], object]) -> None:
+    """Take each step, though systemd refuses others: for a unit that goes in any case."""
+    for step in steps:
+        try:
+            step()
+        except SystemdError as error:
+            logger.warning("goes on with what is next: %s", error)
 
 
 def mask(*services: str) -> None:

@@ -68,12 +68,8 @@ class MAASRackCharm(ops.CharmBase):
         rack.remove()
 
     def _leave(self) -> None:
-        for one in (isolation, witness_server):
-            try:
-                one.remove()
-            except systemd.SystemdError as error:
-                # It looks for this charm's files, which go with the unit.
-                logger.warning("%s", error)
+        # What stays of them looks for this charm's files, which go with the unit.
+        systemd.try_each(isolation.remove, witness_server.remove)
         rack.leave()
 
     def _look_after_dhcp(self, grace_s: int) -> list[ops.StatusBase]:

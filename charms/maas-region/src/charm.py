@@ -4,6 +4,7 @@
 """Operate a MAAS region controller."""
 
 import dataclasses
+import functools
 import logging
 import time
 
@@ -28,7 +29,7 @@ import status
 import traffic
 import urls
 import watched
-from charmed_maas import addresses, apt_source, watchdog_timer
+from charmed_maas import addresses, apt_source, systemd, watchdog_timer
 from charmed_maas.interfaces import db, maas_api
 
 DB = "db"
@@ -138,19 +139,21 @@ class MAASRegionCharm(ops.CharmBase):
         return ""
 
     def _ensure_serving(self, connection: db.DatabaseConnection | None) -> serving.Outcome | None:
-        """Serve when all that it takes is there; None while something is missing."""
+        """Serve when all that it takes is there; None while something is missing.
+
+        Where nothing is to be served, what failed at stopping it.
+        """
         if not self.database.relations:
-            serving.stop()
+            outcome = serving.stop()
             self._publish_unit(ready=False)
-            return None
+            return outcome
         if self.unit.is_leader():
             self.database.request(database.NAME)
         own = self.peers.own()
         self._publish_unit(ready=own.ready and not own.paused)
         maas_url = self.urls.regions()
         if own.paused:
-            serving.pause()
-            return None
+            return serving.pause()
         if not connection or not maas_url or not self.peers.is_readable():
             return None
         outcome = serving.ensure(self._wish(connection, maas_url))
@@ -271,10 +274,8 @@ class MAASRegionCharm(ops.CharmBase):
         self._situation = status.Situation(is_leaving=True)
         if charmed_maas.peers.beside(self.unit.name):
             return
-        watchdog_timer.remove(watched.CHARM)
-        dhcp_ha.remove()
-        serving.leave()
-        traffic.remove()
+        watchdog = functools.partial(watchdog_timer.remove, watched.CHARM)
+        systemd.try_each(watchdog, dhcp_ha.remove, serving.leave, traffic.remove)
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
         if charmed_maas.peers.beside(self.unit.name):

@@ -3,15 +3,11 @@
 
 """Bringing a region to serve: proxy, migration, regiond.conf, services, in this order."""
 
-import contextlib
 import enum
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-import psycopg2
 
 import database
 import db_proxy
@@ -22,14 +18,11 @@ import others
 import rack_secret
 import region
 import traffic
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
+import turns
+from charmed_maas import systemd
 
 logger = logging.getLogger(__name__)
 
-# As long as one region drains, restarts and serves again, all but the longest drains.
-TURN_S = 90.0
 # HAProxy asks for its share each second, and for its health twice a second apart.
 TAKEN_S = 5.0
 
@@ -85,6 +78,11 @@ class Outcome:
         """MAAS serves on this unit."""
         return self.stage is Stage.SERVING
 
+    @property
+    def reason(self) -> str:
+        """Why it came no further, and what was logged of it."""
+        return f"{self.detail}; {self.cause}" if self.cause else self.detail
+
 
 def ensure(wish: Wish) -> Outcome:
     """Do what is missing until the region serves, and tell how far it came."""
@@ -102,12 +100,8 @@ def ensure(wish: Wish) -> Outcome:
         dns = _ensure_dns()
     except database.DatabaseError as error:
         return Outcome(Stage.UNREACHABLE, db_proxy.no_primary() or str(error))
-    except region.RegionError as error:
-        return Outcome(Stage.FAILED, str(error), cause=region.first_cause())
-    except db_proxy.ProxyError as error:
-        return Outcome(Stage.FAILED, str(error), cause=db_proxy.first_cause())
-    except migration.MigrationError as error:
-        return Outcome(Stage.FAILED, str(error))
+    except (region.RegionError, db_proxy.ProxyError, migration.MigrationError) as error:
+        return _failure(error)
     return Outcome(Stage.SERVING, dns, state.cluster, shared_secret=state.shared_secret)
 
 
@@ -121,16 +115,14 @@ def _ensure_dns() -> str:
     return ""
 
 
-def stop() -> None:
-    """Stop MAAS and the way to its database, also at the next boot."""
-    region.stop()
-    db_proxy.stop()
+def stop() -> Outcome | None:
+    """Stop MAAS and the way to its database, also at the next boot; returns what failed."""
+    return _try(region.stop, db_proxy.stop)
 
 
-def pause() -> None:
-    """Drain and stop, also at the next boot, until it is asked to serve again."""
-    if _drain():
-        region.stop()
+def pause() -> Outcome | None:
+    """Drain and stop until it is asked to serve again, also at a boot; returns what failed."""
+    return _try(region.stop) if _drain() else None
 
 
 def pause_in_turn(login: database.Login, unit: str, addresses: Iterable[str]) -> str:
@@ -141,7 +133,9 @@ def pause_in_turn(login: database.Login, unit: str, addresses: Iterable[str]) ->
                 return "another region restarts or pauses just now: run it again after that"
             if not others.any_serves(addresses):
                 return "no other region serves: without this one MAAS is down"
-            pause()
+            if failure := pause():
+                traffic.take()
+                return failure.reason
     except database.DatabaseError as error:
         return f"the database does not answer: {error}"
     return ""
@@ -149,36 +143,28 @@ def pause_in_turn(login: database.Login, unit: str, addresses: Iterable[str]) ->
 
 def leave() -> None:
     """Drain, stop for good and forget which MAAS this was; packages and images stay."""
-    with _turn():
+    with turns.to_leave():
         _drain()
-        region.stop()
-    db_proxy.remove()
+        stopped = _try(region.stop)
+    for failure in filter(None, (stopped, _try(db_proxy.remove))):
+        logger.warning("leaves in any case: %s", failure.reason)
     region.forget()
 
 
-@contextlib.contextmanager
-def _turn() -> "Generator[None]":
-    """Have the turn of those that restart, lest another region is away as well.
+def _try(*steps: Callable[[], object]) -> Outcome | None:
+    """Take steps until systemd refuses one; returns that."""
+    try:
+        for step in steps:
+            step()
+    except (region.RegionError, systemd.SystemdError) as error:
+        return _failure(error)
+    return None
 
-    Who leaves waits for it a while and goes in any case: its machine may be given back.
-    """
-    if not region.is_any_running():
-        yield
-        return
-    with contextlib.ExitStack() as stack:
-        try:
-            login = migration.login_from_config()
-            connection = stack.enter_context(database.connect(login, "charmed-maas leave"))
-            deadline = time.monotonic() + TURN_S
-            while not database.try_lock(connection, database.RESTART):
-                if time.monotonic() > deadline:
-                    logger.warning("leaves while another region restarts")
-                    break
-                time.sleep(1)
-        except (FileNotFoundError, database.DatabaseError, psycopg2.Error) as error:
-            # What the database says while it is asked comes as it is: the connection is not over.
-            logger.info("leaves without a turn: %s", error)
-        yield
+
+def _failure(error: Exception) -> Outcome:
+    source = region if isinstance(error, region.RegionError) else db_proxy
+    cause = "" if isinstance(error, migration.MigrationError) else source.first_cause()
+    return Outcome(Stage.FAILED, str(error), cause=cause)
 
 
 def _drain() -> bool:

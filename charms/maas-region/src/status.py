@@ -29,6 +29,12 @@ class Situation:
     regions: int = 0
     offered: str = ""
 
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Why a command failed, also one that was to stop a region."""
+        is_one = self.outcome and self.outcome.stage is serving.Stage.FAILED
+        return (self.outcome.reason,) if self.outcome and is_one else ()
+
 
 def ladder(situation: Situation) -> Iterator[ops.StatusBase]:
     """Yield every status that applies; the worst one shows."""
@@ -37,7 +43,8 @@ def ladder(situation: Situation) -> Iterator[ops.StatusBase]:
         return
     if situation.problem:
         yield ops.BlockedStatus(situation.problem)
-    for problem in (*situation.databag_problems, *situation.refusals):
+    failures = situation.failures
+    for problem in (*situation.databag_problems, *situation.refusals, *failures):
         yield ops.BlockedStatus(problem)
     if situation.is_paused:
         yield ops.MaintenanceStatus("paused: run resume to serve again")
@@ -50,7 +57,7 @@ def ladder(situation: Situation) -> Iterator[ops.StatusBase]:
         yield ops.WaitingStatus("for the leader to publish the MAAS URL")
     for problem in situation.dhcp:
         yield ops.WaitingStatus(f"DHCP on {problem}")
-    if situation.outcome:
+    if situation.outcome and not failures:
         yield _of(situation.outcome, situation)
 
 
@@ -74,7 +81,4 @@ def _of(outcome: serving.Outcome, situation: Situation) -> ops.StatusBase:
     if stage is serving.Stage.QUEUED:
         before = f": {detail}" if detail else ""
         return ops.MaintenanceStatus(f"waiting for its turn to restart{before}")
-    cause = f"; {outcome.cause}" if outcome.cause else ""
-    if stage is serving.Stage.FAILED:
-        return ops.BlockedStatus(f"{detail}{cause}")
-    return ops.MaintenanceStatus(f"starting: {detail}{cause}")
+    return ops.MaintenanceStatus(f"starting: {outcome.reason}")

@@ -235,3 +235,21 @@ def test_unit_files_of_which_systemd_was_told_by_no_note_are_removed(
         path.write_text(text)
     assert systemd.remove_files(*units)
     assert systemctl.did == [["daemon-reload"]]
+
+
+def test_who_goes_takes_each_step_though_systemd_refuses_one(caplog: pytest.LogCaptureFixture):
+    taken: list[str] = []
+
+    def refused() -> None:
+        raise systemd.SystemdError("systemctl exited with 1: no")
+
+    systemd.try_each(lambda: taken.append("a"), refused, lambda: taken.append("b"))
+    assert taken == ["a", "b"]
+    assert "systemctl exited with 1: no" in caplog.text
+
+    def fails() -> None:
+        raise ValueError("none of systemd's")
+
+    with pytest.raises(ValueError, match="none of systemd"):
+        systemd.try_each(fails, lambda: taken.append("c"))
+    assert taken == ["a", "b"]

@@ -78,6 +78,7 @@ def replaced() -> Iterator[Workload]:
         of_accounts["internal_api_key"].return_value = "a:b:c"
         verbs["ensure"].return_value = serving.Outcome(serving.Stage.SERVING, cluster=CLUSTER)
         verbs["pause_in_turn"].return_value = ""
+        verbs["pause"].return_value = verbs["stop"].return_value = None
         dhcp["told"].return_value = ()
         of_controllers["still_known"].side_effect = lambda departed: departed
         yield Workload(

@@ -22,7 +22,7 @@ import db_slots
 import region
 import serving
 import watched
-from charmed_maas import agents, apt_source
+from charmed_maas import agents, apt_source, systemd
 
 Context = testing.Context[charm.MAASRegionCharm]
 LOGIN = testing.Secret({"username": "maasdb", "password": "pw"}, id="secret:login")
@@ -945,6 +945,33 @@ def test_a_paused_region_takes_no_traffic_and_stays_stopped_until_it_resumes(
     out = context.run(context.on.action("resume"), still)
     assert out.unit_status == testing.ActiveStatus("serving, 2 regions")
     assert _local(out, "api").local_unit_data["ready"] == "true"
+
+
+@pytest.mark.parametrize(
+    ("verb", "given"),
+    [
+        ("stop", {"db": None}),
+        ("pause", {"peers": testing.PeerRelation("peers", local_unit_data={"paused": "true"})}),
+    ],
+)
+def test_a_region_that_does_not_stop_says_why_and_takes_no_traffic(
+    context: Context, workload: Workload, verb: str, given: dict[str, Any]
+):
+    failure = serving.Outcome(serving.Stage.FAILED, "systemctl exited with 1: no")
+    getattr(workload.serving, verb).return_value = failure
+    out = context.run(context.on.update_status(), _state(**given))
+    assert out.unit_status == testing.BlockedStatus("systemctl exited with 1: no")
+    assert _local(out, "api").local_unit_data["ready"] == "false"
+
+
+def test_who_leaves_goes_on_with_what_systemd_does_not_refuse(
+    context: Context, workload: Workload
+):
+    refuses = systemd.SystemdError("systemctl exited with 1: no")
+    workload.watchdog.remove.side_effect = workload.dhcp.remove.side_effect = refuses
+    context.run(context.on.stop(), _state())
+    workload.serving.leave.assert_called_once_with()
+    workload.traffic.remove.assert_called_once_with()
 
 
 def test_a_region_that_may_not_pause_goes_on(context: Context, workload: Workload):

@@ -22,6 +22,8 @@ import rack_secret
 import region
 import serving
 import traffic
+import turns
+from charmed_maas import systemd
 from others import Found
 from serving import Stage
 
@@ -406,6 +408,36 @@ def test_a_region_pauses_in_its_turn_where_another_serves(machine: Machine):
     machine.region.stop.assert_called_once_with()
 
 
+def test_a_region_that_does_not_stop_takes_requests_again_and_says_why(machine: Machine):
+    machine.region.stop.side_effect = region.RegionError("systemctl exited with 1: no")
+    said = serving.pause_in_turn(WISH.login, WISH.unit, ["10.0.0.12"])
+    assert said == "systemctl exited with 1: no; regiond: OSError: x"
+    machine.traffic.take.assert_called_once_with()
+
+
+def test_a_paused_region_that_does_not_stop_stays_drained(machine: Machine):
+    machine.region.stop.side_effect = region.RegionError("systemctl exited with 1: no")
+    assert serving.pause() == serving.Outcome(
+        Stage.FAILED, "systemctl exited with 1: no", cause="regiond: OSError: x"
+    )
+    machine.traffic.take.assert_not_called()
+
+
+def test_what_does_not_stop_without_a_database_is_told(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    stop = mock.Mock(side_effect=systemd.SystemdError("systemctl exited with 1: no"))
+    monkeypatch.setattr(db_proxy, "stop", stop)
+    assert serving.stop() == serving.Outcome(
+        Stage.FAILED, "systemctl exited with 1: no", cause="proxy: Address already in use"
+    )
+    machine.region.stop.side_effect = region.RegionError("systemctl did not end within 90 s")
+    failure = serving.stop()
+    assert failure
+    assert failure.detail == "systemctl did not end within 90 s"
+    stop.assert_called_once_with()
+
+
 def test_a_region_does_not_pause_while_nobody_can_tell_whose_turn_it_is(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ):
@@ -452,7 +484,8 @@ def test_what_a_killed_hook_left_drained_takes_requests_at_the_next_event(machin
 def leaving(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """Return a machine that serves and is to leave; the clock goes on by ten seconds a look."""
     clock = itertools.count(step=10)
-    monkeypatch.setattr(serving, "time", mock.Mock(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(turns, "time", mock.Mock(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(turns, "region", machine.region)
     monkeypatch.setattr(db_proxy, "remove", lambda: None)
     monkeypatch.setattr(migration, "login_from_config", lambda: WISH.login)
     return machine
@@ -515,12 +548,25 @@ def test_a_database_that_fails_over_while_a_region_waits_for_its_turn_keeps_it_n
     leaving.region.forget.assert_called_once_with()
 
 
+def test_who_leaves_forgets_which_maas_it_was_though_systemd_refuses_to_stop_it(
+    leaving: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    remove = mock.Mock(side_effect=systemd.SystemdError("no proxy"))
+    monkeypatch.setattr(db_proxy, "remove", remove)
+    leaving.region.stop.side_effect = region.RegionError("no regiond")
+    serving.leave()
+    remove.assert_called_once_with()
+    leaving.region.forget.assert_called_once_with()
+    assert "leaves in any case: no regiond" in caplog.text
+    assert "leaves in any case: no proxy" in caplog.text
+
+
 def test_a_region_that_does_not_run_leaves_without_a_turn(leaving: Machine):
     leaving.region.is_any_running.return_value = False
     leaving.free = False
     serving.leave()
     leaving.region.stop.assert_called_once_with()
-    serving.time.sleep.assert_not_called()  # type: ignore[attr-defined]
+    turns.time.sleep.assert_not_called()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("verb", [serving.pause, serving.leave])

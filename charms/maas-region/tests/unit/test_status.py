@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 from dataclasses import replace
+from typing import Any
 
 import ops
 import pytest
@@ -52,6 +53,16 @@ def test_steps_on_the_way_up():
     related = replace(bare, has_database_relation=True)
     assert isinstance(_worst(related), ops.WaitingStatus)
     assert "MAAS URL" in _worst(replace(related, has_database=True)).message
+
+
+@pytest.mark.parametrize(
+    "why", [{"is_paused": True}, {"has_database_relation": False}, {"dhcp": ("pxe: no",)}]
+)
+def test_a_command_that_failed_is_told_whatever_was_wished(why: dict[str, Any]):
+    outcome = Outcome(Stage.FAILED, "systemctl exited with 1", cause="regiond: OSError: x")
+    (first, *rest) = status.ladder(replace(WHOLE, outcome=outcome, **why))
+    assert first == ops.BlockedStatus("systemctl exited with 1; regiond: OSError: x")
+    assert first not in rest
 
 
 def test_a_leaving_unit_says_nothing_else():
