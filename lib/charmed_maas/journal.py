@@ -24,6 +24,8 @@ RECENT_S = 600
 LINES = 5000
 MAX_LENGTH = 160
 ERROR = 3  # syslog(3)
+# The levels of zap, etcd's logger, that mark an error: it writes each line as a JSON object.
+ZAP_ERRORS = ("error", "dpanic", "panic", "fatal")
 LOGIN = re.compile(r"://\S*@")
 SECRET = re.compile(
     r"""(?i)(\s-p|\bpass\w*|--?pass\w*|\btoken|\bsecret|\bkey)([\s=:'",]+)(?!for\b|auth)\S+"""
@@ -105,9 +107,23 @@ def _line(row: str) -> Line | None:
         message = found["MESSAGE"]
         text = bytes(message).decode(errors="replace") if isinstance(message, list) else message
         identifier = str(found.get("SYSLOG_IDENTIFIER") or found.get("_COMM") or "")
-        return Line(identifier, str(text), int(found.get("PRIORITY", 6)))
+        priority = int(found.get("PRIORITY", 6))
     except (ValueError, KeyError, TypeError):
         return None
+    return _zap(identifier, str(text)) or Line(identifier, str(text), priority)
+
+
+def _zap(identifier: str, text: str) -> Line | None:
+    """Return what a line of zap's says, None for one that is not."""
+    if not text.startswith('{"level":'):
+        return None
+    try:
+        found = json.loads(text)
+        said = [str(found[key]) for key in ("msg", "error") if found.get(key)]
+        priority = ERROR if found["level"] in ZAP_ERRORS else ERROR + 1
+    except (ValueError, RecursionError):
+        return None
+    return Line(identifier, ": ".join(said), priority)
 
 
 def _shorten(text: str) -> str:

@@ -82,6 +82,27 @@ def test_rows_are_parsed_and_nonsense_is_left_out():
     ]
 
 
+def _of_etcd(**fields: object) -> str:
+    return json.dumps({"MESSAGE": json.dumps(fields), "SYSLOG_IDENTIFIER": "etcd", "PRIORITY": 6})
+
+
+def test_etcd_is_told_in_its_words_and_not_in_its_loggers():
+    held = "listen tcp 10.0.0.1:2380: bind: address already in use"
+    about = {"ts": "2026-11-29T02:32:48.973606Z", "caller": "etcdmain/etcd.go:204"}
+    warned = _of_etcd(level="warn", **about, msg="cannot reach a peer", error="refused")
+    failed = _of_etcd(level="fatal", **about, msg="discovery failed", error=held, stacktrace="x")
+    assert journal.cause_of(journal.parse(f"{warned}\n{failed}")) == (
+        f"etcd: discovery failed: {held}"
+    )
+    assert journal.cause_of(journal.parse(warned)) == ""
+
+
+@pytest.mark.parametrize("said", ['{"level": FATAL', '{"level":' * 100_000 + " FATAL"])
+def test_what_only_looks_like_etcds_is_told_as_it_is(said: str):
+    (line,) = journal.parse(json.dumps({"MESSAGE": said, "SYSLOG_IDENTIFIER": "x"}))
+    assert line == Line("x", said)
+
+
 @pytest.mark.parametrize(("state", "running_s"), [("active", 3600), ("activating", 0)])
 def test_the_journal_is_asked_since_the_start_or_for_the_last_minutes(
     monkeypatch: pytest.MonkeyPatch, state: str, running_s: int
