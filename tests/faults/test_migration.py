@@ -22,9 +22,11 @@ Power = Callable[..., None]
 Figure = Callable[[str, float], None]
 APP = "maas-region"
 MIGRATE = 1
+LEADER = "Juju's leader"
 MIGRATED_S = 900
-# Long enough for a machine to be found and struck in the middle of it.
-SECONDS = 120
+# Long enough for a machine to be found and struck in the middle of it; and for Juju's lease to run
+# out, after which another unit leads.
+SECONDS, LEASE_S = 120, 60
 LOOK = "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch"
 # The packages' next version, with one more step in its schema, as operators get it from apt: slow
 # within that step, which is a transaction, or after it, before what MAAS migrates besides.
@@ -66,7 +68,7 @@ class Strike:
     @property
     def script(self) -> str:
         """What upgrades a region's packages to it."""
-        within_s, after_s = (0, SECONDS) if self.is_half_done else (SECONDS, 0)
+        within_s, after_s = (0, SECONDS) if self.is_half_done else (SECONDS + LEASE_S, 0)
         return UPGRADE.format(
             version=self.version, revision=self.revision, within_s=within_s, after_s=after_s
         )
@@ -74,7 +76,7 @@ class Strike:
 
 # By whose machine loses its power.
 STRUCK = {
-    "Juju's leader": Strike("3.7.4~standin", "0027", is_half_done=False),
+    LEADER: Strike("3.7.4~standin", "0027", is_half_done=False),
     "the database's primary": Strike("3.7.5~standin", "0028", is_half_done=True),
     "the unit that migrates": Strike("3.7.6~standin", "0029", is_half_done=True),
 }
@@ -90,10 +92,33 @@ def members(maas: MAAS) -> None:
     maas.wait_complete()
 
 
-def _upgrade(maas: MAAS, script: str) -> None:
-    """Stop MAAS and upgrade its packages on every region, as docs/upgrade.md says."""
-    for unit in maas.units(APP):
+def _begin(maas: MAAS, script: str, struck: str) -> float:
+    """Upgrade every region's packages as docs/upgrade.md says, and have one unit migrate.
+
+    The last one that is upgraded does. Where Juju's leader is to be struck that is another one:
+    the leader, as all others, has told its new version before the last one gets it. Returns when
+    the migration was asked for.
+    """
+    units = list(maas.units(APP))
+    if struck != LEADER:
+        for unit in units:
+            maas.on_machine(unit, script)
+        begun = time.time()
+        for unit in units:
+            _look_beside(maas, unit)
+        return begun
+    leader = maas.leader(APP)
+    *before, last = sorted(units, key=lambda unit: unit != leader)
+    for unit in before:
         maas.on_machine(unit, script)
+        maas.juju.exec(LOOK, unit=unit)
+    maas.on_machine(last, script)
+    begun = time.time()
+    _look_beside(maas, last)
+    eventually(lambda: maas.lock_holder(MIGRATE) == last, timeout_s=300, what=f"{last} migrates")
+    for unit in before:
+        _look_beside(maas, unit)
+    return begun
 
 
 def _look_beside(maas: MAAS, unit: str) -> None:
@@ -112,22 +137,32 @@ def _messages(maas: MAAS) -> dict[str, str]:
     return {name: unit.workload_status.message for name, unit in maas.units(APP).items()}
 
 
+def _leading(maas: MAAS) -> set[str]:
+    """Return Juju's leader, none while a lease is over and nobody has the next one."""
+    return {name for name, unit in maas.units(APP).items() if unit.leader}
+
+
 def _active(maas: MAAS, units: list[str]) -> list[str]:
     """Return the units whose regiond runs."""
     state = "systemctl is-active maas-regiond || true"
     return [unit for unit in units if maas.on_machine(unit, state).strip() == "active"]
 
 
-def _watch_until_migrated(maas: MAAS, version: str, units: list[str]) -> None:
-    """Wait until the database is at a version; until then no region runs and one migrates."""
+def _watch_until_migrated(maas: MAAS, version: str, units: list[str]) -> set[str]:
+    """Wait until the database is at a version; until then no region runs and one migrates.
+
+    Returns who was Juju's leader meanwhile.
+    """
+    leaders: set[str] = set()
     end = time.monotonic() + MIGRATED_S
     while time.monotonic() < end:
-        upgrades, active = maas.sql(UPGRADES), _active(maas, units)
+        upgrades, active, leading = maas.sql(UPGRADES), _active(maas, units), _leading(maas)
         # Read last: what ran before it was there is wrong.
         if maas.sql(OF_MAAS) == version:
-            return
+            return leaders
         assert upgrades in ("", "0", "1")
         assert not active
+        leaders |= leading
         time.sleep(2)
     raise AssertionError(f"no MAAS {version} within {MIGRATED_S} s: {_messages(maas)}")
 
@@ -140,19 +175,17 @@ def test_a_migration_survives(maas: MAAS, power: Power, figure: Figure, watch: W
     prober, _ = watch()
     strike = STRUCK[struck]
     units = list(maas.units(APP))
-    _upgrade(maas, strike.script)
-    begun = time.time()
-    for unit in units:
-        _look_beside(maas, unit)
+    begun = _begin(maas, strike.script, struck)
     eventually(lambda: maas.sql(UPGRADES) == "1", timeout_s=300, what="a migration")
     migrating = maas.lock_holder(MIGRATE)
     who = {
-        "Juju's leader": maas.leader(APP),
+        LEADER: maas.leader(APP),
         "the database's primary": maas.primary(),
         "the unit that migrates": migrating,
     }[struck]
     print(f"\n  {migrating} migrates, {who} loses its power", end="", flush=True)
     machine = maas.machine(who)
+    assert struck != LEADER or migrating != who
     others = {unit for unit in units if unit != migrating}
     eventually(
         lambda: {_messages(maas)[one] for one in others} == {f"{migrating} migrates the database"},
@@ -167,11 +200,15 @@ def test_a_migration_survives(maas: MAAS, power: Power, figure: Figure, watch: W
     assert maas.sql(UPGRADES) == "1"
     power("poweroff", machine)
     alive = [unit for unit in units if maas.machine(unit) != machine]
-    _watch_until_migrated(maas, strike.version, alive)
+    leaders = _watch_until_migrated(maas, strike.version, alive)
     figure(f"migrated though {struck} lost its power", time.time() - begun)
     wait_answered(prober, timeout_s=MIGRATED_S)
     figure("MAAS answers", time.time() - begun)
     maas.wait_others_settled(machine)
+    if struck == LEADER:
+        # Half-way: another one led before the database was migrated, and leads still.
+        assert leaders - {who}, leaders
+        assert maas.leader(APP) != who
     power("poweron", machine)
     maas.wait_whole()
     assert (maas.sql(OF_MAAS), maas.sql(OF_SCHEMA)) == (strike.version, strike.revision)
