@@ -259,7 +259,10 @@ MOVES: dict[str, Callable[[MAAS], Options]] = {
 def test_maas_moves_to_another_url_and_back(
     maas: MAAS, write: Writers, keep: Keep, figure: Figure, tmp_path: Path, option: str
 ):
-    """Regions and racks follow one at a time; at the new URL no read fails from the first on."""
+    """Regions and racks follow one at a time; at the new URL no read fails from the first on.
+
+    With three regions never fewer than two serve meanwhile, each asked at its own address.
+    """
     config = maas.juju.config(VIP_APP)
     there = MOVES[option](maas)
     for name, wanted in (("there", there), ("back", {key: config[key] for key in there})):
@@ -277,7 +280,8 @@ def _move(maas: MAAS, wanted: Options, figure: Figure, log: Path) -> Report:
     """Change MAAS's URL; returns what was read at the new one since it first answered."""
     old = maas.url
     changed = time.time()
-    with Prober(f"{old}/api/2.0/version/", log.with_suffix(".old")) as at_old:
+    at_old = Prober(f"{old}/api/2.0/version/", log.with_suffix(".old"))
+    with at_old, EachRegion(maas) as regions:
         wait_answered(at_old, timeout_s=60)
         maas.juju.config(VIP_APP, wanted)
         changed = time.time()
@@ -289,12 +293,13 @@ def _move(maas: MAAS, wanted: Options, figure: Figure, log: Path) -> Report:
             maas.wait_settled()
             figure(f"settled at {new}", time.time() - changed)
             wait_answered(at_new, timeout_s=60)
+    assert regions.least() >= len(maas.units("maas-region")) - 1
     answers = [read for read in at_old.report.reads if not read.failed]
     first = next(read for read in at_new.report.reads if not read.failed)
     figure(f"first answer at {new}", first.ended - changed)
     figure(f"last answer at {old}", answers[-1].began - changed)
     since = at_new.report.since(first.began)
-    print(f"\n  {new}: {since}\n  {old}: {at_old.report}", end="")
+    print(f"\n  {new}: {since}\n  {old}: {at_old.report}\n  {regions}", end="")
     since.assert_no_failed_read()
     return since
 

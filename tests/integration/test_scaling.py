@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import jubilant
 import pytest
+from changes import Changes
 from maas import MAAS, eventually, wait_answered
 from prober import Prober
 from writers import Writers
@@ -72,6 +73,20 @@ def test_the_leader_leaves_while_one_joins_and_two_join_and_leave_at_once(
     if app == "haproxy-vip":
         _move_vip_to_leader(maas)
     prober, _ = watch()
+    if app == "maas-region":
+        # Nor does a change fail, which nobody sends a second time.
+        with Changes(maas) as changes:
+            _leave_join_and_leave(maas, app, has_new=has_new)
+        print(f"\n  {changes}", end="")
+        changes.assert_none_failed()
+    else:
+        _leave_join_and_leave(maas, app, has_new=has_new)
+    prober.report.assert_no_failed_read()
+    if app == "haproxy-vip":
+        assert prober.report.moves, "the VIP did not move"
+
+
+def _leave_join_and_leave(maas: MAAS, app: str, *, has_new: bool) -> None:
     leader = maas.leader(app)
     freed = maas.machine(leader)
     (guest,) = _change(maas, app, join=1, to=maas.machines_without(app)[:1], leave=[leader])
@@ -82,9 +97,6 @@ def test_the_leader_leaves_while_one_joins_and_two_join_and_leave_at_once(
     (beside,) = [name for name in joined if maas.machine(name) == in_use]
     (alone,) = set(joined) - {beside}
     _change(maas, app, leave=[guest, alone if is_home else beside])
-    prober.report.assert_no_failed_read()
-    if app == "haproxy-vip":
-        assert prober.report.moves, "the VIP did not move"
 
 
 # For postgresql-ha see test_never_lost.py: it waits for adopt-data.
