@@ -3,6 +3,7 @@
 
 """MAAS's shared secret and the charms' API key are changed while requests are served."""
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import pytest
 import requests
 import requests_oauthlib
 import restarts
+from arguments import Arguments
 from maas import MAAS, eventually
 from prober import Prober
 from writers import Writers
@@ -20,6 +22,8 @@ Watch = Callable[[], tuple[Prober, Writers]]
 APPS = ("maas-region", "maas-rack")
 SECRET = "/var/lib/maas/secret"
 KEY = "/var/lib/charmed-maas/api-key"
+# Of MAAS's user in the database.
+PASSWORD = 'sed -n "s/^database_pass: //p" /etc/maas/regiond.conf'
 FOLLOWED_S = 900
 # At most from one look at the racks to the next, on average: a rack is away for longer.
 LOOK_S = 5
@@ -137,22 +141,47 @@ def test_both_secrets_are_changed_and_one_rack_at_a_time_is_away(
     (old_key,) = _on_all(maas, KEY, "maas-region")
     prober, _ = watch()
     regions = restarts.last(maas, "maas-region")
-    with Racks(maas) as racks:
-        task = maas.juju.run(maas.leader("maas-region"), "rotate-secrets")
-        new = _wait_followed(maas, before)
-    racks.assert_one_away_at_most()
-    restarts.assert_one_at_a_time(regions, restarts.last(maas, "maas-region"))
-    eventually(
-        lambda: len(found := _on_all(maas, KEY, "maas-region")) == 1 and old_key not in found,
-        timeout_s=300,
-        what="one new API key on all regions",
-    )
-    (new_key,) = _on_all(maas, KEY, "maas-region")
-    assert _is_admitted(maas, new_key)
-    assert not _is_admitted(maas, old_key)
-    parts = {part for key in (old_key, new_key) for part in key.split(":")[2:]}
-    _assert_told_nowhere(maas, task, before, new, *parts)
+    with Arguments(maas) as arguments:
+        with Racks(maas) as racks:
+            task = maas.juju.run(maas.leader("maas-region"), "rotate-secrets")
+            new = _wait_followed(maas, before)
+        racks.assert_one_away_at_most()
+        restarts.assert_one_at_a_time(regions, restarts.last(maas, "maas-region"))
+        eventually(
+            lambda: len(found := _on_all(maas, KEY, "maas-region")) == 1 and old_key not in found,
+            timeout_s=300,
+            what="one new API key on all regions",
+        )
+        (new_key,) = _on_all(maas, KEY, "maas-region")
+        assert _is_admitted(maas, new_key)
+        assert not _is_admitted(maas, old_key)
+        words = {part for key in (old_key, new_key) for part in key.split(":")[2:]}
+        words |= {before, new, *_passwords(maas)}
+        arguments.assert_without(*words)
+    _assert_told_nowhere(maas, task, *words)
     prober.report.assert_no_failed_read()
+
+
+def _passwords(maas: MAAS) -> set[str]:
+    """The passwords by which the regions log in to the database."""
+    units = maas.units("maas-region")
+    return {maas.on_machine(unit, PASSWORD).strip().strip("'") for unit in units}
+
+
+@pytest.mark.long
+def test_the_password_of_an_administrator_comes_by_a_secret_and_is_told_nowhere(maas: MAAS):
+    name, password = f"clerk-{secrets.token_hex(4)}", secrets.token_hex(16)
+    secret = maas.juju.add_secret(name, {"password": password})
+    maas.juju.grant_secret(name, "maas-region")
+    asked = {"username": name, "email": f"{name}@example.com", "password-secret": str(secret)}
+    try:
+        with Arguments(maas) as arguments:
+            task = maas.juju.run(maas.leader("maas-region"), "create-admin", asked)
+            threading.Event().wait(LOOK_S)
+            arguments.assert_without(password, *_passwords(maas))
+    finally:
+        maas.juju.remove_secret(name)
+    _assert_told_nowhere(maas, task, password, *_passwords(maas))
 
 
 @pytest.mark.long
