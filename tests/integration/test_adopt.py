@@ -27,6 +27,20 @@ runuser -u postgres -- psql -qc "CREATE ROLE maasdb" -c "CREATE DATABASE maasdb 
 runuser -u postgres -- pg_restore --no-owner --no-privileges --role=maasdb \
   --exit-on-error -d maasdb <{DUMP}
 """
+# As in the dump of a MAAS that no charm has led: no schema of the charms, nor their administrator,
+# who may have made ranges.
+BY_NO_CHARM = r"""
+set -e
+cd /
+runuser -u postgres -- psql -qd maasdb -v ON_ERROR_STOP=1 -c "DROP SCHEMA charmed_maas CASCADE" \
+  -c "UPDATE maasserver_iprange SET user_id = NULL" \
+  -c "DELETE FROM auth_user WHERE username = \$\$charmed-maas\$\$"
+"""
+# The cluster's ID and version, and how many administrators of the charms there are.
+MARKS = r"""
+cd / && runuser -u postgres -- psql -d maasdb -Atc "SELECT id, version,
+  (SELECT count(*) FROM auth_user WHERE username = \$\$charmed-maas\$\$) FROM charmed_maas.cluster"
+"""
 OF_CHARMED_MAAS = "/var/lib/charmed-maas/api-key"
 
 
@@ -40,6 +54,17 @@ def nothing_left(maas: MAAS) -> Iterator[None]:
 @pytest.mark.long
 @pytest.mark.usefixtures("nothing_left")
 def test_a_maas_that_was_restored_from_a_dump_is_taken_over(maas: MAAS, tmp_path: Path):
+    _take_over(maas, tmp_path, by_no_charm=False)
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("nothing_left")
+def test_of_a_maas_that_no_charm_has_led_what_the_charms_keep_is_made(maas: MAAS, tmp_path: Path):
+    _take_over(maas, tmp_path, by_no_charm=True)
+
+
+def _take_over(maas: MAAS, tmp_path: Path, *, by_no_charm: bool) -> None:
+    """Adopt the dump of a MAAS with what the charms keep in it, which is made where it lacks."""
     juju = maas.juju
     own = str(maas.setting("ntp-servers") or "")
     maas.set_setting("ntp-servers", "time.example.com")
@@ -61,15 +86,23 @@ def test_a_maas_that_was_restored_from_a_dump_is_taken_over(maas: MAAS, tmp_path
     with remote.python(juju, member, script) as process:
         assert process.wait(timeout=60) == 0
     maas.on_machine(member, RESTORE)
+    marks = maas.on_machine(member, MARKS).strip()
+    if by_no_charm:
+        maas.on_machine(member, BY_NO_CHARM)
     maas.set_setting("ntp-servers", own)
     juju.integrate(f"{REGION}:db", f"{DATABASE}:db")
     maas.wait_settled()
 
-    before = maas.leader("maas-region")
-    for path in (SECRET, OF_CHARMED_MAAS):
-        assert maas.on_machine(unit, f"cat {path}") == maas.on_machine(before, f"cat {path}")
     listed = str(juju.run(unit, "list-controllers").results)
     assert all(name in listed for name in maas.controllers("rack"))
+    before = maas.leader("maas-region")
+    for path, is_adopted in ((SECRET, True), (OF_CHARMED_MAAS, not by_no_charm)):
+        same = maas.on_machine(unit, f"cat {path}") == maas.on_machine(before, f"cat {path}")
+        assert same is is_adopted, path
+    cluster, *others = marks.split("|")
+    found, *made = maas.on_machine(member, MARKS).strip().split("|")
+    assert (found == cluster) is not by_no_charm
+    assert made == others
     # With an administrator's key of before.
     url = f"http://{status.public_address}:5240/MAAS/api/2.0/maas/"
     answer = maas.session.get(url, params={"op": "get_config", "name": "ntp_servers"}, timeout=30)
