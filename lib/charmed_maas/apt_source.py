@@ -10,6 +10,7 @@ may carry its key in `Signed-By`.
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import re
 import time
@@ -49,6 +50,9 @@ INSTALL_TIMEOUT_S = 1800.0
 
 # Up to the last @ of the authority: an unquoted one may stand in a password.
 LOGIN = re.compile(r"//[^/\s]*@")
+
+
+logger = logging.getLogger(__name__)
 
 
 class SourceError(Exception):
@@ -112,16 +116,18 @@ def render(source: str) -> tuple[str, str]:
     )
 
 
-def install(packages: Sequence[str]) -> bool:
+def install(packages: Sequence[str], *, may_remove: bool = True) -> bool:
     """Install those packages that are missing, without recommends; never upgrade one.
 
-    Returns whether any was missing. Raises SourceError.
+    Returns whether any was missing. Raises SourceError, without may_remove also where an installed
+    package would have to go for them.
     """
     installed = _installed(packages)
     if not (missing := [package for package in packages if package not in installed]):
         return False
     argv = [APT_GET, "install", "--yes", "--no-install-recommends", "--no-upgrade", *LOCK]
     argv += ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
+    argv += [] if may_remove else ["--no-remove"]
     try:
         try:
             _apt([*argv, *missing], INSTALL_TIMEOUT_S)
@@ -148,7 +154,11 @@ def offered(package: str) -> str:
 
     apt's preferences count: one that they hold back is not offered.
     """
-    done = commands.run([APT_CACHE, "policy", package], env={"LC_ALL": "C.UTF-8"}, check=False)
+    try:
+        done = commands.run([APT_CACHE, "policy", package], env={"LC_ALL": "C.UTF-8"}, check=False)
+    except commands.CommandError as error:
+        logger.info("what apt offers is not known: %s", error)
+        return ""
     found = dict(re.findall(r"^  (Installed|Candidate): (\S+)$", done.stdout, re.MULTILINE))
     installed, candidate = found.get("Installed", NO_VERSION), found.get("Candidate", NO_VERSION)
     return "" if NO_VERSION in (installed, candidate) or installed == candidate else candidate

@@ -38,6 +38,7 @@ GRAVE = re.compile(
     r"|MemoryError|password authentication failed|no pg_hba.conf entry|too many clients"
     r"|remaining connection slots|(?:role|database) \".*\" does not exist|No module named"
     r"|certificate (?:verify failed|has expired)",
+    re.IGNORECASE,  # Go says it in small letters.
 )
 # The last line of a traceback, and how Twisted, Python, Go and nginx mark an error.
 EXCEPTION = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception|Failure|Timeout)\b: ?\S")

@@ -120,16 +120,14 @@ class HAProxyVIPCharm(ops.CharmBase):
         if not vip:
             event.fail("there is no VIP here yet: set vip to a free address")
             return
-        servers = haproxy.servers()
+        shown = [f"{one.name} {'up' if one.is_up else 'down'}" for one in haproxy.servers()]
         event.set_results(
             {
                 "vip": vip,
                 "url": config.maas_url(vip, haproxy.configured_port()),
                 "holder": str(keepalived.is_vip_holder(vip)).lower(),
                 "paused": str(keepalived.is_set(keepalived.PAUSED)).lower(),
-                "regions": ", ".join(
-                    f"{server.name} {'up' if server.is_up else 'down'}" for server in servers
-                ),
+                "regions": ", ".join(shown),
             }
         )
 
@@ -177,8 +175,9 @@ class HAProxyVIPCharm(ops.CharmBase):
         haproxy.install()
         keepalived.install()
         self.unit.set_workload_version(haproxy.version())
-        if isinstance(event, ops.InstallEvent):
+        if isinstance(event, ops.InstallEvent | ops.UpgradeCharmEvent):
             claims.install()
+        if isinstance(event, ops.InstallEvent):
             return []  # Juju shows no relation before install has ended.
         watchdog_timer.ensure(watched.CHARM, watched.__file__)
         cfg = config.parse(self.config)

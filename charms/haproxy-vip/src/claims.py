@@ -27,7 +27,7 @@ def install() -> None:
     """Install what the network is asked with; without it the charm does not ask, and goes on."""
     try:
         if not Path(ARPING).exists():
-            apt_source.install([ARPING_PACKAGE])
+            apt_source.install([ARPING_PACKAGE], may_remove=False)
     except apt_source.SourceError as error:
         logger.warning("nobody is asked whether a VIP is free: %s", error)
 
@@ -67,11 +67,14 @@ def _foreign(
     """Return the MAC of a machine that has the VIP and is none of ours, "" where nobody tells."""
     if ":" in vip:
         return ""
-    install()
+    if not Path(ARPING).exists():
+        logger.warning("nobody is asked whether vip %s is free: %s is missing", vip, ARPING)
+        return ""
     own = {interface.mac for interface in here}
     try:
         found = _macs(vip, place) - own
         if any(found & _macs(unit, place) for unit in (units if found else ())):
+            logger.info("vip %s is a unit's already: %s answer for it", vip, sorted(found))
             return ""
     except commands.CommandError as error:
         logger.warning("nobody can tell whether vip %s is free: %s", vip, error)

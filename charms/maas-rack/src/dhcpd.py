@@ -72,7 +72,7 @@ class DHCPError(Exception):
 
 def install_arping() -> bool:
     """Install what a neighbour is asked with when it is missing; raises apt_source.SourceError."""
-    return not Path(ARPING).exists() and apt_source.install([ARPING_PACKAGE])
+    return not Path(ARPING).exists() and apt_source.install([ARPING_PACKAGE], may_remove=False)
 
 
 def config() -> str:

@@ -280,10 +280,8 @@ class MAASRegionCharm(ops.CharmBase):
     def _on_remove(self, _: ops.RemoveEvent) -> None:
         if charmed_maas.peers.beside(self.unit.name):
             return
-        watchdog_timer.remove(watched.CHARM)
-        controllers.remove()
-        dhcp_ha.remove()
-        traffic.remove()
+        watchdog = functools.partial(watchdog_timer.remove, watched.CHARM)
+        systemd.try_each(watchdog, controllers.remove, dhcp_ha.remove, traffic.remove)
         region.forget()
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:

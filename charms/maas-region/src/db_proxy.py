@@ -25,6 +25,8 @@ SERVICE = "maas-db-proxy.service"
 CONFIG = Path("/etc/maas-db-proxy/haproxy.cfg")
 HEALTH_CA = Path("/etc/maas-db-proxy/health-ca.pem")
 LOADED = Path("/run/maas-db-proxy/loaded.cfg")
+# What HAProxy says of a check that got no answer: see "check_status" in its management guide.
+NO_ANSWER = ("L4TOUT", "L4CON", "L6", "L7TOUT", "L7RSP", "SOCKERR")
 NO_PRIMARY = "no member of it is primary now"
 UNIT = systemd.UNITS / SERVICE
 TEMPLATES = Path(__file__).parent / "templates"
@@ -164,7 +166,12 @@ def parse_no_primary(text: str) -> str:
     """
     if parse_primary(text):
         return ""
-    silent = [row for row in _servers(text) if row.get("check_status", "")[:2] in ("L4", "L6")]
+    silent = [
+        row
+        for row in _servers(text)
+        # While the next check is under way, "* " stands before what came of the last one.
+        if (row.get("check_status") or "").removeprefix("* ").startswith(NO_ANSWER)
+    ]
     details = [f"{row['addr']}: {row['check_desc']} {row['last_chk']}".strip() for row in silent]
     return "; ".join([NO_PRIMARY, *[f"health of {one}" for one in details[:2]]])
 

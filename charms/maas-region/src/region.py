@@ -32,6 +32,8 @@ MAX_WORKERS = 10
 CONFIG = Path("/etc/maas/regiond.conf")
 DATA = Path("/var/lib/maas")
 OURS = Path("/var/lib/charmed-maas")
+# systemd itself kills after 90 s what does not stop; that is still to be seen.
+SYSTEMCTL_S = 120.0
 STARTED_WITH = OURS / "started-with"
 UNITS = Path("/usr/lib/systemd/system")
 REGIOND = "maas-regiond.service"
@@ -172,11 +174,16 @@ def stop() -> None:
     """Stop MAAS's services, also at the next boot; nginx ends its requests first."""
     if not version():
         return
-    # First, so that HAProxy sends what comes now to another region.
-    _systemctl("stop", HTTP)
-    _systemctl("disable", "--now", *services())
-    # Regiond may have started it again.
-    _systemctl("stop", HTTP)
+    failures = list[RegionError]()
+    # nginx first, so that HAProxy sends what comes now to another region, and again, for regiond
+    # may have started it. Each of them, whatever systemd refuses.
+    for words in (("stop", HTTP), ("disable", "--now", *services()), ("stop", HTTP)):
+        try:
+            _systemctl(*words)
+        except RegionError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
     files.ensure_absent(STARTED_WITH)
 
 
@@ -270,6 +277,6 @@ def _is_up(name: str) -> bool:
 
 def _systemctl(*arguments: str) -> None:
     try:
-        commands.run([SYSTEMCTL, *arguments], timeout_s=90)
+        commands.run([SYSTEMCTL, *arguments], timeout_s=SYSTEMCTL_S)
     except commands.CommandError as error:
         raise RegionError(str(error)) from error

@@ -134,6 +134,8 @@ def pause_in_turn(login: database.Login, unit: str, addresses: Iterable[str]) ->
             if not others.any_serves(addresses):
                 return "no other region serves: without this one MAAS is down"
             if failure := pause():
+                # Some of it may have stopped, and would not start at a boot.
+                _try(region.start)
                 traffic.take()
                 return failure.reason
     except database.DatabaseError as error:

@@ -15,7 +15,7 @@ import cluster
 import etcdctl
 import paths
 import pgdata
-from charmed_maas import files, given, systemd
+from charmed_maas import files, given, journal, systemd
 
 SERVICE = "postgresql-ha-etcd.service"
 UNIT = systemd.UNITS / SERVICE
@@ -133,6 +133,13 @@ def remove_data() -> None:
     """Stop the member and remove its data, which is only a copy of what the others have."""
     systemd.ensure_stopped(UNIT)
     shutil.rmtree(DATA, ignore_errors=True)
+
+
+def first_cause() -> str:
+    """Return why etcd does not run here, in its own words; "" while it does."""
+    if systemd.show(SERVICE, "SubState")["SubState"] == "running":
+        return ""
+    return journal.first_cause([SERVICE])
 
 
 def _ensure_running(me: cluster.Unit) -> None:

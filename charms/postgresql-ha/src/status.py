@@ -57,8 +57,9 @@ def running(spec: cluster.Spec, no_vote: Collection[str] = ()) -> ops.StatusBase
     """Return what a member does, or lacks; no_vote are the units of which etcd lacks the vote."""
     # First, for a Patroni that was started without a quorum does not answer.
     if quorum.without_s(spec) > DCS_AGE_S and quorum.is_lost(spec):
+        here = f", and here it does not run ({cause})" if (cause := etcd.first_cause()) else ""
         return ops.BlockedStatus(
-            "etcd has no quorum: start the other members' machines again; "
+            f"etcd has no quorum{here}: start the other members' machines again; "
             + way_out([unit.name for unit in spec.peers])
         )
     try:

@@ -4,6 +4,7 @@
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -305,12 +306,28 @@ def test_what_apt_offers(
         f"maas-rack-controller:\n  Installed: {installed}\n  Candidate: {candidate}\n"
         "  Version table:\n     9:9.9-9 500\n        500 http://example.com trixie/main\n"
     )
-    ran: list[Sequence[str]] = []
+    ran: list[tuple[Sequence[str], object]] = []
 
-    def run(argv: Sequence[str], **_: object):
-        ran.append(argv)
+    def run(argv: Sequence[str], *, env: object = None, **_: object):
+        ran.append((argv, env))
         return subprocess.CompletedProcess(argv, 0, policy if installed else "", "")
 
     monkeypatch.setattr(commands, "run", run)
     assert apt_source.offered("maas-rack-controller") == offered
-    assert ran == [["/usr/bin/apt-cache", "policy", "maas-rack-controller"]]
+    argv = ["/usr/bin/apt-cache", "policy", "maas-rack-controller"]
+    assert ran == [(argv, {"LC_ALL": "C.UTF-8"})]
+
+
+def test_an_apt_cache_that_does_not_end_offers_nothing(monkeypatch: pytest.MonkeyPatch):
+    error = commands.CommandError("apt-cache did not end within 60 s")
+    monkeypatch.setattr(commands, "run", mock.Mock(side_effect=error))
+    assert apt_source.offered("maas-rack-controller") == ""
+
+
+def test_what_must_remove_nothing_says_so_to_apt(apt: FakeApt):
+    apt_source.install(["iputils-arping"], may_remove=False)
+    (with_,) = apt.ran
+    apt_source.install(["iputils-arping"])
+    assert with_[:2] == apt.ran[1][:2] == ["/usr/bin/apt-get", "install"]
+    assert "--no-remove" in with_
+    assert "--no-remove" not in apt.ran[1]

@@ -97,6 +97,14 @@ def test_etcd_is_told_in_its_words_and_not_in_its_loggers():
     assert journal.cause_of(journal.parse(warned)) == ""
 
 
+def test_what_is_grave_is_so_in_small_letters_too():
+    first = _of_etcd(level="error", msg="failed to purge", error="context canceled")
+    then = _of_etcd(level="fatal", msg="discovery failed", error="no space left on device")
+    assert journal.cause_of(journal.parse(f"{first}\n{then}")) == (
+        "etcd: discovery failed: no space left on device"
+    )
+
+
 @pytest.mark.parametrize("said", ['{"level": FATAL', '{"level":' * 100_000 + " FATAL"])
 def test_what_only_looks_like_etcds_is_told_as_it_is(said: str):
     (line,) = journal.parse(json.dumps({"MESSAGE": said, "SYSLOG_IDENTIFIER": "x"}))

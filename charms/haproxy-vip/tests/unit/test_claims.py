@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -33,7 +34,10 @@ def link(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Link:
     def answering(table: dict[str, list[str]], *, words: str = "", code: int = 0) -> Asked:
         asked: Asked = []
 
-        def run(argv: Sequence[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        def run(
+            argv: Sequence[str], *, env: dict[str, str], **_: Any
+        ) -> subprocess.CompletedProcess[str]:
+            assert env == {"LC_ALL": "C.UTF-8"}
             asked.append(argv)
             macs = table.get(argv[-1], [])
             lines = [f"Unicast reply from {argv[-1]} [{one.upper()}]  0.550ms" for one in macs]
@@ -160,21 +164,28 @@ def test_a_tool_that_fails_refuses_nothing_and_is_logged(
     assert f"nobody can tell whether vip {VIP} is free: arping" in caplog.text
 
 
-def test_arping_is_installed_only_where_it_is_missing(
+def test_arping_is_installed_only_where_it_is_missing_and_removes_nothing(
     link: Link, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    installed: list[Sequence[str]] = []
-    monkeypatch.setattr(apt_source, "install", installed.append)
+    install = mock.Mock()
+    monkeypatch.setattr(apt_source, "install", install)
     claims.install()
-    assert installed == []
+    install.assert_not_called()
     Path(claims.ARPING).unlink()
-    link({})
-    assert may_take()
-    assert installed == [["iputils-arping"]]
-
-    def refuse(_: Sequence[str]) -> bool:
-        raise apt_source.SourceError("iputils-arping cannot be installed: no mirror")
-
-    monkeypatch.setattr(apt_source, "install", refuse)
-    assert may_take()
+    claims.install()
+    install.assert_called_once_with(["iputils-arping"], may_remove=False)
+    refused = apt_source.SourceError("iputils-arping cannot be installed: no mirror")
+    install.side_effect = refused
+    claims.install()
     assert "iputils-arping cannot be installed: no mirror" in caplog.text
+
+
+def test_without_arping_nobody_is_asked_and_no_event_waits_for_apt(
+    link: Link, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    asked = link({VIP: [PRINTER]})
+    monkeypatch.setattr(apt_source, "install", lambda *_: pytest.fail("apt is asked"))
+    Path(claims.ARPING).unlink()
+    assert may_take()
+    assert asked == []
+    assert f"nobody is asked whether vip {VIP} is free" in caplog.text

@@ -82,6 +82,30 @@ def test_the_primary_is_the_one_server_that_is_up():
     assert db_proxy.parse_primary(text.replace("UP", "DOWN")) == ""
 
 
+@pytest.mark.parametrize(
+    ("check", "told"),
+    [
+        ("L4TOUT", "; health of 10.0.0.1:5432: Layer4 timeout"),
+        ("* L4TOUT", "; health of 10.0.0.1:5432: Layer4 timeout"),
+        ("L7RSP", "; health of 10.0.0.1:5432: Layer4 timeout"),
+        ("L7STS", ""),
+        ("* L7STS", ""),
+        ("INI", ""),
+        ("", ""),
+    ],
+)
+def test_a_member_whose_health_is_not_known_is_named(check: str, told: str):
+    text = (
+        "# pxname,svname,status,type,addr,check_status,last_chk,check_desc,\n"
+        f"primary,member-1,DOWN,2,10.0.0.1:5432,{check},,Layer4 timeout,\n"
+        "primary,member-2,DOWN,2,10.0.0.2:5432,L7STS,No,Layer7 wrong status,\n"
+        "primary,member-3,MAINT,2,127.0.0.1:1,,,,\n"
+        "primary,BACKEND,DOWN,1,,,,,\n"
+    )
+    assert db_proxy.parse_no_primary(text) == f"no member of it is primary now{told}"
+    assert db_proxy.parse_no_primary(text.replace("member-2,DOWN", "member-2,UP")) == ""
+
+
 class TestEnsure:
     @pytest.fixture(autouse=True)
     def machine(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,12 +72,12 @@ def test_members_of_a_file_without_slots_keep_their_places():
     assert db_slots.parse(text) == tuple((f"10.0.0.{number}", 5432) for number in (1, 2, 3))
 
 
-@pytest.mark.skipif(not shutil.which("haproxy", path="/usr/sbin"), reason="needs haproxy")
 def primary() -> str:
     """Return address:port of the member that the proxy leads to, "" for none."""
     return db_proxy.parse_primary(local_http.get(db_proxy.STATUS_PORT, "/;csv").decode())
 
 
+@pytest.mark.skipif(not shutil.which("haproxy", path="/usr/sbin"), reason="needs haproxy")
 class TestHAProxy:
     """A process of HAProxy's own, database members on 127.0.0.x, and a systemd that is none."""
 

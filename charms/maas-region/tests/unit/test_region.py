@@ -56,6 +56,7 @@ class Machine:
         self.dead: set[str] = set()
         self.since_us = 0
         self.fails = False
+        self.refuses: list[list[str]] = []
         self.enabled = "disabled"
 
     def run(self, argv: list[str], **_: object) -> subprocess.CompletedProcess[str]:
@@ -66,6 +67,8 @@ class Machine:
         if "is-enabled" in argv:
             return subprocess.CompletedProcess(argv, 0, stdout=f"{self.enabled}\n")
         self.calls.append(argv[1:])
+        if argv[1:] in self.refuses:
+            raise commands.CommandError(f"systemctl cannot {argv[1]} {argv[-1]}")
         if argv[1] == "restart" and self.fails:
             raise commands.CommandError("systemctl exited with 1: maas-temporal failed")
         return subprocess.CompletedProcess(argv, 0, stdout="", stderr="")
@@ -171,6 +174,17 @@ def test_nginx_stops_first_and_last(machine: Machine):
         ["disable", "--now", region.REGIOND],
         ["stop", region.HTTP],
     ]
+
+
+def test_what_systemd_does_not_stop_keeps_nothing_else_from_stopping(machine: Machine):
+    region.CONFIG.write_text("maas_url: x\n")
+    region.start()
+    machine.calls.clear()
+    machine.refuses = [["stop", region.HTTP]]
+    with pytest.raises(region.RegionError, match=f"cannot stop {region.HTTP}"):
+        region.stop()
+    assert machine.calls[1] == ["disable", "--now", region.REGIOND]
+    assert region.started_at(), "nobody may take it for one that was never started"
 
 
 IDENTITY = ("maas_id", "maas_uuid", "secret")

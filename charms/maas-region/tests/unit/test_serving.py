@@ -412,6 +412,8 @@ def test_a_region_that_does_not_stop_takes_requests_again_and_says_why(machine: 
     machine.region.stop.side_effect = region.RegionError("systemctl exited with 1: no")
     said = serving.pause_in_turn(WISH.login, WISH.unit, ["10.0.0.12"])
     assert said == "systemctl exited with 1: no; regiond: OSError: x"
+    # Also at the next boot, and with what had stopped before systemd refused.
+    machine.region.start.assert_called_once_with()
     machine.traffic.take.assert_called_once_with()
 
 

@@ -273,6 +273,23 @@ def test_a_member_without_a_quorum_says_so(ctx: Context, machine: Machine):
     assert step in state.unit_status.message
 
 
+def test_a_member_without_a_quorum_whose_own_etcd_does_not_run_says_why(
+    ctx: Context, machine: Machine, first_cause: MagicMock, monkeypatch: pytest.MonkeyPatch
+):
+    machine.cluster_id = ID
+    machine.quorum.without_s.return_value = 31.0
+    machine.quorum.is_lost.return_value = True
+    model = Model(app={"cluster-id": ID}, peers=JOINED)
+    for state, told in (
+        ("auto-restart", f", and here it does not run ({REASON})"),
+        ("running", ""),
+    ):
+        shown = {"SubState": state}
+        monkeypatch.setattr(systemd, "show", lambda *_, shown=shown: shown)
+        after = ctx.run(ctx.on.update_status(), model.state())
+        assert after.unit_status.message.startswith(f"etcd has no quorum{told}: start the other")
+
+
 def test_a_leaving_peer_is_still_reached_and_no_more_relied_on(ctx: Context, machine: Machine):
     machine.cluster_id = ID
     peers = {1: JOINED[1], 2: {**JOINED[2], "leaving": "true"}}
