@@ -16,9 +16,10 @@ DATABASE, REGION = "adopted-postgresql", "adopted-region"
 SECRET = "/var/lib/maas/secret"
 DUMP = "/root/maasdb.dump"
 TAKE = "cd / && runuser -u postgres -- pg_dump -Fc maasdb | base64 -w0"
+# By standard input: an argument has room for 128 KiB, and MAAS's dump grows.
 WRITE = f"""
-import base64, pathlib
-pathlib.Path("{DUMP}").write_bytes(base64.b64decode("{{dump}}"))
+import base64, pathlib, sys
+pathlib.Path("{DUMP}").write_bytes(base64.b64decode(sys.stdin.readline()))
 """
 RESTORE = f"""
 set -e
@@ -82,8 +83,10 @@ def _take_over(maas: MAAS, tmp_path: Path, *, by_no_charm: bool) -> None:
     ((unit, status),) = maas.units(REGION).items()
     (member,) = maas.units(DATABASE)
     script = tmp_path / "write_dump.py"
-    script.write_text(WRITE.format(dump=maas.on_machine(maas.primary(), TAKE).strip()))
+    script.write_text(WRITE)
     with remote.python(juju, member, script) as process:
+        assert process.stdin
+        print(maas.on_machine(maas.primary(), TAKE).strip(), file=process.stdin, flush=True)
         assert process.wait(timeout=60) == 0
     maas.on_machine(member, RESTORE)
     marks = maas.on_machine(member, MARKS).strip()
