@@ -31,7 +31,8 @@ EVENT_S, RESTARTED_S = 30, 40
 # The regions' timer looks every 15 s: whom it would delete is gone by then.
 LOOKED_S = 45
 WORKERS = "sed -n s/^num_workers:.//p /etc/maas/regiond.conf"
-APPS = ("postgresql-ha", "maas-region", "haproxy-vip", "maas-rack")
+REGION = "maas-region"
+APPS = ("postgresql-ha", REGION, "haproxy-vip", "maas-rack")
 # The second is for containers, whose kernel is not booted again.
 BOOT = 'cat /proc/sys/kernel/random/boot_id; cut -d" " -f22 /proc/1/stat'
 NAMED = "/etc/postgresql-ha /etc/haproxy /etc/keepalived /etc/maas-db-proxy"
@@ -85,9 +86,7 @@ def _ids(maas: MAAS, host: str) -> dict[str, str]:
 def _machine_of_a_region(maas: MAAS) -> str:
     """Return a region's machine that has neither the primary nor the VIP."""
     avoid = {maas.machine(maas.primary()), maas.machine(maas.vip_holder())}
-    return next(
-        unit.machine for unit in maas.units("maas-region").values() if unit.machine not in avoid
-    )
+    return next(unit.machine for unit in maas.units(REGION).values() if unit.machine not in avoid)
 
 
 def _units_on(maas: MAAS, machine: str) -> list[str]:
@@ -149,6 +148,32 @@ def test_the_machine_of_a_region(maas: MAAS, power: Power, watch: Watch):
     prober.report.assert_no_failed_read()
 
 
+@pytest.mark.long
+def test_a_region_that_was_deleted_while_it_was_off_comes_back_under_its_old_name(
+    maas: MAAS, power: Power, watch: Watch
+):
+    prober, _ = watch()
+    machine = _machine_of_a_region(maas)
+    host = maas.juju.status().machines[machine].hostname
+    other = next(name for name, unit in maas.units(REGION).items() if unit.machine != machine)
+    before = _ids(maas, host)
+    power("poweroff", machine)
+    wait_answered(prober, timeout_s=ANSWERED_S)
+    eventually(lambda: host not in maas.rpc(), timeout_s=FORGOTTEN_S, what=f"MAAS let {host} go")
+    maas.juju.run(other, "delete-controller", {"name": host})
+    assert not _ids(maas, host)
+    power("poweron", machine)
+    maas.wait_whole()
+    after = _ids(maas, host)
+    assert after.keys() == before.keys()
+    assert after != before, "it was not deleted"
+    # Nor does anybody take it for one that has departed.
+    time.sleep(LOOKED_S)
+    assert _ids(maas, host) == after
+    maas.wait_racks_connected()
+    prober.report.assert_no_failed_read()
+
+
 def test_the_machine_of_the_vip_holder(maas: MAAS, power: Power, vip_holder: str, watch: Watch):
     prober, _ = watch()
     _lose(maas, power, maas.machine(vip_holder), prober)
@@ -161,7 +186,7 @@ def test_the_machine_of_the_primary(maas: MAAS, power: Power, watch: Watch):
     prober, _ = watch()
     primary = maas.primary()
     machine = maas.machine(primary)
-    others = [name for name, unit in maas.units("maas-region").items() if unit.machine != machine]
+    others = [name for name, unit in maas.units(REGION).items() if unit.machine != machine]
     before = {name: maas.on_machine(name, UNTOUCHED) for name in others}
     _lose(maas, power, machine, prober)
     assert prober.report.longest_gap_s < FAILOVER_S
@@ -185,7 +210,7 @@ def test_a_machine_that_dies_in_its_turn_to_restart_delays_the_others_little(
     """Not the primary's: that one is lost in another story."""
     prober, _ = watch()
     workers = int(str(maas.juju.config("maas-region")["num-workers"]))
-    units = maas.units("maas-region")
+    units = maas.units(REGION)
     primarys = maas.machine(maas.primary())
     maas.juju.config("maas-region", {"num-workers": workers - 1})
 
