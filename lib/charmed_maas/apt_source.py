@@ -51,7 +51,6 @@ INSTALL_TIMEOUT_S = 1800.0
 # Up to the last @ of the authority: an unquoted one may stand in a password.
 LOGIN = re.compile(r"//[^/\s]*@")
 
-
 logger = logging.getLogger(__name__)
 
 

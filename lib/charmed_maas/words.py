@@ -16,6 +16,11 @@ def one_line(text: str, max_length: int = sys.maxsize) -> str:
     return words if len(words) <= max_length else f"{words[:max_length]} …"
 
 
+def with_cause(said: str, cause: str) -> str:
+    """Return what is said, and what caused it where that is known."""
+    return f"{said}; {cause}" if cause else said
+
+
 def listed(names: Sequence[str], shown: int = SHOWN) -> str:
     """Return names as people list them, not all of many."""
     more = len(names) - shown

@@ -6,15 +6,13 @@
 import logging
 import re
 from collections.abc import Collection, Mapping
-from pathlib import Path
 
 import keepalived
 import network
-from charmed_maas import apt_source, commands
+from charmed_maas import apt_source, arping, commands
 
 logger = logging.getLogger(__name__)
 
-ARPING, ARPING_PACKAGE = "/usr/bin/arping", "iputils-arping"
 # Two answers, for a machine with two interfaces on a network may give one from each.
 ANSWERS, ARP_S = 2, 2
 ANSWER = re.compile(
@@ -26,8 +24,7 @@ ANSWER = re.compile(
 def install() -> None:
     """Install what the network is asked with; without it the charm does not ask, and goes on."""
     try:
-        if not Path(ARPING).exists():
-            apt_source.install([ARPING_PACKAGE], may_remove=False)
+        arping.install()
     except apt_source.SourceError as error:
         logger.warning("nobody is asked whether a VIP is free: %s", error)
 
@@ -67,8 +64,8 @@ def _foreign(
     """Return the MAC of a machine that has the VIP and is none of ours, "" where nobody tells."""
     if ":" in vip:
         return ""
-    if not Path(ARPING).exists():
-        logger.warning("nobody is asked whether vip %s is free: %s is missing", vip, ARPING)
+    if not arping.is_installed():
+        logger.warning("nobody is asked whether vip %s is free: %s is missing", vip, arping.ARPING)
         return ""
     own = {interface.mac for interface in here}
     try:
@@ -87,7 +84,8 @@ def _macs(address: str, place: network.Place) -> set[str]:
 
     The own address is named, for a unit may have told one of another subnet.
     """
-    argv = [ARPING, "-c", str(ANSWERS), "-w", str(ARP_S), "-I", place.interface, "-s", place.own]
+    argv = [arping.ARPING, "-c", str(ANSWERS), "-w", str(ARP_S)]
+    argv += ["-I", place.interface, "-s", place.own]
     done = commands.run([*argv, address], env={"LC_ALL": "C.UTF-8"}, check=False)
     found = {mac.lower() for who, mac in ANSWER.findall(done.stdout) if who == address}
     # It exits with 1 also where fewer answer than are waited for.

@@ -9,14 +9,13 @@ import ops
 
 import charmed_maas.peers
 import dhcp_status
-import dhcpd
 import isolation
 import peers
 import rack
 import turns
 import watched
 import witness_server
-from charmed_maas import apt_source, secrets, systemd, watchdog_timer
+from charmed_maas import apt_source, arping, secrets, systemd, watchdog_timer, words
 from charmed_maas.interfaces import maas_rpc
 
 logger = logging.getLogger(__name__)
@@ -78,7 +77,7 @@ class MAASRackCharm(ops.CharmBase):
         try:
             isolation.ensure(grace_s)
             applied_s = grace_s
-            dhcpd.install_arping()
+            arping.install()
             witness_server.ensure()
         except (systemd.SystemdError, apt_source.SourceError) as error:
             problem = f"the regions cannot look after DHCP here: {error}"
@@ -176,8 +175,8 @@ class MAASRackCharm(ops.CharmBase):
     def _connection_status(self, regions: set[str], facts: list[str]) -> ops.StatusBase:
         found = rack.connected(regions)
         if not found:
-            cause = f"; {why}" if (why := rack.first_cause()) else ""
-            return ops.WaitingStatus(f"connected to none of {len(regions)} regions{cause}")
+            none = f"connected to none of {len(regions)} regions"
+            return ops.WaitingStatus(words.with_cause(none, rack.first_cause()))
         connected = f"connected to {len(found)} of {len(regions)} regions"
         offer = [f"apt offers {version}"] if (version := rack.offered()) else []
         return ops.ActiveStatus("; ".join([connected, *facts, *offer]))

@@ -31,8 +31,7 @@ def remarks() -> list[Remark]:
             return []
         return [Remark("dhcpd stopped, until a region sends its configuration", False)]
     if not dhcpd.is_running():
-        cause = f"; {why}" if (why := dhcpd.first_cause()) else ""
-        return [Remark(f"dhcpd does not run{cause}", False)]
+        return [Remark(words.with_cause("dhcpd does not run", dhcpd.first_cause()), False)]
     try:
         found = dhcpd.failovers(text, dhcpd.parse_peers(text))
     except dhcpd.DHCPError as error:

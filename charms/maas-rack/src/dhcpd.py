@@ -17,7 +17,7 @@ from pathlib import Path
 import pypureomapi
 
 import watched
-from charmed_maas import apt_source, commands, files, journal, systemd
+from charmed_maas import arping, commands, files, journal, systemd
 
 SERVICE = "maas-dhcpd.service"
 # systemd starts dhcpd only while this file is there.
@@ -26,7 +26,6 @@ LEASES = Path("/var/lib/maas/dhcp/dhcpd.leases")
 ADDRESS, OMAPI_PORT = "127.0.0.1", watched.OMAPI_PORTS[SERVICE]
 TIMEOUT_S = 5.0
 IP = "/usr/sbin/ip"
-ARPING, ARPING_PACKAGE = "/usr/bin/arping", "iputils-arping"
 ARP_S = 4
 # By number, with the words of dhcpd.leases(5): dhcpd's includes/dhcpd.h, failover_state.
 STATES = {
@@ -68,11 +67,6 @@ class Failover:
 
 class DHCPError(Exception):
     """dhcpd does not answer by OMAPI."""
-
-
-def install_arping() -> bool:
-    """Install what a neighbour is asked with when it is missing; raises apt_source.SourceError."""
-    return not Path(ARPING).exists() and apt_source.install([ARPING_PACKAGE], may_remove=False)
 
 
 def config() -> str:
@@ -161,7 +155,7 @@ def forget(vlan: int) -> None:
 def answers(own: str, address: str) -> bool:
     """Tell whether anybody has an address, on the link of an own one (by ARP)."""
     link = _link(own)
-    argv = [ARPING, "-q", "-f", "-w", str(ARP_S), "-I", link, address]
+    argv = [arping.ARPING, "-q", "-f", "-w", str(ARP_S), "-I", link, address]
     code = commands.run(argv, check=False).returncode
     if code not in (0, 1):
         raise DHCPError(f"arping exited with {code}")

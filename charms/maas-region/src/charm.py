@@ -126,7 +126,7 @@ class MAASRegionCharm(ops.CharmBase):
             refusals=settings.ensure(self._options.maas) if serves and is_leader else (),
             dhcp=self._ensure_dhcp(serves=serves),
             regions=len(self.peers.serving()),
-            offered=region.offered(),
+            offered=region.offered() if serves else "",
         )
 
     def _ensure_installed(self) -> str:

@@ -97,8 +97,8 @@ def look(
         if vlan.primary and vlan.secondary:
             given[key] = vlan.primary, vlan.secondary
         racks = [rack for one in found for rack in _on(vlan, one, dead_s, graces)]
-        beside = [one for one in given.get(key, ()) if one in known - {vlan.primary}]
-        last = beside[0] if beside else ""
+        beside = known - {vlan.primary}
+        last = next((one for one in given.get(key, ()) if one in beside), "")
         decision = dhcp_plan.decide(vlan, racks, last, grace_s, survivors.ask)
         if not decision.primary:
             objections += [decision.why] if decision.why else []

@@ -19,7 +19,7 @@ import rack_secret
 import region
 import traffic
 import turns
-from charmed_maas import systemd
+from charmed_maas import systemd, words
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class Outcome:
     @property
     def reason(self) -> str:
         """Why it came no further, and what was logged of it."""
-        return f"{self.detail}; {self.cause}" if self.cause else self.detail
+        return words.with_cause(self.detail, self.cause)
 
 
 def ensure(wish: Wish) -> Outcome:
@@ -110,8 +110,7 @@ def _ensure_dns() -> str:
     try:
         named.ensure_options()
     except region.RegionError as error:
-        cause = named.first_cause()
-        return f"MAAS's DNS: {error}{f'; {cause}' if cause else ''}"
+        return words.with_cause(f"MAAS's DNS: {error}", named.first_cause())
     return ""
 
 

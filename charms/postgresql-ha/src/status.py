@@ -92,8 +92,7 @@ def failed(error: Exception) -> str:
     named = [one for one in (etcd.SERVICE, patroni.SERVICE) if one in str(error)]
     services = [etcd.SERVICE] if isinstance(error, etcdctl.EtcdError) else named
     cause = journal.first_cause(services) if services else ""
-    said = words.one_line(str(error), MAX_LENGTH)
-    return f"{said}; {cause}" if cause else said
+    return words.with_cause(words.one_line(str(error), MAX_LENGTH), cause)
 
 
 def unreadable(problems: Sequence[str]) -> str:

@@ -21,3 +21,8 @@ from charmed_maas import words
 )
 def test_what_others_say_is_one_line_and_not_long(text: str, line: str):
     assert words.one_line(text, 20) == line
+
+
+@pytest.mark.parametrize(("cause", "told"), [("", "no"), ("disk full", "no; disk full")])
+def test_a_cause_follows_what_is_said_where_it_is_known(cause: str, told: str):
+    assert words.with_cause("no", cause) == told

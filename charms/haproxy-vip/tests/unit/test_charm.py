@@ -18,7 +18,7 @@ import haproxy
 import keepalived
 import network
 import watched
-from charmed_maas import apt_source, commands, watchdog_timer
+from charmed_maas import apt_source, arping, commands, watchdog_timer
 from charmed_maas.interfaces import maas_api
 
 VIP = "10.0.0.100"
@@ -94,7 +94,7 @@ class Machine:
 
     def arping(self, argv: Sequence[str], **_: object) -> subprocess.CompletedProcess[str]:
         """Answer the only command that the charm itself comes to."""
-        assert argv[0] == claims.ARPING
+        assert argv[0] == arping.ARPING
         mac = self.macs.get(argv[-1], "").upper()
         text = f"Unicast reply from {argv[-1]} [{mac}]  0.5ms\n" if mac else ""
         return subprocess.CompletedProcess(argv, int(not mac), text, "")

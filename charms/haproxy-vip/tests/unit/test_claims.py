@@ -12,7 +12,7 @@ import pytest
 
 import claims
 import network
-from charmed_maas import apt_source, commands
+from charmed_maas import apt_source, arping, commands
 
 VIP, OWN, PEER = "10.0.0.100", "10.0.0.11", "10.0.0.12"
 PLACE = network.Place("eth0", OWN)
@@ -26,10 +26,10 @@ Link = Callable[..., Asked]
 @pytest.fixture
 def link(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Link:
     """Have machines answer by ARP, in arping's own words; returns what it is asked."""
-    arping = tmp_path / "arping"
-    monkeypatch.setattr(claims, "ARPING", str(arping))
+    program = tmp_path / "arping"
+    monkeypatch.setattr(arping, "ARPING", str(program))
     monkeypatch.setattr(claims.keepalived, "CONFIG", tmp_path / "keepalived.conf")
-    arping.touch()
+    program.touch()
 
     def answering(table: dict[str, list[str]], *, words: str = "", code: int = 0) -> Asked:
         asked: Asked = []
@@ -171,7 +171,7 @@ def test_arping_is_installed_only_where_it_is_missing_and_removes_nothing(
     monkeypatch.setattr(apt_source, "install", install)
     claims.install()
     install.assert_not_called()
-    Path(claims.ARPING).unlink()
+    Path(arping.ARPING).unlink()
     claims.install()
     install.assert_called_once_with(["iputils-arping"], may_remove=False)
     refused = apt_source.SourceError("iputils-arping cannot be installed: no mirror")
@@ -185,7 +185,7 @@ def test_without_arping_nobody_is_asked_and_no_event_waits_for_apt(
 ):
     asked = link({VIP: [PRINTER]})
     monkeypatch.setattr(apt_source, "install", lambda *_: pytest.fail("apt is asked"))
-    Path(claims.ARPING).unlink()
+    Path(arping.ARPING).unlink()
     assert may_take()
     assert asked == []
     assert f"nobody is asked whether vip {VIP} is free" in caplog.text

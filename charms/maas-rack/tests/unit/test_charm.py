@@ -54,7 +54,7 @@ def replaced() -> Iterator[Any]:
         with (
             mock.patch.object(charm, "watchdog_timer", autospec=True) as found.watchdog,
             mock.patch.object(charm, "turns", autospec=True) as found.turns,
-            mock.patch("charm.dhcpd.install_arping", autospec=True) as found.install_arping,
+            mock.patch("charm.arping.install", autospec=True) as found.install_arping,
             mock.patch("charm.dhcp_status.remarks", autospec=True) as found.remarks,
             mock.patch.multiple(charm.isolation, autospec=True, **ENSURE) as isolation,
             mock.patch.multiple(charm.witness_server, autospec=True, **ENSURE) as server,

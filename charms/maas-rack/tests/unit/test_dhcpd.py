@@ -9,7 +9,7 @@ import pypureomapi
 import pytest
 
 import dhcpd
-from charmed_maas import commands
+from charmed_maas import arping, commands
 
 # As MAAS 3.7 writes it, but for the pools.
 CONFIG = """\
@@ -104,7 +104,7 @@ def test_an_address_is_asked_for_on_the_link_of_an_own_one(
     def run(argv: Sequence[str], **_: object):
         ran.append(argv)
         out = "7: eth1    inet 10.1.0.3/24 brd 10.1.0.255 scope global eth1\n"
-        is_arping = argv[0] == dhcpd.ARPING
+        is_arping = argv[0] == arping.ARPING
         return subprocess.CompletedProcess(argv, code * is_arping, "" if is_arping else out, "")
 
     monkeypatch.setattr(commands, "run", run)
@@ -216,7 +216,7 @@ def test_a_failover_that_is_in_use_is_not_forgotten(
 
 def test_an_arping_that_cannot_ask_is_no_evidence(monkeypatch: pytest.MonkeyPatch):
     def run(argv: Sequence[str], **_: object):
-        code = 2 if argv[0] == dhcpd.ARPING else 0
+        code = 2 if argv[0] == arping.ARPING else 0
         return subprocess.CompletedProcess(argv, code, "7: eth1 inet 10.1.0.3/24\n", "")
 
     monkeypatch.setattr(commands, "run", run)
