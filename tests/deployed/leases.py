@@ -19,6 +19,12 @@ FIRST, CLIENTS = 100, 500
 NORMAL = "'state': 'normal'"
 
 
+def assert_distinct(given: dict[int, str]) -> None:
+    """Assert that every client got an address, and no two the same."""
+    assert all(given.values()), given
+    assert len(set(given.values())) == len(given), given
+
+
 class DHCP:
     """One subnet that has DHCP; clients are numbers, and live on a region's machine.
 

@@ -3,6 +3,7 @@
 
 """DHCP goes on without a rack, and no address is given twice."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 
@@ -69,16 +70,16 @@ def third(maas: MAAS, served: leases.DHCP) -> str:
     return name
 
 
-def _assert_distinct(given: dict[int, str]) -> None:
-    assert all(given.values()), given
-    assert len(set(given.values())) == len(given), given
+# By deleting the tables.
+HEAL = "nft delete table ip cut-off; nft delete table arp cut-off 2>/dev/null; true"
 
 
-def _cut_off(maas: MAAS, unit: str, *, also: str = "", arp: bool = True) -> str:
-    """Return a command that cuts a rack off the regions, and off another address on the VLAN.
+@contextlib.contextmanager
+def _cut_off(maas: MAAS, unit: str, *, also: str = "", arp: bool = True) -> Iterator[float]:
+    """Cut a rack off the regions, and off another address on the VLAN; yields since when.
 
-    By the rack's own firewall: its clients live on a region's machine. Deleting the tables heals.
-    Without arp the two still find each other there, as where dhcpd alone hangs.
+    By the rack's own firewall: its clients live on a region's machine. Without arp the two still
+    find each other there, as where dhcpd alone hangs.
     """
     regions = [one.public_address for one in maas.units("maas-region").values()]
     away = ", ".join([*regions, maas.vip, *([also] if also else [])])
@@ -95,10 +96,11 @@ def _cut_off(maas: MAAS, unit: str, *, also: str = "", arp: bool = True) -> str:
             f' "{{ type filter hook {hook} priority -300; }}"',
             f"nft add rule {family} cut-off {hook} {drop}",
         ]
-    return "; ".join(rules)
-
-
-HEAL = "nft delete table ip cut-off; nft delete table arp cut-off 2>/dev/null; true"
+    maas.on_machine(unit, "; ".join(rules))
+    try:
+        yield time.monotonic()
+    finally:
+        maas.on_machine(unit, HEAL)
 
 
 def _since(begun: float) -> float:
@@ -116,15 +118,12 @@ def test_a_rack_that_is_cut_off_the_regions_alone_is_not_replaced(maas: MAAS, se
     primary, secondary = served.racks()
     unit = served.unit(primary)
     given = served.ask(range(20))
-    maas.on_machine(unit, _cut_off(maas, unit))
-    try:
+    with _cut_off(maas, unit):
         why = f"{primary} is not replaced: dhcpd on {secondary} is in state normal"
         eventually(lambda: _says(maas, why), timeout_s=PROMOTED_S, what="the reason")
         given |= served.ask(range(20, 60))
-        _assert_distinct(given)
+        leases.assert_distinct(given)
         assert served.racks() == (primary, secondary)
-    finally:
-        maas.on_machine(unit, HEAL)
     maas.wait_whole()
     assert served.ask(given) == given
     assert served.racks() == (primary, secondary)
@@ -137,16 +136,14 @@ def test_a_rack_that_only_its_clients_hear_stops_before_the_other_is_promoted(
     primary, secondary = served.racks()
     unit, other = served.unit(primary), served.unit(secondary)
     given = served.ask(range(20))
-    maas.on_machine(unit, _cut_off(maas, unit, also=served.address(other)))
-    cut = time.monotonic()
 
     def has_stopped() -> bool:
         """While both answer and neither hears the other, new clients come all the time."""
         given.update(served.ask(range(len(given), len(given) + NEW)))
-        _assert_distinct(given)
+        leases.assert_distinct(given)
         return not served.is_on(unit)
 
-    try:
+    with _cut_off(maas, unit, also=served.address(other)) as cut:
         eventually(has_stopped, timeout_s=PROMOTED_S, what="dhcpd's end")
         stopped_s = _since(cut)
         figure("dhcpd of a rack that is cut off stopped", stopped_s)
@@ -156,7 +153,7 @@ def test_a_rack_that_only_its_clients_hear_stops_before_the_other_is_promoted(
         eventually(lambda: _says(maas, why), timeout_s=PROMOTED_S, what=why)
         figure("told that unknown leases go on", _since(cut))
         given |= served.ask(range(len(given), len(given) + NEW))
-        _assert_distinct(given)
+        leases.assert_distinct(given)
         eventually(
             lambda: served.racks() == (secondary, ""),
             timeout_s=PROMOTED_S + LEASE_S,
@@ -167,9 +164,7 @@ def test_a_rack_that_only_its_clients_hear_stops_before_the_other_is_promoted(
         # Whose lease is over asks again, and may get another address.
         given = served.ask(given, timeout_s=ALL_S)
         given |= served.ask(range(len(given), leases.CLIENTS), timeout_s=ALL_S)
-        _assert_distinct(given)
-    finally:
-        maas.on_machine(unit, HEAL)
+        leases.assert_distinct(given)
     maas.wait_whole()
     eventually(lambda: served.racks() == (secondary, primary), timeout_s=300, what="as secondary")
     assert served.ask(given, timeout_s=ALL_S) == given
@@ -183,17 +178,13 @@ def test_a_rack_whose_address_still_answers_the_other_is_not_replaced(
     primary, secondary = served.racks()
     unit, other = served.unit(primary), served.unit(secondary)
     given = served.ask(range(20))
-    maas.on_machine(unit, _cut_off(maas, unit, also=served.address(other), arp=False))
-    cut = time.monotonic()
-    try:
+    with _cut_off(maas, unit, also=served.address(other), arp=False) as cut:
         why = f"{primary} is not replaced: {served.address(unit)} still answers {secondary}"
         eventually(lambda: _says(maas, why), timeout_s=PROMOTED_S, what=why)
         figure("told that a rack that is not replaced still answers", _since(cut))
         assert served.racks() == (primary, secondary)
         given = served.ask(given)
-        _assert_distinct(given)
-    finally:
-        maas.on_machine(unit, HEAL)
+        leases.assert_distinct(given)
     maas.wait_whole()
     served.wait_normal(unit, other)
     assert served.ask(given) == given
@@ -210,7 +201,7 @@ def test_without_one_of_two_racks_leases_go_on_and_the_other_serves_all(
     machine = maas.machine(served.unit(dead))
     known = maas.controllers("rack")[dead]["system_id"]
     given = served.ask(range(30))
-    _assert_distinct(given)
+    leases.assert_distinct(given)
     power("poweroff", machine)
     cut = time.monotonic()
     assert served.ask(given) == given
@@ -218,12 +209,12 @@ def test_without_one_of_two_racks_leases_go_on_and_the_other_serves_all(
     asked = time.monotonic()
     given |= served.ask(range(30, 40))
     figure(f"10 leases obtained without the {lost} rack, since they were asked", _since(asked))
-    _assert_distinct(given)
+    leases.assert_distinct(given)
     eventually(lambda: served.racks() == (survivor, ""), timeout_s=PROMOTED_S, what="one alone")
     figure(f"the other serves alone, since the {lost} rack's power went", _since(cut))
     assert served.ask(given) == given
     given |= served.ask(range(40, leases.CLIENTS), timeout_s=ALL_S)
-    _assert_distinct(given)
+    leases.assert_distinct(given)
     power("poweron", machine)
     eventually(lambda: served.racks() == (survivor, dead), timeout_s=300, what="back as secondary")
     assert maas.controllers("rack")[dead]["system_id"] == known, "it was deleted meanwhile"
@@ -244,7 +235,7 @@ def test_a_dead_rack_is_replaced_and_taken_back_with_no_controller(
         eventually(lambda: served.racks() == (secondary, ""), timeout_s=PROMOTED_S, what="alone")
         figure("the other serves alone with no controller, since the power went", _since(cut))
         given |= served.ask(range(20, 60), timeout_s=ALL_S)
-        _assert_distinct(given)
+        leases.assert_distinct(given)
         power("poweron", machine)
         eventually(
             lambda: served.racks() == (secondary, primary), timeout_s=300, what="back as secondary"
@@ -266,7 +257,7 @@ def test_a_third_rack_becomes_secondary_when_the_primary_is_lost(
     power("poweroff", machine)
     cut = time.monotonic()
     given |= served.ask(range(20, 40))
-    _assert_distinct(given)
+    leases.assert_distinct(given)
     eventually(
         lambda: served.racks() == (secondary, spare), timeout_s=PROMOTED_S, what="the promotion"
     )
@@ -275,7 +266,7 @@ def test_a_third_rack_becomes_secondary_when_the_primary_is_lost(
     figure("the two in state normal, since the primary's power went", _since(cut))
     assert served.ask(given) == given
     given |= served.ask(range(40, 60))
-    _assert_distinct(given)
+    leases.assert_distinct(given)
     power("poweron", machine)
     maas.wait_whole()
     assert served.racks() == (secondary, spare), "one that returned was given something back"
@@ -303,7 +294,7 @@ def test_the_primary_is_removed_and_its_dhcp_moves_before_maas_forgets_it(
     eventually(lambda: served.racks() == (secondary, third), timeout_s=300, what="two racks again")
     assert served.ask(given) == given
     given |= served.ask(range(20, 60), timeout_s=ALL_S)
-    _assert_distinct(given)
+    leases.assert_distinct(given)
     maas.wait_whole()
 
 
@@ -324,7 +315,7 @@ def test_a_dhcpd_that_is_killed_or_hangs_comes_back_and_leases_go_on(
     hit = time.monotonic()
     given |= served.ask(range(20, 40), timeout_s=BACK_S)
     figure(f"20 leases given, since {signal} to the primary's dhcpd", _since(hit))
-    _assert_distinct(given)
+    leases.assert_distinct(given)
     eventually(
         lambda: maas.on_machine(unit, show).strip() not in (pid, "0"),
         timeout_s=BACK_S,
