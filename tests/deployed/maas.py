@@ -267,12 +267,15 @@ class MAAS:
             self.juju.run(region, "create-admin", {**who, "email": "tester@example.com"})
             key = self.juju.run(region, "get-api-key", who).results["api-key"]
         consumer, token, secret = key.split(":")
-        return requests_oauthlib.OAuth1Session(
+        session = requests_oauthlib.OAuth1Session(
             consumer,
             resource_owner_key=token,
             resource_owner_secret=secret,
             signature_method="PLAINTEXT",
         )
+        # A kept connection would outlive the machine at its other end, unnoticed.
+        session.headers["Connection"] = "close"
+        return session
 
     def controllers(self, kind: str) -> dict[str, dict[str, Any]]:
         """MAAS's region or rack controllers by host name; kind is region or rack."""
