@@ -3,11 +3,14 @@
 
 """Every option is changed to each kind of legal value and back while requests are served."""
 
+import contextlib
+import http.client
 import ipaddress
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import charm_options
 import jubilant
@@ -25,6 +28,8 @@ Keep = Callable[[Report], None]
 Options = Mapping[str, Any]
 VIP_APP = charm_options.VIP_APP
 IN_EFFECT_S = 600
+# Idle connections end after 15 s.
+RELOADED_S = 3
 
 SYNCHRONOUS = 'cd / && runuser -u postgres -- psql -Atc "SHOW synchronous_standby_names"'
 WALRECEIVER = "pkill -{} -f ^postgres:.*walreceiver"
@@ -81,6 +86,24 @@ def test_options_of_the_vip_are_changed_together_and_back(maas: MAAS, watch: Wat
     _there_and_back(maas, [(option, option.values[0]) for option in charm_options.OF_THE_VIP])
     assert len(_places(maas, maas.vip)) == 1
     prober.report.assert_no_failed_read()
+
+
+def test_a_kept_connection_outlives_a_reload(maas: MAAS):
+    """A change that is sent over one just when it is closed is lost, and few send it again."""
+    url = urlsplit(maas.url)
+
+    def ask(connection: http.client.HTTPConnection) -> tuple[int, str | None]:
+        connection.request("GET", f"{url.path}/api/2.0/version/")
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status, answer.getheader("Connection")
+
+    with contextlib.closing(http.client.HTTPConnection(url.netloc, timeout=30)) as connection:
+        assert ask(connection) == (200, None)
+        connection.auto_open = 0
+        maas.on_machine(maas.vip_holder(), "systemctl reload haproxy")
+        time.sleep(RELOADED_S)
+        assert ask(connection) == (200, "close")
 
 
 @pytest.mark.long

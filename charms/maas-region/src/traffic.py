@@ -8,25 +8,19 @@ multiplies its server's weight by the share, and leaves alone a drain by hand. U
 go to the region that has the ones before, and TCP services where they are: neither drains.
 """
 
-import os
 import sys
-import time
 from pathlib import Path
 
+import draining
 import region
 import traffic_server
-from charmed_maas import commands, files, systemd
+from charmed_maas import files, systemd
 
 PORT = 7914
 UNIT = systemd.UNITS / "maas-region-traffic.service"
 TEMPLATE = Path(__file__).parent / "templates" / f"{UNIT.name}.j2"
 # A reboot forgets it: MAAS starts again without a hook.
 SHARE = Path("/run/maas-region-traffic")
-SS = "/usr/bin/ss"
-# HAProxy asks each second; those whose machine is busy are late.
-NOTICED_S = 3.0
-# Its idle connections end after 5 s, a websocket of the user interface never does.
-DRAINED_S = 10.0
 
 
 def ensure() -> bool:
@@ -37,6 +31,8 @@ def ensure() -> bool:
         module=traffic_server.__file__,
         port=PORT,
         share=SHARE,
+        draining=draining.__file__,
+        maas_port=region.PORT,
     )
     changed = systemd.ensure_files({UNIT: text}, then=lambda: systemd.restart(UNIT.name))
     return systemd.ensure_running(UNIT.name) or changed
@@ -56,15 +52,4 @@ def take() -> bool:
 
 def drain() -> None:
     """Take no new requests, and return once those under way are done, or most of them are."""
-    files.ensure_file(SHARE, "0%\n")
-    os.utime(SHARE)
-    began = time.monotonic()
-    time.sleep(NOTICED_S)
-    while is_busy() and time.monotonic() - began < DRAINED_S:
-        time.sleep(0.5)
-
-
-def is_busy() -> bool:
-    """Tell whether anybody has a connection to MAAS's HTTP port."""
-    argv = [SS, "-Hnt", "state", "established", f"( sport = :{region.PORT} )"]
-    return bool(commands.run(argv, check=False).stdout.strip())
+    draining.drain(SHARE, region.PORT)

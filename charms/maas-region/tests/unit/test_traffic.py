@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+import db_proxy
+import draining
 import region
 import traffic
 import traffic_server
@@ -24,7 +26,7 @@ import traffic_server
 def share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "traffic"
     monkeypatch.setattr(traffic, "SHARE", path)
-    monkeypatch.setattr(traffic, "NOTICED_S", 0.1)
+    monkeypatch.setattr(draining, "NOTICED_S", 0.1)
     return path
 
 
@@ -93,7 +95,7 @@ def maas(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
 def test_it_drains_until_the_last_request_is_done(maas: socket.socket, share: Path):
     client = socket.create_connection(maas.getsockname())
     served, _ = maas.accept()
-    assert traffic.is_busy()
+    assert draining.is_busy(region.PORT)
     told: list[str] = []
 
     def end() -> None:
@@ -106,14 +108,38 @@ def test_it_drains_until_the_last_request_is_done(maas: socket.socket, share: Pa
     traffic.drain()
     assert time.monotonic() - began >= 1
     assert told == ["0%\n"]
-    assert not traffic.is_busy()
+    assert not draining.is_busy(region.PORT)
 
 
 def test_a_request_that_does_not_end_keeps_no_region_for_ever(
     maas: socket.socket, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(traffic, "DRAINED_S", 0.2)
+    monkeypatch.setattr(draining, "DRAINED_S", 0.2)
     with socket.create_connection(maas.getsockname()), maas.accept()[0]:
-        assert traffic.is_busy()
+        assert draining.is_busy(region.PORT)
         traffic.drain()
-        assert traffic.is_busy()
+        assert draining.is_busy(region.PORT)
+
+
+@pytest.mark.parametrize(("state", "said"), [("stopping", b"0%\n"), ("running", b"100%\n")])
+def test_only_a_machine_that_goes_down_drains_when_the_service_stops(
+    port: int,
+    share: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    state: str,
+    said: bytes,
+):
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text(f'#!/bin/sh\n[ "$*" = is-system-running ] && echo {state}\n')
+    systemctl.chmod(0o755)
+    monkeypatch.setattr(draining, "SYSTEMCTL", str(systemctl))
+    monkeypatch.setattr(sys, "argv", ["draining.py", "0", str(share)])
+    draining.main()
+    assert _ask(port) == said
+
+
+def test_the_service_is_stopped_before_what_it_speaks_for():
+    text = traffic.TEMPLATE.read_text()
+    after = next(line for line in text.splitlines() if line.startswith("After=")).split("=")[1]
+    assert {region.REGIOND, region.HTTP, db_proxy.UNIT.name} <= set(after.split())
