@@ -10,17 +10,22 @@ from pathlib import Path
 
 from .arguments import UsageError
 from .client import ClientError, Session, command
-from .machines import Machines
+from .machines import MachineError, Machines
 
 # The options of ssh that are about the connection, which the lab has not; some with a value.
 SSH_VALUES = ("-o", "-i", "-F")
+SSH_FAILED = 255
 SSH_FLAGS = ("-4", "-6", "-C", "-T", "-n", "-q")
 
 
 def _reach(session: Session, target: str) -> list[str]:
     """Return the command before a command to run on a unit's machine."""
     user, _, host = target.rpartition("@")
-    prefix = Machines(session.stage).shell_argv(session.call("machine_of", target=host))
+    machine = session.call("machine_of", target=host)
+    try:
+        prefix = Machines(session.stage).shell_argv(machine)
+    except MachineError as error:
+        raise ClientError(str(error), SSH_FAILED) from error
     login = user or "ubuntu"
     # Without a standard input of its own it would eat what is meant for the command.
     known = subprocess.run(

@@ -17,6 +17,9 @@ from .stage import LabError, Stage
 START_TIMEOUT_S = 90
 PF_EXITING = 0x4
 CGROUPS = Path("/sys/fs/cgroup")
+# What a machine's init is once systemd has stopped everything: it waits 90 s for what has come in
+# since, as nobody does over a network that is down.
+SHUTDOWN = b"/usr/lib/systemd/systemd-shutdown\0"
 # What systemctl(1) is-system-running says of a machine that does not shut down.
 BOOTED = ("initializing", "starting", "running", "degraded", "maintenance")
 STATES = {"Running": "running", "Frozen": "frozen"}
@@ -92,7 +95,8 @@ class Machines:
             state = lxd.get(f"/instances/{self.instance_id(number)}/state") or {"pid": 0}
             pid, started = state["pid"], _started(state["pid"])
             self._inits[number] = (pid, started)
-        return None if started is None or _is_frozen(pid) else f"{pid}-{started}"
+        is_away = started is None or _is_frozen(pid) or _has_shut_down(pid)
+        return None if is_away else f"{pid}-{started}"
 
     def exec(
         self,
@@ -127,7 +131,8 @@ class Machines:
         return done.stdout.decode().strip() not in BOOTED
 
     def shell_argv(self, number: str) -> list[str]:
-        """Return the command before a command to run in a machine on this terminal."""
+        """Return the command before a command to run in a running machine on this terminal."""
+        self._require_running(number)
         return ["lxc", "exec", self.instance_id(number), "--"]
 
     def start(self, number: str) -> None:
@@ -156,7 +161,9 @@ class Machines:
         with _about(number):
             boot = self.boot_id(number)
         if not boot:
-            raise MachineError(f"machine {number} is {self.state(number)}")
+            state = self.state(number)
+            what = "shuts down" if state == "running" else f"is {state}"
+            raise MachineError(f"machine {number} {what}")
         return boot
 
     def _copy(self, number: str) -> None:
@@ -230,6 +237,14 @@ def _started(pid: int) -> str | None:
         return None
     # LXD calls a container running until its init is gone; the kernel knows earlier.
     return None if fields[0] in "ZX" or int(fields[6]) & PF_EXITING else fields[19]
+
+
+def _has_shut_down(pid: int) -> bool:
+    """Tell whether an init has given way to what ends the machine."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(SHUTDOWN)
+    except OSError:
+        return False
 
 
 def _is_frozen(pid: int) -> bool:
