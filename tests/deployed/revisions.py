@@ -18,6 +18,19 @@ _write = write
 def write(databag, values):
     return _write(databag, {**values, "told-by-a-newer-revision": "[1]", LACKING: ""})
 """
+# What maas-region writes for MAAS, from this module: MAAS restarts where it differs.
+REGIOND_CONF = "/src/region.py"
+ONE_WORKER_LESS = """
+
+import dataclasses
+
+_render_config = render_config
+
+
+def render_config(settings, present):
+    less = dataclasses.replace(settings, num_workers=settings.num_workers - 1)
+    return _render_config(less, present)
+"""
 UPGRADE = "hooks/upgrade-charm"
 
 Edit = Callable[[str], str]
@@ -27,6 +40,11 @@ def newer(charm: Path, target: Path, *, lacking: str) -> Path:
     """Make a revision that writes a field which this one does not know, and never one it does."""
     added = NEWER_DATABAG.replace("LACKING", repr(lacking))
     return _edited(charm, target, {DATABAG: lambda text: text + added})
+
+
+def restarting(charm: Path, target: Path) -> Path:
+    """Make a revision of maas-region that gives MAAS one worker less, so that it restarts."""
+    return _edited(charm, target, {REGIOND_CONF: lambda text: text + ONE_WORKER_LESS})
 
 
 def failing(charm: Path, target: Path, unit: str) -> Path:

@@ -15,7 +15,10 @@ from pathlib import Path
 
 import jubilant
 import pytest
+import restarts
 import revisions
+from changes import Changes
+from each_region import EachRegion
 from maas import MAAS, charm_of, eventually
 from prober import Prober
 from writers import Writers
@@ -183,4 +186,26 @@ def test_a_unit_that_failed_before_the_refresh_follows_once_it_is_mended(
     refresher.wait_others("")
     maas.wait_settled()
     _assert_untouched(maas, before)
+    prober.report.assert_no_failed_read()
+
+
+@pytest.mark.long
+def test_a_refresh_that_takes_a_restart_goes_through_the_regions_in_turn(
+    maas: MAAS, watch: Watch, tmp_path: Path
+):
+    """There and back: two serve at any time, and no change fails, which nobody sends again."""
+    prober, _ = watch()
+    refresher = Refresher(maas, "maas-region")
+    charm = charm_of("maas-region")
+    other = revisions.restarting(charm, tmp_path / "maas-region.restarting.charm")
+    with EachRegion(maas) as regions, Changes(maas) as changes:
+        for file in (other, charm):
+            before = restarts.last(maas, "maas-region")
+            refresher.to(file)
+            refresher.wait_others("")
+            maas.wait_whole()
+            restarts.assert_one_at_a_time(before, restarts.last(maas, "maas-region"))
+    print(f"\n  {changes}, {regions}", end="")
+    assert regions.least() >= len(maas.units("maas-region")) - 1
+    changes.assert_none_failed()
     prober.report.assert_no_failed_read()
