@@ -11,6 +11,10 @@ from recordings import load
 from world import World
 
 ALL = "9"
+# States of a recorded rack that may go unseen here, and why.
+UNSEEN = {
+    "degraded": "all workers are connected within 0.1 s, in which nobody looks; MAAS took 1.4 s",
+}
 
 
 @pytest.fixture(params=["recorded", "other"])
@@ -45,12 +49,13 @@ def test_a_region_leaves_its_identity_in_files(world: World) -> None:
 def test_a_rack_becomes_known_then_running(world: World) -> None:
     recorded = load("time/rack-startup").content["first_rack_k2"]["transitions"]
     racks = (rack for step in recorded for rack in step["rackcontrollers"])
-    expected = ["unknown", *(rack["service_set"]["rackd"][0] for rack in racks)]
+    told = ["unknown", *(rack["service_set"]["rackd"][0] for rack in racks)]
+    expected = list(dict.fromkeys(told))
     for rack in ("k1", "k2"):
         states = _states(world.observed[f"rack {rack}"])
         names = [state.split()[0] if state else "unknown" for state in states]
-        # How much of it is seen depends on when one looks; the order does not.
-        assert [n for n in dict.fromkeys(expected) if n in names] == list(dict.fromkeys(names))
+        seen = list(dict.fromkeys(names))
+        assert seen == [one for one in expected if one in seen or one not in UNSEEN]
         assert states[-1] == "running"
 
 
