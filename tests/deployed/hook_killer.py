@@ -19,6 +19,8 @@ import time
 
 UNIT, SEED, HOOKS, KILLS, LONGEST_S = sys.argv[2:]
 SHORTEST_S = 0.05
+# The first is early: of some changes a unit has less than a second to do.
+FIRST_S = 0.3
 POLL_S = 0.05
 over: set[str] = set()
 
@@ -75,8 +77,9 @@ def kill_after(running_s: float, *, alone: bool) -> str:
 def main() -> None:
     """Kill."""
     rng = random.Random(SEED)
-    span = float(LONGEST_S) / SHORTEST_S
-    for running_s in sorted(SHORTEST_S * span ** rng.random() for _ in range(int(KILLS))):
+    longest_s = [FIRST_S, *[float(LONGEST_S)] * (int(KILLS) - 1)]
+    times_s = sorted(SHORTEST_S * (one / SHORTEST_S) ** rng.random() for one in longest_s)
+    for running_s in times_s:
         killed = kill_after(running_s, alone=rng.random() < 0.5)
         print(f"{UNIT} {killed} after {running_s:.2f} s", flush=True)
 

@@ -125,7 +125,8 @@ class MAAS:
     def free_address(self) -> str:
         """An address of the machines' subnet that neither a machine nor the VIP has."""
         machines = self.juju.status().machines.values()
-        taken = {self.vip, *(machine.ip_addresses[0] for machine in machines)}
+        # One that is being made has none yet.
+        taken = {self.vip, *(one for machine in machines for one in machine.ip_addresses[:1])}
         return str(max(map(ipaddress.ip_address, taken)) + 20)
 
     def leader(self, app: str) -> str:
