@@ -3,6 +3,7 @@
 """The machines of a stage: LXD containers, named by Juju's machine numbers."""
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,8 +19,8 @@ START_TIMEOUT_S = 90
 PF_EXITING = 0x4
 CGROUPS = Path("/sys/fs/cgroup")
 # What a machine's init is once systemd has stopped everything: it waits 90 s for what has come in
-# since, as nobody does over a network that is down.
-SHUTDOWN = b"/usr/lib/systemd/systemd-shutdown\0"
+# since, as nobody does over a network that is down. Debian 12 has it in /lib.
+SHUTDOWN = re.compile(rb"(/usr)?/lib/systemd/systemd-shutdown\0")
 # What systemctl(1) is-system-running says of a machine that does not shut down.
 BOOTED = ("initializing", "starting", "running", "degraded", "maintenance")
 STATES = {"Running": "running", "Frozen": "frozen"}
@@ -242,7 +243,7 @@ def _started(pid: int) -> str | None:
 def _has_shut_down(pid: int) -> bool:
     """Tell whether an init has given way to what ends the machine."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(SHUTDOWN)
+        return bool(SHUTDOWN.match(Path(f"/proc/{pid}/cmdline").read_bytes()))
     except OSError:
         return False
 

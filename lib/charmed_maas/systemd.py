@@ -60,14 +60,17 @@ def disable(service: str) -> bool:
     return True
 
 
-def ensure_running(service: str) -> bool:
-    """Have a service running, now and after a boot; returns whether it had to be started."""
+def ensure_running(service: str, *, wait: bool = True) -> bool:
+    """Have a service running, now and after a boot; returns whether it had to be started.
+
+    Without wait it starts once what it is ordered after has started.
+    """
     found = show(service, "ActiveState", "UnitFileState")
     if found["UnitFileState"] != "enabled":
         _do("enable", "--quiet", service)
     if found["ActiveState"] in UP:
         return False
-    start(service)
+    _do("start", *([] if wait else ["--no-block"]), service)
     return True
 
 

@@ -16,9 +16,10 @@ from pathlib import Path
 NOTHING = "0%\n"
 SS = "/usr/bin/ss"
 SYSTEMCTL = "/usr/bin/systemctl"
-# HAProxy asks each second; those whose machine is busy are late.
-NOTICED_S = 3.0
-# Its idle connections end after 5 s, a websocket of the user interface never does.
+# HAProxy asks each second; those whose machine is busy are late. An HAProxy that was reloaded asks
+# no more, and clients keep connections to it for 4 s (its http-keep-alive).
+NOTICED_S = 5.0
+# A websocket of the user interface never ends.
 DRAINED_S = 10.0
 
 

@@ -11,6 +11,7 @@ go to the region that has the ones before, and TCP services where they are: neit
 import sys
 from pathlib import Path
 
+import db_proxy
 import draining
 import region
 import traffic_server
@@ -18,30 +19,44 @@ from charmed_maas import files, systemd
 
 PORT = 7914
 UNIT = systemd.UNITS / "maas-region-traffic.service"
-TEMPLATE = Path(__file__).parent / "templates" / f"{UNIT.name}.j2"
+# Apart from it, as it starts after MAAS has: of no use before, and MAAS may take its time.
+DRAIN = systemd.UNITS / "maas-region-drain.service"
+TEMPLATES = Path(__file__).parent / "templates"
 # A reboot forgets it: MAAS starts again without a hook.
 SHARE = Path("/run/maas-region-traffic")
 
 
 def ensure() -> bool:
-    """Have haproxy-vip's question answered; returns whether anything changed."""
-    text = files.render(
-        TEMPLATE,
+    """Have haproxy-vip's question answered, and a drain when the machine goes down.
+
+    Returns whether anything changed.
+    """
+    traffic = files.render(
+        TEMPLATES / f"{UNIT.name}.j2",
         python=sys.executable,
         module=traffic_server.__file__,
         port=PORT,
         share=SHARE,
-        draining=draining.__file__,
-        maas_port=region.PORT,
     )
-    changed = systemd.ensure_files({UNIT: text}, then=lambda: systemd.restart(UNIT.name))
-    return systemd.ensure_running(UNIT.name) or changed
+    drain = files.render(
+        TEMPLATES / f"{DRAIN.name}.j2",
+        python=sys.executable,
+        module=draining.__file__,
+        port=region.PORT,
+        share=SHARE,
+        services=(region.HTTP, *region.SERVICES, db_proxy.SERVICE, UNIT.name),
+    )
+    texts = {UNIT: traffic, DRAIN: drain}
+    changed = systemd.ensure_files(texts, then=lambda: systemd.restart(UNIT.name))
+    changed |= systemd.ensure_running(UNIT.name)
+    return systemd.ensure_running(DRAIN.name, wait=False) or changed
 
 
 def remove() -> None:
     """Answer no more, and forget."""
-    systemd.ensure_stopped(UNIT)
-    systemd.remove_files(UNIT)
+    for unit in (DRAIN, UNIT):
+        systemd.ensure_stopped(unit)
+    systemd.remove_files(UNIT, DRAIN)
     files.ensure_absent(SHARE)
 
 

@@ -8,7 +8,7 @@ import pytest
 from fake_lxd import FakeLXD
 
 from charmed_lab import lxd
-from charmed_lab.machines import SHUTDOWN, Completed, MachineError, Machines
+from charmed_lab.machines import Completed, MachineError, Machines
 from charmed_lab.stage import Stage
 
 
@@ -126,11 +126,14 @@ def test_the_boot_id_changes_with_the_boot_and_lxd_is_asked_once_a_boot(
     assert machines.boot_id("0") not in (first, None)
 
 
-def test_nobody_enters_a_machine_whose_systemd_has_gone(fake: FakeLXD, machines: Machines):
+@pytest.mark.parametrize("usr", ["", "/usr"])
+def test_nobody_enters_a_machine_whose_systemd_has_gone(
+    fake: FakeLXD, machines: Machines, usr: str
+):
     machines.create("0")
     assert machines.shell_argv("0")
     fake.power_off("test-m0")
-    argv = [SHUTDOWN.rstrip(b"\0"), b"60"]
+    argv = [f"{usr}/lib/systemd/systemd-shutdown", "60"]
     fake.inits["test-m0"] = subprocess.Popen(argv, executable="sleep")
     assert machines.boot_id("0") is None
     with pytest.raises(MachineError, match="machine 0 shuts down"):

@@ -89,6 +89,9 @@ def test_haproxy_takes_what_is_rendered(
     done = subprocess.run([haproxy.HAPROXY, "-c", "-f", path], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "[ALERT]" not in done.stderr
+    warnings = [line for line in done.stderr.splitlines() if "[WARNING]" in line]
+    # Of the state of before there is none here.
+    assert [line for line in warnings if "server state file" not in line] == []
 
 
 def test_only_reads_are_sent_twice():

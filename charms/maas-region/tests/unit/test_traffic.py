@@ -20,6 +20,7 @@ import draining
 import region
 import traffic
 import traffic_server
+from charmed_maas import systemd
 
 
 @pytest.fixture(autouse=True)
@@ -139,7 +140,57 @@ def test_only_a_machine_that_goes_down_drains_when_the_service_stops(
     assert _ask(port) == said
 
 
-def test_the_service_is_stopped_before_what_it_speaks_for():
-    text = traffic.TEMPLATE.read_text()
-    after = next(line for line in text.splitlines() if line.startswith("After=")).split("=")[1]
-    assert {region.REGIOND, region.HTTP, db_proxy.UNIT.name} <= set(after.split())
+def test_a_drain_waits_until_haproxy_has_noticed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(draining, "NOTICED_S", 0.5)
+    began = time.monotonic()
+    traffic.drain()
+    assert time.monotonic() - began >= 0.5
+
+
+@pytest.fixture
+def units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The unit files by name, as they are rendered."""
+    for name in ("UNIT", "DRAIN"):
+        monkeypatch.setattr(traffic, name, tmp_path / getattr(traffic, name).name)
+    monkeypatch.setattr(systemd, "_ask", lambda *_: "")
+    monkeypatch.setattr(systemd, "_do", lambda *did: done.append(did))
+    done: list[tuple[str, ...]] = []
+    assert traffic.ensure()
+    assert ("start", "--no-block", traffic.DRAIN.name) in done, "MAAS may take its time to start"
+    assert ("restart", traffic.UNIT.name) in done
+    return {path.name: path.read_text() for path in tmp_path.glob("*.service")}
+
+
+def _value(unit: str, key: str) -> str:
+    (found,) = [line for line in unit.splitlines() if line.startswith(f"{key}=")]
+    return found.partition("=")[2]
+
+
+def test_a_machine_that_goes_down_drains_before_it_stops_anything_of_maas(units: dict[str, str]):
+    drain = units[traffic.DRAIN.name]
+    before = {region.HTTP, *region.SERVICES, db_proxy.SERVICE, traffic.UNIT.name}
+    assert before <= set(_value(drain, "After").split())
+    told = [draining.__file__, str(region.PORT), str(traffic.SHARE)]
+    assert _value(drain, "ExecStop").split() == [sys.executable, "-I", "-S", *told]
+    assert _value(drain, "RemainAfterExit") == "yes", "what is not active is not stopped"
+    assert _value(drain, "WantedBy") == "multi-user.target"
+    server = [traffic_server.__file__, str(traffic.PORT), str(traffic.SHARE)]
+    assert _value(units[traffic.UNIT.name], "ExecStart").split()[-3:] == server
+
+
+def test_a_drain_has_no_more_than_the_standard_library():
+    script = f"import runpy; runpy.run_path({draining.__file__!r})"
+    subprocess.run([sys.executable, "-I", "-S", "-c", script], check=True)
+
+
+def test_what_was_made_is_removed(
+    units: dict[str, str], share: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert set(units) == {traffic.UNIT.name, traffic.DRAIN.name}
+    done: list[tuple[str, ...]] = []
+    monkeypatch.setattr(systemd, "_do", lambda *did: done.append(did))
+    share.write_text(draining.NOTHING)
+    traffic.remove()
+    assert list(tmp_path.iterdir()) == []
+    stopped = [did[-1] for did in done if "--now" in did]
+    assert stopped == [traffic.DRAIN.name, traffic.UNIT.name]
