@@ -118,6 +118,8 @@ def test_dispatches_are_killed_while_a_unit_comes_and_goes(maas: MAAS, watch: Wa
         killers.strike(_victim(maas, rng, added), CHANGES, kills=3, longest_s=5)
         maas.juju.remove_unit(added)
         maas.wait_gone(added)
+        # The others hear of it last.
+        maas.wait_settled()
     assert killers.killed
     prober.report.assert_no_failed_read()
 
