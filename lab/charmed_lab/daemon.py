@@ -2,12 +2,10 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """The lab's controller: one process per stage that serves the client and runs the agents."""
 
-import errno
 import json
 import logging
 import os
 import random
-import socket
 import socketserver
 import threading
 import time
@@ -20,7 +18,7 @@ from typing import Any
 from . import leases, machine_tools, uniter, versions
 from .agent import Runtime, UnitAgent, machine_command, results_of
 from .api import API
-from .machines import Machines
+from .machines import Machines, reachable
 from .model import ALIVE, DYING, JujuError, Machine, Model, Status
 from .stage import LabError, Stage
 from .store import Store, World
@@ -28,9 +26,6 @@ from .store import Store, World
 logger = logging.getLogger(__name__)
 POLL_S = 1.0
 PROVISION_RETRY_S = 10.0
-CONTACT_TIMEOUT_S = 1.0
-# Nothing listens here: a living machine refuses the connection at once.
-CLOSED_PORT = 9
 
 
 class Daemon:
@@ -251,6 +246,8 @@ class Daemon:
             except LabError as error:
                 logger.warning("machine %s: %s", number, error)
                 continue
+            if boot_id is None:
+                self._machines.end_sessions(before.slot)
             present = boot_id is not None and reachable(address)
             # A change is written down and wakes every agent.
             if present == before.present and boot_id in (None, before.boot_id):
@@ -274,13 +271,6 @@ class Daemon:
             machine.boot_id = boot_id
             for unit in model.units_on(machine.number):
                 uniter.rebooted(unit)
-
-
-def reachable(address: str) -> bool:
-    """Tell whether a machine answers: a refused connection is an answer too."""
-    with socket.socket() as link:
-        link.settimeout(CONTACT_TIMEOUT_S)
-        return link.connect_ex((address, CLOSED_PORT)) in (0, errno.ECONNREFUSED)
 
 
 def main() -> None:

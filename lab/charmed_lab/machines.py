@@ -2,12 +2,16 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 """The machines of a stage: LXD containers, named by Juju's machine numbers."""
 
+import errno
 import json
+import os
 import re
+import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,9 @@ from . import lxd
 from .stage import LabError, Stage
 
 START_TIMEOUT_S = 90
+CONTACT_TIMEOUT_S = 1.0
+# Nothing listens here: a living machine refuses the connection at once.
+CLOSED_PORT = 9
 PF_EXITING = 0x4
 CGROUPS = Path("/sys/fs/cgroup")
 # What a machine's init is once systemd has stopped everything: it waits 90 s for what has come in
@@ -98,6 +105,16 @@ class Machines:
             self._inits[number] = (pid, started)
         is_away = started is None or _is_frozen(pid) or _has_shut_down(pid)
         return None if is_away else f"{pid}-{started}"
+
+    def end_sessions(self, number: str) -> None:
+        """End who came into a machine before its systemd was gone, and will not go by itself.
+
+        su that was stopped with its child stops itself again. A real machine's network is down.
+        """
+        init, _ = self._inits.get(number, (0, None))
+        for pid in _others_in(init) if _has_shut_down(init) else ():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def exec(
         self,
@@ -248,6 +265,18 @@ def _has_shut_down(pid: int) -> bool:
         return False
 
 
+def _others_in(init: int) -> list[int]:
+    """Return the processes that share a machine with its init."""
+    found = list[int]()
+    with suppress(OSError):
+        namespace = Path(f"/proc/{init}/ns/pid").readlink()
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError, ValueError):
+                if int(entry.name) != init and (entry / "ns/pid").readlink() == namespace:
+                    found.append(int(entry.name))
+    return found
+
+
 def _is_frozen(pid: int) -> bool:
     """Tell whether a process's control group is frozen, in either version of them."""
     try:
@@ -261,3 +290,10 @@ def _is_frozen(pid: int) -> bool:
         return any(file.exists() and file.read_text() == "1\n" for file in files)
     except (OSError, KeyError):
         return False
+
+
+def reachable(address: str) -> bool:
+    """Tell whether a machine answers: a refused connection is an answer too."""
+    with socket.socket() as link:
+        link.settimeout(CONTACT_TIMEOUT_S)
+        return link.connect_ex((address, CLOSED_PORT)) in (0, errno.ECONNREFUSED)

@@ -2,7 +2,9 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 import subprocess
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fake_lxd import FakeLXD
@@ -140,3 +142,38 @@ def test_nobody_enters_a_machine_whose_systemd_has_gone(
         machines.exec("0", ["true"])
     with pytest.raises(MachineError, match="machine 0 shuts down"):
         machines.shell_argv("0")
+
+
+def _child(pid: int, state: str) -> int:
+    """Wait until a process has a child in a state of ps(1), and return that."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        if children and _state(int(children[0])) == state:
+            return int(children[0])
+        time.sleep(0.02)
+    raise AssertionError(f"no child of {pid} in state {state}")
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@pytest.mark.parametrize("what", ["sleep", "/lib/systemd/systemd-shutdown"])
+def test_who_is_in_a_machine_whose_systemd_has_gone_is_ended(
+    fake: FakeLXD, machines: Machines, monkeypatch: pytest.MonkeyPatch, what: str
+):
+    machines.create("0")
+    fake.power_off("test-m0")
+    # An init of a namespace of its own, and a child of it that stopped itself.
+    script = f"sh -c 'kill -STOP $$' & exec -a {what} sleep 60"
+    argv = ["unshare", "--pid", "--fork", "--kill-child", "bash", "-c", script]
+    with subprocess.Popen(argv) as outer:
+        init = _child(outer.pid, "S")
+        child = _child(init, "T")
+        monkeypatch.setattr(lxd, "get", lambda _: {"pid": init})
+        machines.boot_id("0")
+        machines.end_sessions("0")
+        assert _child(init, "T" if what == "sleep" else "Z") == child
+        assert _state(init) == "S"
+        outer.kill()
