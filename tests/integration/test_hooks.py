@@ -115,7 +115,9 @@ def test_dispatches_are_killed_while_a_unit_comes_and_goes(maas: MAAS, watch: Wa
     assert killers.killed
     _wait_alike(maas, app)
     with Killers(maas.juju, seed) as killers:
-        killers.strike(_victim(maas, rng, added), CHANGES, kills=3, longest_s=5)
+        # Juju 4.0 tells no peer that a unit has departed, which is all that racks would hear.
+        victim = added if app == "maas-rack" else _victim(maas, rng, added)
+        killers.strike(victim, CHANGES, kills=3, longest_s=5)
         maas.juju.remove_unit(added)
         maas.wait_gone(added)
         # The others hear of it last.
