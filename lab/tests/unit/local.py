@@ -92,6 +92,9 @@ class LocalMachines:
     def is_ending(self, number: str) -> bool:
         return number in self.ending
 
+    def end_sessions(self, number: str) -> None:
+        """Nobody is in what cannot run anything."""
+
     def reboot(self, number: str) -> None:
         self.boots[number] += 1
 
