@@ -70,13 +70,13 @@ def ensure_running(service: str, *, wait: bool = True) -> bool:
         _do("enable", "--quiet", service)
     if found["ActiveState"] in UP:
         return False
-    _do("start", *([] if wait else ["--no-block"]), service)
+    start(service, wait=wait)
     return True
 
 
-def start(service: str) -> None:
-    """Start a service and wait until it runs."""
-    _do("start", service)
+def start(service: str, *, wait: bool = True) -> None:
+    """Start a service and wait until it runs; without wait, see ensure_running."""
+    _do("start", *([] if wait else ["--no-block"]), service)
 
 
 def restart(service: str) -> None:
