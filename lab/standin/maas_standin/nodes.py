@@ -99,7 +99,10 @@ def _new_system_id(cursor: database.Cursor) -> str:
 def refresh_interfaces(
     cursor: database.Cursor, node_id: int, links: list[dict[str, typing.Any]]
 ) -> None:
-    """Make the database's picture of a controller's network that of its machine."""
+    """Make the database's picture of a controller's network that of its machine.
+
+    As in `update_services`, what is so already is not written.
+    """
     names = [link["name"] for link in links]
     cursor.execute(
         "DELETE FROM maasserver_interface WHERE node_id = %s AND NOT name = ANY(%s)",
@@ -108,10 +111,11 @@ def refresh_interfaces(
     for link in links:
         cursor.execute(
             "INSERT INTO maasserver_interface (node_id, name, mac_address, enabled)"
-            " VALUES (%s, %s, %s, %s) ON CONFLICT (node_id, name) DO UPDATE SET"
-            " mac_address = EXCLUDED.mac_address, enabled = EXCLUDED.enabled"
-            " WHERE (maasserver_interface.mac_address, maasserver_interface.enabled)"
-            " IS DISTINCT FROM (EXCLUDED.mac_address, EXCLUDED.enabled)",
+            " SELECT n.* FROM (VALUES (%s, %s, %s, %s)) n (node_id, name, mac, enabled)"
+            " WHERE NOT EXISTS (SELECT 1 FROM maasserver_interface i"
+            " WHERE (i.node_id, i.name, i.mac_address, i.enabled)"
+            " = (n.node_id, n.name, n.mac, n.enabled)) ON CONFLICT (node_id, name)"
+            " DO UPDATE SET mac_address = EXCLUDED.mac_address, enabled = EXCLUDED.enabled",
             (node_id, link["name"], link["mac_address"], link["enabled"]),
         )
         cursor.execute(
@@ -135,7 +139,9 @@ def _refresh_links(
         subnet = _ensure_subnet(cursor, str(address.network), interface["vlan_id"])
         cursor.execute(
             "INSERT INTO maasserver_staticipaddress (ip, interface_id, subnet_id)"
-            " VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            " SELECT n.* FROM (VALUES (%s::inet, %s, %s)) n (ip, interface_id, subnet_id)"
+            " WHERE NOT EXISTS (SELECT 1 FROM maasserver_staticipaddress s"
+            " WHERE (s.ip, s.interface_id) = (n.ip, n.interface_id)) ON CONFLICT DO NOTHING",
             (str(address.ip), interface["id"], subnet["id"]),
         )
         cursor.execute(
@@ -175,14 +181,20 @@ def _ensure_subnet(
 def update_services(
     cursor: database.Cursor, node_id: int, services: dict[str, tuple[str, str]]
 ) -> None:
-    """Write what a rack says about its services."""
+    """Write what a rack says about its services.
+
+    As MAAS does, what is so already is not written, nor its row locked: each lock is a commit,
+    and where commits wait (the synchronous replica died) every connection of a worker soon does.
+    """
     for name, (status, info) in services.items():
         cursor.execute(
             "INSERT INTO maasserver_service (node_id, name, status, status_info)"
-            " VALUES (%s, %s, %s, %s) ON CONFLICT (node_id, name) DO UPDATE SET"
-            " status = EXCLUDED.status, status_info = EXCLUDED.status_info, updated = now()"
-            " WHERE (maasserver_service.status, maasserver_service.status_info)"
-            " IS DISTINCT FROM (EXCLUDED.status, EXCLUDED.status_info)",
+            " SELECT n.* FROM (VALUES (%s, %s, %s, %s)) n (node_id, name, status, info)"
+            " WHERE NOT EXISTS (SELECT 1 FROM maasserver_service s"
+            " WHERE (s.node_id, s.name, s.status, s.status_info)"
+            " = (n.node_id, n.name, n.status, n.info)) ON CONFLICT (node_id, name)"
+            " DO UPDATE SET status = EXCLUDED.status, status_info = EXCLUDED.status_info,"
+            " updated = now()",
             (node_id, name, status, info),
         )
 

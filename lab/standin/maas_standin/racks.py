@@ -72,8 +72,10 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         )
         cursor.execute(
             "INSERT INTO maasserver_regionrackrpcconnection (endpoint_id, rack_controller_id)"
-            " SELECT %s, id FROM maasserver_node WHERE id = ANY(%s) ON CONFLICT DO NOTHING",
-            (endpoint, racks),
+            " SELECT %s, id FROM maasserver_node n WHERE id = ANY(%s) AND NOT EXISTS"
+            " (SELECT 1 FROM maasserver_regionrackrpcconnection"
+            " WHERE endpoint_id = %s AND rack_controller_id = n.id) ON CONFLICT DO NOTHING",
+            (endpoint, racks, endpoint),
         )
         nodes.update_rackd_status(cursor)
 
