@@ -304,7 +304,14 @@ class MAAS:
 
     def primary(self) -> str:
         """The name of the postgresql-ha unit that Patroni calls leader; KeyError without one."""
-        address = {role: host for host, role in self.members().items()}["leader"]
+        return self._member("leader")
+
+    def synchronous(self) -> str:
+        """The name of a unit whose replica is synchronous; KeyError without one."""
+        return self._member("sync_standby")
+
+    def _member(self, role: str) -> str:
+        address = {role: host for host, role in self.members().items()}[role]
         units = self.units("postgresql-ha").items()
         return next(name for name, unit in units if unit.public_address == address)
 

@@ -45,11 +45,17 @@ UNTOUCHED = (
 
 @pytest.fixture
 def vip_holder(maas: MAAS) -> str:
-    """The VIP holder, on a machine that is not the primary's too: each loss is told apart."""
-    holder = maas.vip_holder()
-    if maas.machine(holder) == maas.machine(maas.primary()):
-        maas.juju.run(holder, "move-vip")
-        holder = maas.vip_holder()
+    """The VIP holder, on the machine of the synchronous replica, for which commits wait.
+
+    It is not the primary's: that one is lost in another story.
+    """
+    machine = maas.machine(maas.synchronous())
+    holder = next(name for name in maas.units("haproxy-vip") if maas.machine(name) == machine)
+    others = maas.units("haproxy-vip").keys() - {holder}
+    for action in ("pause", "resume"):
+        for other in others:
+            maas.juju.run(other, action)
+    assert maas.vip_holder() == holder
     return holder
 
 
