@@ -103,13 +103,16 @@ def ensure_stopped(path: Path) -> None:
         _do("disable", "--quiet", "--now", path.name)
 
 
-def try_each(*steps: Callable[[], object]) -> None:
-    """Take each step, though systemd refuses others: for a unit that goes in any case."""
+def try_each(*steps: Callable[[], object]) -> list[str]:
+    """Take each step, though systemd refuses others; returns what it said of those."""
+    refused = list[str]()
     for step in steps:
         try:
             step()
         except SystemdError as error:
             logger.warning("goes on with what is next: %s", error)
+            refused.append(str(error))
+    return refused
 
 
 def mask(*services: str) -> None:

@@ -3,6 +3,7 @@
 
 """Operate a MAAS rack controller: enrolled with the regions, connected to each of them."""
 
+import functools
 import logging
 
 import ops
@@ -21,7 +22,7 @@ from charmed_maas.interfaces import maas_rpc
 logger = logging.getLogger(__name__)
 
 RPC = "rpc"
-REFUSALS = (apt_source.SourceError, rack.RackError)
+REFUSALS = (apt_source.SourceError, rack.RackError, systemd.SystemdError)
 
 
 class MAASRackCharm(ops.CharmBase):
@@ -56,15 +57,16 @@ class MAASRackCharm(ops.CharmBase):
         """Leave MAAS; a region deletes the controller. The packages stay."""
         if charmed_maas.peers.beside(self.unit.name):
             return
-        watchdog_timer.remove(watched.CHARM)
-        self._leave()
+        self._give_up()
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
         if charmed_maas.peers.beside(self.unit.name):
             return
-        watchdog_timer.remove(watched.CHARM)
-        self._leave()
+        self._give_up()
         rack.remove()
+
+    def _give_up(self) -> None:
+        systemd.try_each(functools.partial(watchdog_timer.remove, watched.CHARM), self._leave)
 
     def _leave(self) -> None:
         # What stays of them looks for this charm's files, which go with the unit.

@@ -137,8 +137,7 @@ def leave() -> bool:
 
 
 def remove() -> None:
-    """Leave MAAS and take away the apt source; packages and images stay."""
-    leave()
+    """Take the apt source away, after leave(); packages and images stay."""
     apt_source.remove(CHARM)
 
 

@@ -100,8 +100,8 @@ class MAASRegionCharm(ops.CharmBase):
             return
         problem = problem or self._options.problem or self.urls.problem
         self.unit.set_workload_version(region.version())
-        watchdog_timer.ensure(watched.CHARM, watched.__file__)
-        traffic.ensure()
+        watchdog = functools.partial(watchdog_timer.ensure, watched.CHARM, watched.__file__)
+        refused = systemd.try_each(watchdog, traffic.ensure)
         ports.ensure_open()
         connection = self.database.get()
         outcome = self._ensure_serving(connection)
@@ -109,14 +109,16 @@ class MAASRegionCharm(ops.CharmBase):
         if self.peers.is_readable():
             if is_leader:
                 self._publish_app(outcome)
-            controllers.ensure_departed(self.peers.app().departed)
+            departed = self.peers.app().departed
+            refused += systemd.try_each(lambda: controllers.ensure_departed(departed))
+        refused += systemd.try_each(lambda: self._ensure_dhcp(serves=serves))
         maas_url = self.urls.maas()
         # The action health alone goes by what they say: it is read here to name who garbled it.
         self.api.vip_units()
         endpoints = (self.peers, self.database, self.api, self.rpc)
         self._situation = status.Situation(
             is_paused=self.peers.own().paused,
-            problem=problem,
+            problem="; ".join(filter(None, (problem, *refused))),
             databag_problems=tuple(text for one in endpoints for text in one.problems),
             has_database_relation=bool(self.database.relations),
             has_database=connection is not None,
@@ -124,7 +126,7 @@ class MAASRegionCharm(ops.CharmBase):
             kept_url=maas_url if region.vip_of(maas_url) and not self.api.get() else "",
             outcome=outcome,
             refusals=settings.ensure(self._options.maas) if serves and is_leader else (),
-            dhcp=self._ensure_dhcp(serves=serves),
+            dhcp=dhcp_ha.told(),
             regions=len(self.peers.serving()),
             offered=region.offered() if serves else "",
         )
@@ -163,14 +165,13 @@ class MAASRegionCharm(ops.CharmBase):
             self._publish_unit(ready=False)
         return outcome
 
-    def _ensure_dhcp(self, *, serves: bool) -> tuple[str, ...]:
+    def _ensure_dhcp(self, *, serves: bool) -> None:
         """Have this unit look after the racks' DHCP, also while the database is away."""
         is_wanted = self._dhcp_grace_s() > 0
         if serves and is_wanted:
             dhcp_ha.ensure()
         elif not is_wanted or not self.peers.own().ready:
             dhcp_ha.remove()
-        return dhcp_ha.told()
 
     def _dhcp_grace_s(self) -> int:
         """Return after how many seconds a dead rack is replaced as DHCP server, 0 for never."""

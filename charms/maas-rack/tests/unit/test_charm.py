@@ -3,6 +3,7 @@
 
 import contextlib
 import dataclasses
+import operator
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -163,8 +164,18 @@ def test_a_rack_whose_dhcp_nobody_can_look_after_is_told_and_works(ctx: Any, wor
     assert rpc_data["system-id"] == "abc123"
 
 
+@pytest.mark.parametrize("name", ["watchdog.ensure", "restart"])
+def test_what_systemd_refuses_is_told(ctx: Any, workload: Any, name: str):
+    refuses = systemd.SystemdError("systemctl exited with 1: no")
+    operator.attrgetter(name)(workload).side_effect = refuses
+    workload.is_current.return_value = False
+    after = run(ctx, state())
+    assert after.unit_status == testing.BlockedStatus("systemctl exited with 1: no")
+
+
 def test_units_that_systemd_does_not_let_go_keep_no_unit_from_leaving(ctx: Any, workload: Any):
-    workload.isolation.remove.side_effect = systemd.SystemdError("no")
+    refuses = systemd.SystemdError("no")
+    workload.isolation.remove.side_effect = workload.watchdog.remove.side_effect = refuses
     run(ctx, state(), ctx.on.stop())
     workload.witness_server.remove.assert_called_once_with()
     workload.leave.assert_called_once_with()

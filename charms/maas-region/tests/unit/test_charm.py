@@ -5,6 +5,7 @@
 
 import dataclasses
 import json
+import operator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -575,6 +576,19 @@ def test_a_dns_that_does_not_run_is_told_by_a_region_that_takes_traffic(
     )
     out = context.run(context.on.update_status(), _state())
     assert out.unit_status == testing.BlockedStatus("MAAS's DNS: systemctl exited with 1")
+    assert out.get_relations("api")[0].local_unit_data["ready"] == "true"
+
+
+@pytest.mark.parametrize(
+    "name", ["watchdog.ensure", "traffic.ensure", "controllers.ensure_departed", "dhcp.ensure"]
+)
+def test_what_systemd_refuses_is_told_by_a_region_that_serves(
+    context: Context, workload: Workload, name: str
+):
+    refuses = systemd.SystemdError("systemctl exited with 1: no")
+    operator.attrgetter(name)(workload).side_effect = refuses
+    out = context.run(context.on.update_status(), _state())
+    assert out.unit_status == testing.BlockedStatus("systemctl exited with 1: no")
     assert out.get_relations("api")[0].local_unit_data["ready"] == "true"
 
 
