@@ -18,7 +18,7 @@ import peers
 import routes
 import status
 import watched
-from charmed_maas import addresses, apt_source, watchdog_timer
+from charmed_maas import addresses, apt_source, systemd, watchdog_timer
 from charmed_maas.interfaces import maas_api
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ REFUSALS = (
     keepalived.KeepalivedError,
     network.NetworkError,
     routes.RouteError,
+    systemd.SystemdError,
 )
 
 

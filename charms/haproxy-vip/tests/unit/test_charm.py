@@ -18,7 +18,7 @@ import haproxy
 import keepalived
 import network
 import watched
-from charmed_maas import apt_source, arping, commands, watchdog_timer
+from charmed_maas import apt_source, arping, commands, systemd, watchdog_timer
 from charmed_maas.interfaces import maas_api
 
 VIP = "10.0.0.100"
@@ -380,6 +380,11 @@ def test_somebody_elses_haproxy_holds_its_port(ctx: Any, machine: Machine):
 def test_packages_that_cannot_be_had_block(ctx: Any, machine: Machine):
     machine.haproxy.install.side_effect = apt_source.SourceError("haproxy cannot be installed: x")
     assert refused(ctx, machine, state()) == "haproxy cannot be installed: x"
+
+
+def test_what_systemd_refuses_is_told(ctx: Any, machine: Machine):
+    machine.watchdog.ensure.side_effect = systemd.SystemdError("systemctl exited with 1: no")
+    assert refused(ctx, machine, state()) == "systemctl exited with 1: no"
 
 
 @pytest.mark.parametrize(
