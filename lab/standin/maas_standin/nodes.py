@@ -61,18 +61,11 @@ def register(
     else:
         kind = node["node_type"]
     cursor.execute(
-        "UPDATE maasserver_node SET node_type = %s, hostname = %s, architecture = 'amd64/generic',"
-        " osystem = %s, distro_series = %s, cpu_count = %s, memory = %s, updated = now()"
-        " WHERE id = %s",
-        (
-            kind,
-            facts["hostname"],
-            facts["osystem"],
-            facts["distro_series"],
-            facts["cpu_count"],
-            facts["memory"],
-            node["id"],
-        ),
+        "UPDATE maasserver_node SET node_type = %(kind)s, hostname = %(hostname)s,"
+        " architecture = 'amd64/generic', osystem = %(osystem)s,"
+        " distro_series = %(distro_series)s, cpu_count = %(cpu_count)s, memory = %(memory)s,"
+        " updated = now() WHERE id = %(id)s",
+        {**facts, "kind": kind, "id": node["id"]},
     )
     cursor.execute(
         "INSERT INTO maasserver_controllerinfo (node_id, version) VALUES (%s, %s)"
