@@ -191,11 +191,10 @@ class Daemon:
         with self._provision_slots:
             self._machines.create(slot)
         mac = self._ask(slot, "cat", "/sys/class/net/eth0/address")
-        hostname = self._ask(slot, "hostname")
+        hostname, address = self._ask(slot, "hostname"), self._machines.address(slot)
         with self.store.change() as world:
             machine, now = world.models[model].machines[number], time.time()
-            machine.address = self._machines.address(slot)
-            machine.mac, machine.hostname = mac, hostname
+            machine.address, machine.mac, machine.hostname = address, mac, hostname
             machine.instance_id = self._machines.instance_id(slot)
             machine.boot_id, machine.present = self._machines.boot_id(slot), True
             machine.status = Status("running", "Running", now)

@@ -5,7 +5,6 @@
 import errno
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -16,18 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import lxd
+from . import init, lxd
 from .stage import LabError, Stage
 
 START_TIMEOUT_S = 90
 CONTACT_TIMEOUT_S = 1.0
 # Nothing listens here: a living machine refuses the connection at once.
 CLOSED_PORT = 9
-PF_EXITING = 0x4
-CGROUPS = Path("/sys/fs/cgroup")
-# What a machine's init is once systemd has stopped everything: it waits 90 s for what has come in
-# since, as nobody does over a network that is down. Debian 12 has it in /lib.
-SHUTDOWN = re.compile(rb"(/usr)?/lib/systemd/systemd-shutdown\0")
 # What systemctl(1) is-system-running says of a machine that does not shut down.
 BOOTED = ("initializing", "starting", "running", "degraded", "maintenance")
 STATES = {"Running": "running", "Frozen": "frozen"}
@@ -84,10 +78,16 @@ class Machines:
         return self._stage.machine_name(number)
 
     def address(self, number: str) -> str:
-        """Return the first address of a machine's eth0, which its operator may have changed."""
+        """Return the first address of a machine's eth0, which its operator may have changed.
+
+        "" where it has none; MachineError where the machine does not say.
+        """
         argv = ["ip", "-j", "-4", "address", "show", "dev", "eth0"]
-        found = json.loads(self.exec(number, argv, timeout_s=30).stdout or "[]")
-        held = [one["local"] for link in found for one in link.get("addr_info", ())]
+        done = self.exec(number, argv, timeout_s=30)
+        if done.returncode or not done.stdout:
+            raise MachineError(f"machine {number} tells no address: {done.stderr.decode()!r}")
+        links = json.loads(done.stdout)
+        held = [one["local"] for link in links for one in link.get("addr_info", ())]
         return held[0] if held else ""
 
     def state(self, number: str) -> str:
@@ -98,12 +98,12 @@ class Machines:
     def boot_id(self, number: str) -> str | None:
         """Return a value that changes with every boot; None unless the machine runs."""
         pid, started = self._inits.get(number, (0, None))
-        if started is None or _started(pid) != started:
+        if started is None or init.started(pid) != started:
             # LXD measures a whole machine to answer this: ask once a boot.
             state = lxd.get(f"/instances/{self.instance_id(number)}/state") or {"pid": 0}
-            pid, started = state["pid"], _started(state["pid"])
+            pid, started = state["pid"], init.started(state["pid"])
             self._inits[number] = (pid, started)
-        is_away = started is None or _is_frozen(pid) or _has_shut_down(pid)
+        is_away = started is None or init.is_frozen(pid) or init.has_shut_down(pid)
         return None if is_away else f"{pid}-{started}"
 
     def end_sessions(self, number: str) -> None:
@@ -111,8 +111,8 @@ class Machines:
 
         su that was stopped with its child stops itself again. A real machine's network is down.
         """
-        init, _ = self._inits.get(number, (0, None))
-        for pid in _others_in(init) if _has_shut_down(init) else ():
+        first, _ = self._inits.get(number, (0, None))
+        for pid in init.others_in(first) if init.has_shut_down(first) else ():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -245,51 +245,6 @@ def _devices(stage: Stage, number: str) -> dict[str, dict[str, Any]]:
         "hooks": disk(stage.hooks, "/var/lib/juju/lab"),
         "apt": disk(stage.apt, "/srv/lab-apt", readonly="true"),
     }
-
-
-def _started(pid: int) -> str | None:
-    """Return when a process started, in ticks since the host's boot; None when it is ending."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    # LXD calls a container running until its init is gone; the kernel knows earlier.
-    return None if fields[0] in "ZX" or int(fields[6]) & PF_EXITING else fields[19]
-
-
-def _has_shut_down(pid: int) -> bool:
-    """Tell whether an init has given way to what ends the machine."""
-    try:
-        return bool(SHUTDOWN.match(Path(f"/proc/{pid}/cmdline").read_bytes()))
-    except OSError:
-        return False
-
-
-def _others_in(init: int) -> list[int]:
-    """Return the processes that share a machine with its init."""
-    found = list[int]()
-    with suppress(OSError):
-        namespace = Path(f"/proc/{init}/ns/pid").readlink()
-        for entry in Path("/proc").iterdir():
-            with suppress(OSError, ValueError):
-                if int(entry.name) != init and (entry / "ns/pid").readlink() == namespace:
-                    found.append(int(entry.name))
-    return found
-
-
-def _is_frozen(pid: int) -> bool:
-    """Tell whether a process's control group is frozen, in either version of them."""
-    try:
-        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
-        groups = {line.split(":", 2)[1]: line.split(":", 2)[2][1:] for line in lines}
-        if "freezer" in groups:
-            state = CGROUPS / "freezer" / groups["freezer"] / "freezer.state"
-            return state.read_text() != "THAWED\n"
-        group = CGROUPS / groups[""]
-        files = [one / "cgroup.freeze" for one in (group, *group.parents)]
-        return any(file.exists() and file.read_text() == "1\n" for file in files)
-    except (OSError, KeyError):
-        return False
 
 
 def reachable(address: str) -> bool:

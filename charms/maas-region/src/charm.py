@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import logging
 import time
+from collections.abc import Callable
 
 import ops
 
@@ -106,12 +107,9 @@ class MAASRegionCharm(ops.CharmBase):
         connection = self.database.get()
         outcome = self._ensure_serving(connection)
         serves, is_leader = bool(outcome and outcome.is_serving), self.unit.is_leader()
-        if self.peers.is_readable():
-            if is_leader:
-                self._publish_app(outcome)
-            departed = self.peers.app().departed
-            refused += systemd.try_each(lambda: controllers.ensure_departed(departed))
-        refused += systemd.try_each(lambda: self._ensure_dhcp(serves=serves))
+        if is_leader and self.peers.is_readable():
+            self._publish_app(outcome)
+        refused += self._ensure_jobs(serves=serves)
         maas_url = self.urls.maas()
         # The action health alone goes by what they say: it is read here to name who garbled it.
         self.api.vip_units()
@@ -165,13 +163,18 @@ class MAASRegionCharm(ops.CharmBase):
             self._publish_unit(ready=False)
         return outcome
 
-    def _ensure_dhcp(self, *, serves: bool) -> None:
-        """Have this unit look after the racks' DHCP, also while the database is away."""
+    def _ensure_jobs(self, *, serves: bool) -> list[str]:
+        """Have what goes on without Juju, and without a database; returns what systemd refuses."""
+        steps = list[Callable[[], object]]()
+        if self.peers.is_readable():
+            departed = self.peers.app().departed
+            steps.append(functools.partial(controllers.ensure_departed, departed))
         is_wanted = self._dhcp_grace_s() > 0
         if serves and is_wanted:
-            dhcp_ha.ensure()
+            steps.append(dhcp_ha.ensure)
         elif not is_wanted or not self.peers.own().ready:
-            dhcp_ha.remove()
+            steps.append(dhcp_ha.remove)
+        return systemd.try_each(*steps)
 
     def _dhcp_grace_s(self) -> int:
         """Return after how many seconds a dead rack is replaced as DHCP server, 0 for never."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from charmed_lab import lxd, machines
+from charmed_lab import init, lxd
 
 
 class FakeLXD:
@@ -24,7 +24,7 @@ class FakeLXD:
         self.answer = lambda: (0, b"running\n1\n")
         for name in ("get", "request", "push", "set_state", "delete_instance", "run"):
             monkeypatch.setattr(lxd, name, getattr(self, name))
-        monkeypatch.setattr(machines, "_is_frozen", self.is_frozen)
+        monkeypatch.setattr(init, "is_frozen", self.is_frozen)
 
     def get(self, path: str) -> Any:
         name = path.split("/")[2]

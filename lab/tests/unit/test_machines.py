@@ -1,6 +1,7 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
+import json
 import subprocess
 import time
 from collections.abc import Iterator
@@ -45,6 +46,27 @@ def test_create_leaves_a_finished_machine_as_it_is(fake: FakeLXD, machines: Mach
     machines.create("3")
     assert fake.calls == []
     assert machines.state("3") == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("held", "address"), [([{"local": "10.89.0.13"}], "10.89.0.13"), ([], "")]
+)
+def test_the_address_is_what_the_machine_says(
+    fake: FakeLXD, machines: Machines, held: list[dict[str, str]], address: str
+):
+    machines.create("3")
+    fake.answer = lambda: (0, json.dumps([{"addr_info": held}]).encode())
+    assert machines.address("3") == address
+
+
+@pytest.mark.parametrize("said", [(0, b""), (1, b"[]")])
+def test_a_machine_that_does_not_say_has_not_lost_its_address(
+    fake: FakeLXD, machines: Machines, said: tuple[int, bytes]
+):
+    machines.create("3")
+    fake.answer = lambda: said
+    with pytest.raises(MachineError, match="machine 3 tells no address"):
+        machines.address("3")
 
 
 def interrupted() -> tuple[int, bytes]:

@@ -70,6 +70,7 @@ class World:
         self.observed: dict[str, Any] = {}
         # What waits for the region that was killed to be gone.
         self.loss: Future[None] = Future()
+        self._addresses: dict[str, str] = {}
         self._ids: dict[str, str] = {}
         self._keys: list[tuple[str, ...]] = []
         self._events = iter(_story(self))
@@ -87,8 +88,10 @@ class World:
         return done.stdout.decode()
 
     def address(self, host: str) -> str:
-        """Return a host's address."""
-        return self.machines.address(self.cast.machines[host])
+        """Return a host's address, which stays as it is."""
+        if host not in self._addresses:
+            self._addresses[host] = self.machines.address(self.cast.machines[host])
+        return self._addresses[host]
 
     def names(self) -> dict[str, str]:
         """Return what each recorded name, address and key is here."""
