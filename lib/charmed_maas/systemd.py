@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from charmed_maas import commands, files, given
 
@@ -164,11 +165,15 @@ def _note(first: Path, *_: Path) -> Path:
 
 
 def _ask(*arguments: str) -> str:
-    return commands.run([SYSTEMCTL, *arguments], check=False).stdout.strip()
+    return _run(*arguments, check=False).strip()
 
 
 def _do(*arguments: str) -> None:
+    _run(*arguments, timeout_s=TIMEOUT_S)
+
+
+def _run(*arguments: str, **options: Any) -> str:
     try:
-        commands.run([SYSTEMCTL, *arguments], timeout_s=TIMEOUT_S)
+        return commands.run([SYSTEMCTL, *arguments], **options).stdout
     except commands.CommandError as error:
         raise SystemdError(str(error)) from error

@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from charmed_maas import files, python_unit
+from charmed_maas import files, python_unit, systemd
 
 RUN = Path("/run")
 TEMPLATE = Path(__file__).parent / "templates/watchdog"
@@ -17,6 +17,11 @@ def ensure(charm: str, module: str) -> bool:
     The module asks the charm's daemons by charmed_maas.watchdog.
     """
     return python_unit.ensure(f"{charm}-watchdog", TEMPLATE, module, charm=charm)
+
+
+def try_ensure(charm: str, module: str) -> list[str]:
+    """Do the same; returns what systemd refuses, for a charm that goes on without."""
+    return systemd.try_each(lambda: ensure(charm, module))
 
 
 def remove(charm: str) -> bool:

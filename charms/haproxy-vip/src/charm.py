@@ -18,22 +18,13 @@ import peers
 import routes
 import status
 import watched
-from charmed_maas import addresses, apt_source, systemd, watchdog_timer
+from charmed_maas import addresses, systemd, watchdog_timer
 from charmed_maas.interfaces import maas_api
 
 logger = logging.getLogger(__name__)
 
 API = "api"
 NOT_KNOWN = "the other units' addresses"
-REFUSALS = (
-    apt_source.SourceError,
-    config.ConfigError,
-    haproxy.HAProxyError,
-    keepalived.KeepalivedError,
-    network.NetworkError,
-    routes.RouteError,
-    systemd.SystemdError,
-)
 
 
 class HAProxyVIPCharm(ops.CharmBase):
@@ -73,8 +64,11 @@ class HAProxyVIPCharm(ops.CharmBase):
             return
         peers.publish_paused(self.model, on=keepalived.is_set(keepalived.PAUSED))
         try:
-            self._statuses = list(self._converge(event))
-        except REFUSALS as refusal:
+            self._statuses = self._converge(event)
+            if not isinstance(event, ops.InstallEvent):
+                refused = watchdog_timer.try_ensure(watched.CHARM, watched.__file__)
+                self._statuses += map(ops.BlockedStatus, refused)
+        except status.REFUSALS as refusal:
             logger.warning("nothing was changed: %s", refusal)
             if not keepalived.is_running():
                 # The others must not wait for a unit that does not take part.
@@ -99,7 +93,7 @@ class HAProxyVIPCharm(ops.CharmBase):
         if keepalived.other_unit(self.unit.name):
             return
         keepalived.set_flag(keepalived.LEAVING, on=True)
-        watchdog_timer.remove(watched.CHARM)
+        systemd.try_each(lambda: watchdog_timer.remove(watched.CHARM))
         keepalived.stop()
         haproxy.stop()
 
@@ -107,7 +101,7 @@ class HAProxyVIPCharm(ops.CharmBase):
         """Leave the machine as the packages made it; others may share it."""
         if keepalived.other_unit(self.unit.name):
             return
-        watchdog_timer.remove(watched.CHARM)
+        systemd.try_each(lambda: watchdog_timer.remove(watched.CHARM))
         keepalived.remove()
         haproxy.ensure_idle()
 
@@ -172,15 +166,14 @@ class HAProxyVIPCharm(ops.CharmBase):
         return bool(other)
 
     def _converge(self, event: ops.EventBase) -> list[ops.StatusBase]:
-        """Change what differs; returns the unit's statuses. Raises one of REFUSALS."""
+        """Change what differs; returns the unit's statuses. Raises one of status.REFUSALS."""
         haproxy.install()
-        keepalived.install()
-        self.unit.set_workload_version(haproxy.version())
         if isinstance(event, ops.InstallEvent | ops.UpgradeCharmEvent):
             claims.install()
+        keepalived.install()
+        self.unit.set_workload_version(haproxy.version())
         if isinstance(event, ops.InstallEvent):
             return []  # Juju shows no relation before install has ended.
-        watchdog_timer.ensure(watched.CHARM, watched.__file__)
         cfg = config.parse(self.config)
         own = self._own_address(cfg.vip)
         goals = charmed_maas.peers.goal_state()

@@ -8,7 +8,23 @@ from dataclasses import dataclass
 
 import ops
 
+import config
 import haproxy
+import keepalived
+import network
+import routes
+from charmed_maas import apt_source, systemd
+
+# What is told as it is, and tried again at the next event.
+REFUSALS = (
+    apt_source.SourceError,
+    config.ConfigError,
+    haproxy.HAProxyError,
+    keepalived.KeepalivedError,
+    network.NetworkError,
+    routes.RouteError,
+    systemd.SystemdError,
+)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 
 """Operate a MAAS rack controller: enrolled with the regions, connected to each of them."""
 
-import functools
 import logging
 
 import ops
@@ -49,6 +48,8 @@ class MAASRackCharm(ops.CharmBase):
         try:
             self._statuses += self._ensure_installed()
             self._statuses += self._converge(event)
+            refused = watchdog_timer.try_ensure(watched.CHARM, watched.__file__)
+            self._statuses += map(ops.BlockedStatus, refused)
         except REFUSALS as refusal:
             logger.warning("nothing was changed: %s", refusal)
             self._statuses.append(ops.BlockedStatus(str(refusal)))
@@ -66,7 +67,8 @@ class MAASRackCharm(ops.CharmBase):
         rack.remove()
 
     def _give_up(self) -> None:
-        systemd.try_each(functools.partial(watchdog_timer.remove, watched.CHARM), self._leave)
+        systemd.try_each(lambda: watchdog_timer.remove(watched.CHARM))
+        self._leave()
 
     def _leave(self) -> None:
         # What stays of them looks for this charm's files, which go with the unit.
@@ -108,7 +110,6 @@ class MAASRackCharm(ops.CharmBase):
     def _converge(self, event: ops.EventBase) -> list[ops.StatusBase]:
         """Change what differs; returns the unit's statuses. Raises rack.RackError."""
         self.unit.set_workload_version(rack.version())
-        watchdog_timer.ensure(watched.CHARM, watched.__file__)
         if not self.rpc.relations:
             if not rack.started_url():
                 # The package starts it, without a MAAS to go to.

@@ -130,8 +130,9 @@ def leave() -> bool:
         forgotten += [SYSTEM_ID, SECRET, VAR / "maas_uuid"]
         # rackd writes certificates only where there are none: another MAAS's would stay.
         shutil.rmtree(VAR / "certificates", ignore_errors=True)
-    was_running = systemd.stop(SERVICE)
-    systemd.disable(SERVICE)
+    was_running = is_running()
+    # Forgotten also where systemd refuses: what is left would go on with a MAAS that it has left.
+    systemd.try_each(lambda: systemd.stop(SERVICE), lambda: systemd.disable(SERVICE))
     # All of them, not only up to the first that is there.
     return any([was_running, *[files.ensure_absent(path) for path in forgotten]])
 

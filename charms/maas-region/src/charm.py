@@ -101,8 +101,8 @@ class MAASRegionCharm(ops.CharmBase):
             return
         problem = problem or self._options.problem or self.urls.problem
         self.unit.set_workload_version(region.version())
-        watchdog = functools.partial(watchdog_timer.ensure, watched.CHARM, watched.__file__)
-        refused = systemd.try_each(watchdog, traffic.ensure)
+        refused = watchdog_timer.try_ensure(watched.CHARM, watched.__file__)
+        refused += systemd.try_each(traffic.ensure)
         ports.ensure_open()
         connection = self.database.get()
         outcome = self._ensure_serving(connection)
@@ -116,7 +116,8 @@ class MAASRegionCharm(ops.CharmBase):
         endpoints = (self.peers, self.database, self.api, self.rpc)
         self._situation = status.Situation(
             is_paused=self.peers.own().paused,
-            problem="; ".join(filter(None, (problem, *refused))),
+            problem=problem,
+            refused=tuple(refused),
             databag_problems=tuple(text for one in endpoints for text in one.problems),
             has_database_relation=bool(self.database.relations),
             has_database=connection is not None,

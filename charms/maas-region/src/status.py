@@ -25,6 +25,7 @@ class Situation:
     kept_url: str = ""
     outcome: serving.Outcome | None = None
     refusals: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
     dhcp: tuple[str, ...] = ()
     regions: int = 0
     offered: str = ""
@@ -59,6 +60,7 @@ def ladder(situation: Situation) -> Iterator[ops.StatusBase]:
         yield ops.WaitingStatus(f"DHCP on {problem}")
     if situation.outcome and not failures:
         yield _of(situation.outcome, situation)
+    yield from map(ops.BlockedStatus, situation.refused)
 
 
 def _of(outcome: serving.Outcome, situation: Situation) -> ops.StatusBase:

@@ -243,7 +243,8 @@ def test_who_goes_takes_each_step_though_systemd_refuses_one(caplog: pytest.LogC
     def refused() -> None:
         raise systemd.SystemdError("systemctl exited with 1: no")
 
-    systemd.try_each(lambda: taken.append("a"), refused, lambda: taken.append("b"))
+    told = systemd.try_each(lambda: taken.append("a"), refused, lambda: taken.append("b"))
+    assert told == ["systemctl exited with 1: no"]
     assert taken == ["a", "b"]
     assert "systemctl exited with 1: no" in caplog.text
 

@@ -63,6 +63,7 @@ class Machine:
         self.alive: set[str] = {"10.0.0.12", "10.0.0.13"}
         self.macs = {"10.0.0.12": "52:54:00:00:00:12", "10.0.0.13": "52:54:00:00:00:13"}
         self.watchdog = self._replace(watchdog_timer, stack)
+        self.watchdog.try_ensure.return_value = []
         self.install_arping = mock.Mock()
         for owner, name, fake in (
             (claims, "install", self.install_arping),
@@ -383,8 +384,17 @@ def test_packages_that_cannot_be_had_block(ctx: Any, machine: Machine):
 
 
 def test_what_systemd_refuses_is_told(ctx: Any, machine: Machine):
-    machine.watchdog.ensure.side_effect = systemd.SystemdError("systemctl exited with 1: no")
-    assert refused(ctx, machine, state()) == "systemctl exited with 1: no"
+    machine.watchdog.try_ensure.return_value = ["systemctl exited with 1: no"]
+    after = run(ctx, state(api({0: region()}), peer()))
+    assert after.unit_status == testing.BlockedStatus("systemctl exited with 1: no")
+    machine.keepalived.ensure_running.assert_called()
+
+
+def test_who_leaves_stops_also_where_systemd_keeps_the_watchdog(ctx: Any, machine: Machine):
+    machine.watchdog.remove.side_effect = systemd.SystemdError("systemctl exited with 1: no")
+    run(ctx, state(), ctx.on.stop())
+    machine.keepalived.stop.assert_called_once_with()
+    machine.haproxy.stop.assert_called_once_with()
 
 
 @pytest.mark.parametrize(
@@ -635,9 +645,9 @@ def test_a_new_unit_on_a_machine_that_had_one_before_starts_afresh(ctx: Any, mac
 
 def test_a_watchdog_looks_after_both_daemons(ctx: Any, machine: Machine):
     run(ctx, state(), ctx.on.install())
-    machine.watchdog.ensure.assert_not_called()
+    machine.watchdog.try_ensure.assert_not_called()
     run(ctx, state())
-    machine.watchdog.ensure.assert_called_once_with("haproxy-vip", watched.__file__)
+    machine.watchdog.try_ensure.assert_called_once_with("haproxy-vip", watched.__file__)
 
 
 def test_a_second_application_on_a_machine_is_blocked_and_touches_nothing(
@@ -657,7 +667,7 @@ def test_a_second_application_on_a_machine_is_blocked_and_touches_nothing(
         *(machine.haproxy.install, machine.haproxy.ensure_config, machine.haproxy.stop),
         *(machine.haproxy.ensure_idle, machine.keepalived.ensure_config, machine.keepalived.stop),
         *(machine.keepalived.remove, machine.keepalived.set_flag, machine.keepalived.pause),
-        *(machine.keepalived.move_vip, machine.watchdog.remove, machine.watchdog.ensure),
+        *(machine.keepalived.move_vip, machine.watchdog.remove, machine.watchdog.try_ensure),
     ):
         changes.assert_not_called()
 

@@ -3,7 +3,6 @@
 
 import contextlib
 import dataclasses
-import operator
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,6 +60,7 @@ def replaced() -> Iterator[Any]:
             mock.patch.multiple(charm.witness_server, autospec=True, **ENSURE) as server,
         ):
             found.remarks.return_value = []
+            found.watchdog.try_ensure.return_value = []
             found.isolation, found.witness_server = mock.Mock(**isolation), mock.Mock(**server)
             yield found
 
@@ -113,7 +113,7 @@ def test_it_enrols_with_the_vip_first_and_publishes_its_id(ctx: Any, workload: A
     workload.ensure_secret.assert_called_once_with("00ff" * 8)
     workload.restart.assert_called_once_with(VIP_URL, "00ff" * 8)
     workload.settle.assert_called_once_with({"10.0.0.11", "10.0.0.12"})
-    workload.watchdog.ensure.assert_called_once_with("maas-rack", watched.__file__)
+    workload.watchdog.try_ensure.assert_called_once_with("maas-rack", watched.__file__)
     assert after.get_relations("rpc")[0].local_unit_data["hostname"] == "rack-0"
     assert after.get_relations("rpc")[0].local_unit_data["system-id"] == "abc123"
     assert after.get_relations("peers")[0].local_unit_data["maas-url"] == VIP_URL
@@ -164,13 +164,14 @@ def test_a_rack_whose_dhcp_nobody_can_look_after_is_told_and_works(ctx: Any, wor
     assert rpc_data["system-id"] == "abc123"
 
 
-@pytest.mark.parametrize("name", ["watchdog.ensure", "restart"])
-def test_what_systemd_refuses_is_told(ctx: Any, workload: Any, name: str):
-    refuses = systemd.SystemdError("systemctl exited with 1: no")
-    operator.attrgetter(name)(workload).side_effect = refuses
-    workload.is_current.return_value = False
+def test_what_systemd_refuses_is_told(ctx: Any, workload: Any):
+    workload.watchdog.try_ensure.return_value = ["systemctl exited with 1: no"]
     after = run(ctx, state())
     assert after.unit_status == testing.BlockedStatus("systemctl exited with 1: no")
+    workload.restart.side_effect = systemd.SystemdError("systemctl exited with 1: none")
+    workload.is_current.return_value = False
+    after = run(ctx, state())
+    assert after.unit_status == testing.BlockedStatus("systemctl exited with 1: none")
 
 
 def test_units_that_systemd_does_not_let_go_keep_no_unit_from_leaving(ctx: Any, workload: Any):

@@ -33,6 +33,7 @@ class Machine:
     """A machine on which maas-rack and systemd do what the real ones do to files."""
 
     SystemdError = rack.systemd.SystemdError
+    try_each = staticmethod(rack.systemd.try_each)
 
     def __init__(self) -> None:
         self.ran: list[tuple[str, ...]] = []
@@ -267,6 +268,20 @@ def test_removal_takes_its_own_apt_source_away(monkeypatch: pytest.MonkeyPatch, 
     }
     rack.remove()
     assert list(others.parent.iterdir()) == [others]
+
+
+def test_what_systemd_does_not_stop_is_forgotten_too(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    enrol()
+
+    def refuse(_: str) -> bool:
+        raise rack.systemd.SystemdError("systemctl did not end within 120 s")
+
+    monkeypatch.setattr(machine, "stop", refuse)
+    assert rack.leave()
+    assert not rack.SECRET.exists()
+    assert not machine.enabled
 
 
 def test_leaving_spares_a_region_on_the_same_machine(machine: Machine):

@@ -72,6 +72,7 @@ def replaced() -> Iterator[Workload]:
     ):
         of_region["version"].return_value = "1:3.7.3"
         of_region["offered"].return_value = ""
+        watchdog.try_ensure.return_value = []
         of_region["system_id"].return_value = "abc123"
         of_region["shared_secret"].return_value = "5ec2e7"
         of_region["started_at"].return_value = "1795361569"

@@ -77,7 +77,7 @@ def test_a_unit_with_everything_serves(context: Context, workload: Workload):
 
     assert out.unit_status == testing.ActiveStatus("serving, 2 regions")
     assert out.workload_version == "1:3.7.3"
-    workload.watchdog.ensure.assert_called_once_with("maas-region", watched.__file__)
+    workload.watchdog.try_ensure.assert_called_once_with("maas-region", watched.__file__)
     assert workload.open_port.call_args_list == [
         mock.call("tcp", 5240, to_port=None),
         mock.call("tcp", 5250, to_port=5270),
@@ -580,13 +580,16 @@ def test_a_dns_that_does_not_run_is_told_by_a_region_that_takes_traffic(
 
 
 @pytest.mark.parametrize(
-    "name", ["watchdog.ensure", "traffic.ensure", "controllers.ensure_departed", "dhcp.ensure"]
+    "name", ["watchdog.try_ensure", "traffic.ensure", "controllers.ensure_departed", "dhcp.ensure"]
 )
 def test_what_systemd_refuses_is_told_by_a_region_that_serves(
     context: Context, workload: Workload, name: str
 ):
-    refuses = systemd.SystemdError("systemctl exited with 1: no")
-    operator.attrgetter(name)(workload).side_effect = refuses
+    refusing = operator.attrgetter(name)(workload)
+    if name == "watchdog.try_ensure":
+        refusing.return_value = ["systemctl exited with 1: no"]
+    else:
+        refusing.side_effect = systemd.SystemdError("systemctl exited with 1: no")
     out = context.run(context.on.update_status(), _state())
     assert out.unit_status == testing.BlockedStatus("systemctl exited with 1: no")
     assert out.get_relations("api")[0].local_unit_data["ready"] == "true"

@@ -5,22 +5,18 @@
 
 import contextlib
 import json
-import os
-import pwd
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 import pytest
+import throwaway
 
 import database
 import health_table
 from findings import Findings, Rack, Served, Strays, Unknown
 
-BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 SCHEMA = Path(__file__).parents[4] / "lab/standin/maas_standin/data/schema.sql"
 # As MAAS 3.7 makes them in the first step of its schema, as far as they are read.
 MAAS = {
@@ -117,29 +113,9 @@ DELETE FROM maasserver_bmc b
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """Start a PostgreSQL on a socket of its own; returns the socket's directory."""
-    if not BINARIES:
-        pytest.skip("needs PostgreSQL")
-    prefix: list[str] = []
-    with tempfile.TemporaryDirectory() as scratch:
-        if os.geteuid() == 0:  # As whom it refuses to run.
-            who = pwd.getpwnam("nobody")
-            os.chown(scratch, who.pw_uid, who.pw_gid)
-            prefix = ["setpriv", f"--reuid={who.pw_uid}", f"--regid={who.pw_gid}"]
-            prefix.append("--clear-groups")
-
-        def run(tool: str, *words: str) -> None:
-            argv = [*prefix, str(BINARIES[-1].with_name(tool)), f"--pgdata={scratch}/data", *words]
-            done = subprocess.run(argv, cwd=scratch, capture_output=True, text=True)
-            assert done.returncode == 0, done.stderr
-
-        run("initdb", "--auth=trust", "--username=maas", "--no-sync")
-        options = f"-F -k {scratch} -c listen_addresses=''"
-        run("pg_ctl", "start", "--wait", f"--log={scratch}/log", f"--options={options}")
-        try:
-            yield scratch
-        finally:
-            run("pg_ctl", "stop", "--mode=immediate")
+    """The directory of a PostgreSQL's socket."""
+    with throwaway.postgresql() as directory:
+        yield directory
 
 
 @pytest.fixture
