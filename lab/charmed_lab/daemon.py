@@ -18,7 +18,7 @@ from typing import Any
 from . import leases, machine_tools, uniter, versions
 from .agent import Runtime, UnitAgent, machine_command, results_of
 from .api import API
-from .machines import Machines, reachable
+from .machines import MachineError, Machines, reachable
 from .model import ALIVE, DYING, JujuError, Machine, Model, Status
 from .stage import LabError, Stage
 from .store import Store, World
@@ -203,7 +203,12 @@ class Daemon:
                 unit.set_workload("waiting", "agent initialising", now)
 
     def _ask(self, slot: str, *argv: str) -> str:
-        return self._machines.exec(slot, list(argv), timeout_s=30).stdout.decode().strip()
+        done = self._machines.exec(slot, list(argv), timeout_s=30)
+        if done.returncode or not done.stdout:
+            raise MachineError(
+                f"machine {slot} does not tell: {argv[0]}, {done.stderr.decode()!r}"
+            )
+        return done.stdout.decode().strip()
 
     def _delete(self, model: str, number: str, slot: str) -> None:
         self._machines.delete(slot)

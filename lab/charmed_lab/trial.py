@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import IO
 
 from . import checks, console, down, host, juju, pack, up
 from .checks import Count
@@ -94,21 +95,27 @@ def run_lab(stage: Stage, turns: Sequence[Turn], figures: Path | None = None) ->
 
 
 def _tell(turn: Turn, env: dict[str, str]) -> list[Count]:
-    """Tell a turn's stories side by side; what others than the first print comes at the end."""
+    """Tell a turn's stories side by side; what others than the first print comes at the end.
+
+    Who ends this process by a signal waits for the others; a terminal's Ctrl-C reaches all.
+    """
     first, *others = turn
     tell = partial(checks.pytest, "-s", "--durations=15", "--durations-min=1", env=env)
     with ExitStack() as stack:
-        outputs = [stack.enter_context(TemporaryFile("w+")) for _ in others]
+        outputs = [stack.enter_context(TemporaryFile("w+", errors="replace")) for _ in others]
+        for story, output in zip(others, outputs, strict=True):
+            stack.callback(_print, story[0], output)
         executor = stack.enter_context(ThreadPoolExecutor())
         told = [
             executor.submit(tell, *story, output=output)
             for story, output in zip(others, outputs, strict=True)
         ]
-        counts = [tell(*first), *(one.result() for one in told)]
-        for output in outputs:
-            output.seek(0)
-            print(output.read(), end="", flush=True)
-    return counts
+        return [tell(*first), *(one.result() for one in told)]
+
+
+def _print(story: str, output: IO[str]) -> None:
+    output.seek(0)
+    print(f"{story}:\n{output.read()}", end="", flush=True)
 
 
 def begin(stage: Stage) -> None:

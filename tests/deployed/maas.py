@@ -360,6 +360,17 @@ class MAAS:
                 return name
         return ""
 
+    def give_vip(self, holder: str) -> None:
+        """Have this unit of haproxy-vip hold the VIP."""
+        others = self.units("haproxy-vip").keys() - {holder}
+        try:
+            for other in others:
+                self.juju.run(other, "pause")
+        finally:
+            for other in others:
+                self.juju.run(other, "resume")
+        assert self.vip_holder() == holder
+
     def rows(self) -> set[tuple[str, int]]:
         """Every row that the writers' table has, read through a region's own proxy."""
         for unit in self.units("maas-region"):

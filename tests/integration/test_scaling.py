@@ -51,15 +51,6 @@ def _change(
     return sorted(set(maas.units(app)) - before)
 
 
-def _move_vip_to_leader(maas: MAAS) -> None:
-    leader = maas.leader("haproxy-vip")
-    others = [name for name in maas.units("haproxy-vip") if name != leader]
-    for action in ("pause", "resume"):
-        for name in others:
-            maas.juju.run(name, action)
-    assert maas.vip_holder() == leader
-
-
 # No new machine: every run has time for that.
 SHORT = pytest.param("haproxy-vip", False, id="haproxy-vip in use")
 
@@ -72,7 +63,7 @@ def test_the_leader_leaves_while_one_joins_and_two_join_and_leave_at_once(
     maas: MAAS, watch: Watch, app: str, *, has_new: bool
 ):
     if app == "haproxy-vip":
-        _move_vip_to_leader(maas)
+        maas.give_vip(maas.leader(app))
     prober, _ = watch()
     # Nor does a change fail while regions leave, which nobody sends a second time.
     changes = Changes(maas) if app == "maas-region" else None
