@@ -117,7 +117,7 @@ class MAASRegionCharm(ops.CharmBase):
         self._situation = status.Situation(
             is_paused=self.peers.own().paused,
             problem=problem,
-            refused=tuple(refused),
+            refused_by_systemd=tuple(refused),
             databag_problems=tuple(text for one in endpoints for text in one.problems),
             has_database_relation=bool(self.database.relations),
             has_database=connection is not None,

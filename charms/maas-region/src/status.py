@@ -25,7 +25,7 @@ class Situation:
     kept_url: str = ""
     outcome: serving.Outcome | None = None
     refusals: tuple[str, ...] = ()
-    refused: tuple[str, ...] = ()
+    refused_by_systemd: tuple[str, ...] = ()
     dhcp: tuple[str, ...] = ()
     regions: int = 0
     offered: str = ""
@@ -60,7 +60,7 @@ def ladder(situation: Situation) -> Iterator[ops.StatusBase]:
         yield ops.WaitingStatus(f"DHCP on {problem}")
     if situation.outcome and not failures:
         yield _of(situation.outcome, situation)
-    yield from map(ops.BlockedStatus, situation.refused)
+    yield from map(ops.BlockedStatus, situation.refused_by_systemd)
 
 
 def _of(outcome: serving.Outcome, situation: Situation) -> ops.StatusBase:
