@@ -18,7 +18,7 @@ from typing import Any
 from . import leases, machine_tools, uniter, versions
 from .agent import Runtime, UnitAgent, machine_command, results_of
 from .api import API
-from .machines import MachineError, Machines, reachable
+from .machines import Machines, reachable
 from .model import ALIVE, DYING, JujuError, Machine, Model, Status
 from .stage import LabError, Stage
 from .store import Store, World
@@ -204,11 +204,7 @@ class Daemon:
 
     def _ask(self, slot: str, *argv: str) -> str:
         done = self._machines.exec(slot, list(argv), timeout_s=30)
-        if done.returncode or not done.stdout:
-            raise MachineError(
-                f"machine {slot} does not tell: {argv[0]}, {done.stderr.decode()!r}"
-            )
-        return done.stdout.decode().strip()
+        return done.told(f"machine {slot} does not tell: {argv[0]}")
 
     def _delete(self, model: str, number: str, slot: str) -> None:
         self._machines.delete(slot)

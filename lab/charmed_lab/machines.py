@@ -40,6 +40,12 @@ class Completed:
     stdout: bytes
     stderr: bytes
 
+    def told(self, otherwise: str) -> str:
+        """Return what it said; MachineError, with `otherwise`, where it failed or said nothing."""
+        if self.returncode or not self.stdout:
+            raise MachineError(f"{otherwise}: {self.stderr.decode()!r}")
+        return self.stdout.decode().strip()
+
 
 class Machines:
     """Create, reach and delete the machines of one stage."""
@@ -84,9 +90,7 @@ class Machines:
         """
         argv = ["ip", "-j", "-4", "address", "show", "dev", "eth0"]
         done = self.exec(number, argv, timeout_s=30)
-        if done.returncode or not done.stdout:
-            raise MachineError(f"machine {number} tells no address: {done.stderr.decode()!r}")
-        links = json.loads(done.stdout)
+        links = json.loads(done.told(f"machine {number} tells no address"))
         held = [one["local"] for link in links for one in link.get("addr_info", ())]
         return held[0] if held else ""
 

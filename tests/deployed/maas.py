@@ -158,7 +158,7 @@ class MAAS:
     def wait_whole(self) -> None:
         """Wait until all is settled, replicated, and every region in rpc."""
         self.wait_settled()
-        eventually(self.is_replicated, timeout_s=180, what="every synchronous standby")
+        self.wait_replicated()
         regions = len(self.units("maas-region"))
         eventually(lambda: len(self.rpc()) == regions, timeout_s=240, what="every region in rpc")
 
@@ -351,6 +351,10 @@ class MAAS:
             "leader",
             *["sync_standby"] * standbys,
         ]
+
+    def wait_replicated(self) -> None:
+        """Wait until it is so."""
+        eventually(self.is_replicated, timeout_s=180, what="every synchronous standby")
 
     def vip_holder(self) -> str:
         """The name of the haproxy-vip unit that has the VIP."""

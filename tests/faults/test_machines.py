@@ -19,7 +19,6 @@ Power = Callable[..., None]
 Figure = Callable[[str, float], None]
 ANSWERED_S = 300
 REBOOTED_S = 300
-REPLICATED_S = 180
 # MAAS lets a controller go minutes after its processes ended.
 FORGOTTEN_S = 300
 # The turn to restart among regions. What a lost machine holds is free again after 20 s, and the
@@ -50,7 +49,7 @@ def vip_holder(maas: MAAS) -> str:
 
     It is not the primary's: that one is lost in another story.
     """
-    eventually(maas.is_replicated, timeout_s=REPLICATED_S, what="a synchronous replica")
+    maas.wait_replicated()
     machine = maas.machine(maas.synchronous())
     holder = next(name for name in maas.units("haproxy-vip") if maas.machine(name) == machine)
     maas.give_vip(holder)

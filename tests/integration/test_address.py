@@ -40,7 +40,7 @@ def test_a_machine_changes_its_address(maas: MAAS, power: Power, watch: Watch):
     )
     maas.wait_settled()
     eventually(lambda: new in maas.members(), timeout_s=180, what=f"the member at {new}")
-    eventually(maas.is_replicated, timeout_s=180, what="one synchronous standby")
+    maas.wait_replicated()
     assert old not in maas.members()
     regions = len(maas.units("maas-region"))
     eventually(lambda: len(maas.rpc()) == regions, timeout_s=240, what="every region in rpc")

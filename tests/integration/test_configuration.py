@@ -481,7 +481,7 @@ def test_writes_wait_for_a_synchronous_replica_only_where_they_must(
         finally:
             for unit in replicas:
                 maas.on_machine(unit, WALRECEIVER.format("CONT"))
-        eventually(maas.is_replicated, timeout_s=180, what="one synchronous standby")
+        maas.wait_replicated()
         write.wait_for_a_row_from_each(maas.units("maas-region"))
         assert maas.primary() == primary
     maas.wait_whole()

@@ -108,7 +108,7 @@ class MAASRackCharm(ops.CharmBase):
         return []
 
     def _converge(self, event: ops.EventBase) -> list[ops.StatusBase]:
-        """Change what differs; returns the unit's statuses. Raises rack.RackError."""
+        """Change what differs; returns the unit's statuses. Raises one of REFUSALS."""
         self.unit.set_workload_version(rack.version())
         if not self.rpc.relations:
             if not rack.started_url():
