@@ -155,8 +155,9 @@ class Lab:
     def records(self, unit: str = "") -> list[dict[str, Any]]:
         """Return what the charms recorded, oldest first."""
         path = self.folder / "records.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        found = [json.loads(line) for line in lines]
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        # The last one may still be on its way.
+        found = [json.loads(line) for line in lines if line.endswith("\n")]
         return [one for one in found if not unit or one["unit"] == unit]
 
     def hooks(self, unit: str = "") -> list[str]:
