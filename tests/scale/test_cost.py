@@ -153,7 +153,7 @@ def events(maas: MAAS) -> list[tuple[str, str, dict[str, str]]]:
     rpc = {"JUJU_RELATION": "rpc", "JUJU_RELATION_ID": relation_id, **about}
     peers = {"JUJU_RELATION": "peers", "JUJU_RELATION_ID": peers_id, **about}
     return [
-        # The first one writes down whom no leader before knew: that costs a call for each.
+        # The first one writes down whom no leader before knew, the second one knows all.
         (leader, "leader-elected", {}),
         (leader, "leader-elected", {}),
         (leader, "update-status", {}),
@@ -186,9 +186,10 @@ def test_an_events_calls_do_not_depend_on_the_number_of_racks(
             what = f"{at + 1}. {name} of {whose} with {size} racks"
             figure(f"{what}: {len(one.calls)} calls, of CPU", one.cpu_s)
             figure(f"{what}: of wall time", one.wall_s)
-    for at, (unit, name, _) in list(enumerate(wanted))[1:]:
-        numbers = {size: len(costs[size][at].calls) for size in SIZES}
-        assert len(set(numbers.values())) == 1, f"{unit} {name}: {numbers}"
+        # A new leader alone reads what each rack wrote while it did not lead: docs/scale.md.
+        beyond = {one: one if name == "leader-elected" else 0 for one in SIZES}
+        fixed = {size: len(costs[size][at].calls) - beyond[size] for size in SIZES}
+        assert len(set(fixed.values())) == 1, f"{unit} {name}: {fixed}, and a call for each rack"
 
 
 @pytest.mark.parametrize("app", ["postgresql-ha", "maas-region", "haproxy-vip", RACKS])
