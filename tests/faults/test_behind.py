@@ -71,7 +71,7 @@ def test_a_replica_that_was_off_for_too_long_says_so_and_is_made_anew(
     assert task.results["set-aside"].startswith("/var/lib/postgresql/removed/")
     maas.wait_whole()
     assert maas.is_replicated()
-    prober.report.assert_no_failed_read()
+    prober.assert_no_failed_read()
 
 
 @pytest.fixture
@@ -145,4 +145,4 @@ def test_the_last_rows_are_given_up_when_told_so_once_who_has_them_was_removed(
     maas.juju.add_unit(SECOND)
     _wait_roles(maas, "primary", "replica", "synchronous replica")
     wait_answered(prober, timeout_s=60)
-    prober.report.assert_no_failed_read()
+    prober.assert_no_failed_read()
