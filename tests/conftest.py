@@ -71,9 +71,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what each file of stories adds to the run."""
-    if run.took_s:
-        terminalreporter.section("seconds by file")
-    for name, seconds in run.took_s.items():
+    if not run.took_s:
+        return
+    terminalreporter.section("seconds by file")
+    for name, seconds in {**run.took_s, "all stories": sum(run.took_s.values())}.items():
         terminalreporter.write_line(f"{name:44} {seconds:5.0f} s")
 
 
@@ -112,16 +113,18 @@ def juju() -> Iterator[jubilant.Juju]:
 
 
 @pytest.fixture(scope="session")
-def maas(juju: jubilant.Juju) -> MAAS:
-    """The bundle, deployed and active."""
+def maas(juju: jubilant.Juju) -> Iterator[MAAS]:
+    """The bundle, deployed and active; no hook fails but those that a story has fail itself."""
     if not juju.status().apps:
         overlay = os.environ.get("OVERLAY")
         juju.deploy(BUNDLE, overlays=[overlay] if overlay else [])
     # A unit whose daemon came up after its last hook says so at the next update-status.
     juju.model_config({"update-status-hook-interval": "1m"})
     maas = MAAS(juju)
+    before = maas.failed_hooks()
     maas.wait_settled(timeout_s=DEPLOY_TIMEOUT_S)
-    return maas
+    yield maas
+    assert set(maas.failed_hooks()[len(before) :]) <= maas.hooks_to_fail
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@
 """Killers of dispatches on units' machines: SIGKILL at moments that a seed decides."""
 
 import contextlib
+import re
 import threading
 from pathlib import Path
 
@@ -49,6 +50,11 @@ class Killers:
         thread = threading.Thread(target=self._keep_striking, args=(unit, *words), daemon=True)
         thread.start()
         self._threads.append(thread)
+
+    def struck(self, unit: str, hooks: str) -> bool:
+        """Tell whether a dispatch of the unit's hooks that match was killed."""
+        words = [line.split()[:2] for line in self.killed]
+        return any(who == unit and re.fullmatch(hooks, hook) for who, hook in words)
 
     def _keep_striking(self, unit: str, *words: object) -> None:
         """Run the script until it has ended well; a new unit has no machine yet."""

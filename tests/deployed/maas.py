@@ -8,6 +8,7 @@ import functools
 import ipaddress
 import json
 import os
+import re
 import ssl
 import time
 import urllib.request
@@ -41,11 +42,14 @@ FAILOVER_S = 60
 VOTERS = {1: 1, 2: 1, 3: 3, 4: 3, 5: 5}
 # A second synchronous standby from five members on, where two may be lost.
 SYNCHRONOUS = {0: 0, 1: 0, 2: 1, 3: 1, 4: 1, 5: 2}
+# What Patroni calls a leader, and a replica that follows one; another version says `running`.
+RUNNING = ("running", "streaming")
 TLS = "/etc/postgresql-ha/tls"
 ETCD_MEMBERS = (
     f"ETCDCTL_API=3 etcdctl --endpoints=https://127.0.0.1:2379 --cacert={TLS}/ca.crt"
     f" --cert={TLS}/unit.crt --key={TLS}/unit.key member list"
 )
+HOOK_FAILED = re.compile(r'^unit-(\S+): .* hook "([a-z-]+)" .*failed: ', re.MULTILINE)
 LOCK_HOLDER = (
     "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)"
     " WHERE locktype = \\$\\$advisory\\$\\$ AND granted AND (classid, objid) = (1668112737, {})"
@@ -92,6 +96,7 @@ class MAAS:
 
     def __init__(self, juju: jubilant.Juju) -> None:
         self.juju = juju
+        self.hooks_to_fail: set[tuple[str, str]] = set()
         self._url = ""
 
     @property
@@ -117,6 +122,12 @@ class MAAS:
         finally:
             power("controller-up")
             self._url = ""
+
+    def failed_hooks(self) -> list[tuple[str, str]]:
+        """Return the unit and the hook of each failure that Juju has logged, in order."""
+        log = self.juju.cli("debug-log", "--replay", "--no-tail", "--level", "ERROR")
+        found = HOOK_FAILED.findall(log)
+        return [("/".join(tag.rsplit("-", 1)), hook) for tag, hook in found]
 
     def units(self, app: str) -> dict[str, jubilant.statustypes.UnitStatus]:
         """The units of an application by name."""
@@ -291,16 +302,20 @@ class MAAS:
 
     def members(self) -> dict[str, str]:
         """Patroni's members by address, and their roles."""
+        return {one["host"]: one["role"] for one in self._members()}
+
+    def _members(self) -> list[dict[str, Any]]:
+        """What the first member that answers lists of all of them."""
         anybody = ssl.create_default_context()
         anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
         for unit in self.units("postgresql-ha").values():
             url = f"https://{unit.public_address}:8008/cluster"
             try:
                 with urllib.request.urlopen(url, timeout=5, context=anybody) as answer:
-                    return {one["host"]: one["role"] for one in json.load(answer)["members"]}
+                    return json.load(answer)["members"]
             except OSError:
                 continue
-        return {}
+        return []
 
     def primary(self) -> str:
         """The name of the postgresql-ha unit that Patroni calls leader; KeyError without one."""
@@ -344,9 +359,11 @@ class MAAS:
         return voters <= members and len(voters) == VOTERS[len(members)]
 
     def is_replicated(self) -> bool:
-        """There are one leader, and as many synchronous standbys as it has to have."""
-        roles = sorted(self.members().values())
-        standbys = SYNCHRONOUS[len(roles)]
+        """Every unit is a member that runs, with one leader, and as many synchronous standbys."""
+        running = {one["host"]: one["role"] for one in self._members() if one["state"] in RUNNING}
+        if set(running) != {unit.public_address for unit in self.units("postgresql-ha").values()}:
+            return False
+        roles, standbys = sorted(running.values()), SYNCHRONOUS[len(running)]
         return [role for role in roles if role != "replica"] == [
             "leader",
             *["sync_standby"] * standbys,

@@ -139,6 +139,7 @@ class Prober:
         self.url = url
         self.log = log
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_judged = False
 
     def __enter__(self) -> "Prober":
         self._process = subprocess.Popen([sys.executable, __file__, self.url, str(self.log)])
@@ -149,6 +150,13 @@ class Prober:
         assert self._process
         self._process.send_signal(signal.SIGTERM)
         assert self._process.wait(timeout=30) == 0, "the prober itself failed"
+        if self._is_judged:
+            self.report.assert_no_failed_read()
+
+    def assert_no_failed_read(self) -> None:
+        """No failed read until now, as a report has it; nor until the prober ends."""
+        self._is_judged = True
+        self.report.assert_no_failed_read()
 
     @property
     def report(self) -> Report:

@@ -10,13 +10,14 @@ from pathlib import Path
 DISPATCH = "dispatch"
 # Every charm writes its databags through the one function of this module.
 DATABAG = "/charmed_maas/databag.py"
+ADDED = "told-by-a-newer-revision"
 NEWER_DATABAG = """
 
 _write = write
 
 
 def write(databag, values):
-    return _write(databag, {**values, "told-by-a-newer-revision": "[1]", LACKING: ""})
+    return _write(databag, {**values, ADDED: "[1]", LACKING: ""})
 """
 # What maas-region writes for MAAS, from this module: MAAS restarts where it differs.
 REGIOND_CONF = "/src/region.py"
@@ -38,7 +39,7 @@ Edit = Callable[[str], str]
 
 def newer(charm: Path, target: Path, *, lacking: str) -> Path:
     """Make a revision that writes a field which this one does not know, and never one it does."""
-    added = NEWER_DATABAG.replace("LACKING", repr(lacking))
+    added = NEWER_DATABAG.replace("LACKING", repr(lacking)).replace("ADDED", repr(ADDED))
     return _edited(charm, target, {DATABAG: lambda text: text + added})
 
 

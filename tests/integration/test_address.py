@@ -50,4 +50,4 @@ def test_a_machine_changes_its_address(maas: MAAS, power: Power, watch: Watch):
     named = f"grep -rw {old} {CONFIGURATION} | grep -v initial- || true"
     for unit in maas.units("haproxy-vip"):
         assert maas.on_machine(unit, named).strip() == ""
-    prober.report.assert_no_failed_read()
+    prober.assert_no_failed_read()

@@ -111,7 +111,7 @@ def test_a_vip_that_a_machine_without_a_unit_has_is_refused(maas: MAAS, watch: W
         maas.juju.config("haproxy-vip", {"vip": good})
     maas.wait_whole()
     assert {name: maas.on_machine(name, RUNNING) for name in before} == before
-    prober.report.assert_no_failed_read()
+    prober.assert_no_failed_read()
 
 
 def _rack_address(maas: MAAS) -> str:
@@ -191,7 +191,7 @@ def test_a_garbled_databag_is_named_and_services_go_on(
     assert setting.removeprefix("--app ").partition("=")[0] in message
     assert (writer if "--app" not in setting else writer.partition("/")[0]) in message
     maas.wait_settled()
-    prober.report.assert_no_failed_read()
+    prober.assert_no_failed_read()
 
 
 # A minute and more each, in which it mostly waits.

@@ -85,7 +85,7 @@ def test_options_of_the_vip_are_changed_together_and_back(maas: MAAS, watch: Wat
     prober, _ = watch()
     _there_and_back(maas, [(option, option.values[0]) for option in charm_options.OF_THE_VIP])
     assert len(_places(maas, maas.vip)) == 1
-    prober.report.assert_no_failed_read()
+    prober.assert_no_failed_read()
 
 
 def test_a_kept_connection_outlives_a_reload(maas: MAAS):
@@ -127,7 +127,7 @@ def test_an_option_is_changed_to_each_kind_of_value_and_back(
         else:
             assert after == before
     maas.wait_whole()
-    prober.report.assert_no_failed_read()
+    prober.assert_no_failed_read()
 
 
 def _has_settings(maas: MAAS, wanted: Options) -> bool:
@@ -181,7 +181,7 @@ def test_a_region_is_paused_and_resumes(maas: MAAS, watch: Watch):
         maas.wait_whole()
     print(f"\n  {changes}", end="")
     changes.assert_none_failed()
-    prober.report.assert_no_failed_read()
+    prober.assert_no_failed_read()
 
 
 @pytest.mark.long
@@ -203,7 +203,7 @@ def test_regions_restart_in_turn_and_no_change_fails(maas: MAAS, watch: Watch):
     print(f"\n  {changes}, {regions}", end="")
     assert regions.least() >= len(before) - 1
     changes.assert_none_failed()
-    prober.report.assert_no_failed_read()
+    prober.assert_no_failed_read()
     maas.juju.config("maas-region", {"num-workers": workers})
     maas.wait_whole()
 
@@ -226,7 +226,7 @@ def test_who_replaces_a_dead_rack_and_after_how_long_is_changed_and_back(maas: M
         )
         maas.wait_settled()
     assert {app: restarts.last(maas, app) for app in restarts.DAEMONS} == before
-    prober.report.assert_no_failed_read()
+    prober.assert_no_failed_read()
 
 
 def _graces(maas: MAAS) -> set[str]:
@@ -267,7 +267,7 @@ def test_the_vip_has_another_prefix_and_its_interface_is_named(maas: MAAS, watch
         maas.wait_settled()
         shown = {maas.on_machine(unit, named).strip() for unit in maas.units(VIP_APP)}
         assert shown == {interface}
-    prober.report.assert_no_failed_read()
+    prober.assert_no_failed_read()
 
 
 def _elsewhere(maas: MAAS) -> Options:
@@ -376,7 +376,7 @@ def test_regions_go_by_an_own_name_that_leads_to_the_vip(maas: MAAS, watch: Watc
     for unit in units:
         maas.on_machine(unit, f'sed -i "/ {OWN_NAME}$/d" /etc/hosts')
     assert restarts.last(maas, "maas-rack") == racks
-    prober.report.assert_no_failed_read()
+    prober.assert_no_failed_read()
 
 
 @pytest.mark.long
@@ -445,7 +445,7 @@ def test_a_source_changes_what_apt_offers_and_nothing_that_is_installed(
     assert restarts.last(maas, app) == before
     for unit in units:
         maas.on_machine(unit, f"rm -r {REPOSITORY}")
-    prober.report.assert_no_failed_read()
+    prober.assert_no_failed_read()
 
 
 @pytest.mark.long

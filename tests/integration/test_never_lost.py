@@ -1,7 +1,10 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
-"""What is never lost: rows outlive the relation, the application's last unit, a leader's death."""
+"""What is never lost: rows outlive the relation, the application's last unit, a leader's death.
+
+Rows are written until the database is gone: the fixture `write` asserts that none is lost.
+"""
 
 import re
 import time
@@ -17,18 +20,15 @@ APP = "postgresql-ha"
 
 
 @pytest.fixture
-def rows(maas: MAAS) -> set[tuple[str, int]]:
-    """Rows that were acknowledged before the test."""
-    with Writers(maas.juju, maas.units("maas-region")) as writers:
-        eventually(lambda: len(writers.acknowledged) > 50, timeout_s=60, what="50 rows")
-    return writers.acknowledged
+def rows(write: Writers) -> None:
+    """Writers that have begun before the test, and go on until its end."""
+    eventually(lambda: len(write.acknowledged) > 50, timeout_s=60, what="50 rows")
 
 
 # Three minutes; the last member's leaving, below, is the harder one.
 @pytest.mark.long
-def test_every_row_is_there_after_db_was_removed_and_integrated(
-    maas: MAAS, rows: set[tuple[str, int]]
-):
+@pytest.mark.usefixtures("rows")
+def test_every_row_is_there_after_db_was_removed_and_integrated(maas: MAAS):
     maas.juju.remove_relation("maas-region:db", "postgresql-ha:db")
     maas.juju.wait(
         lambda status: (
@@ -40,10 +40,10 @@ def test_every_row_is_there_after_db_was_removed_and_integrated(
     )
     maas.juju.integrate("maas-region:db", "postgresql-ha:db")
     maas.wait_settled()
-    assert rows <= maas.rows()
 
 
-def test_every_row_is_there_after_the_last_member_was_gone(maas: MAAS, rows: set[tuple[str, int]]):
+@pytest.mark.usefixtures("rows")
+def test_every_row_is_there_after_the_last_member_was_gone(maas: MAAS):
     # Juju removes a machine with its last unit, and the data on it.
     others = {
         unit.machine for app in ("maas-region", "haproxy-vip") for unit in maas.units(app).values()
@@ -64,13 +64,11 @@ def test_every_row_is_there_after_the_last_member_was_gone(maas: MAAS, rows: set
     assert "adopt-data" in message
     maas.juju.run(unit, "adopt-data")
     maas.wait_settled()
-    assert rows <= maas.rows()
 
 
 @pytest.mark.long
-def test_every_row_is_there_after_all_members_were_removed_at_once(
-    maas: MAAS, rows: set[tuple[str, int]]
-):
+@pytest.mark.usefixtures("rows")
+def test_every_row_is_there_after_all_members_were_removed_at_once(maas: MAAS):
     """Units on the machines that they left wait for the operator, and name whose is newest."""
     maas.wait_complete()
     machines = {unit.machine for unit in maas.units(APP).values()}
@@ -88,7 +86,6 @@ def test_every_row_is_there_after_all_members_were_removed_at_once(
     maas.juju.run(unit, "adopt-data", wait=120)
     maas.wait_complete()
     assert len(maas.voters()) == len(homes)
-    assert rows <= maas.rows()
 
 
 def _named(maas: MAAS) -> set[str]:

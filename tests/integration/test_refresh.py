@@ -9,7 +9,7 @@ is made from the bundle's. Such a one may render other files: services may then 
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +67,7 @@ class Refresher:
 
     def hold(self, charm: Path, unit: str, scratch: Path) -> None:
         """Refresh to a charm's revision, whose first hook leaves one unit in error."""
+        self.maas.hooks_to_fail.add((unit, "upgrade-charm"))
         self.to(revisions.failing(charm, scratch / f"{self.app}.failing.charm", unit))
         self.maas.juju.wait(lambda status: status.apps[self.app].units[unit].is_error)
         self.wait_others(unit)
@@ -117,6 +118,13 @@ def _assert_untouched(maas: MAAS, before: dict[str, str]) -> None:
         assert _untouched(maas) == before
 
 
+def _assert_told(maas: MAAS, newer: Iterable[str]) -> None:
+    """Each unit of the newer revision has written what the older one does not know."""
+    get = f"relation-get -r $(relation-ids peers) {revisions.ADDED} $JUJU_UNIT_NAME"
+    if not OTHER_CHARMS:
+        assert {maas.juju.exec(get, unit=unit).stdout.strip() for unit in newer} == {"[1]"}
+
+
 @pytest.fixture
 def other(tmp_path: Path) -> Revision:
     """Return another revision of an application's charm than the bundle's."""
@@ -150,13 +158,15 @@ def test_revisions_differ_while_a_unit_is_in_error(
         for unit in [leader, *maas.units(app), leader]:
             maas.juju.exec(RECONCILE, unit=unit)
         refresher.wait_others(leader)
+        others = maas.units(app).keys() - {leader}
+        _assert_told(maas, {leader} if held != charm_of(app) else others)
         maas.juju.cli("resolved", "--no-retry", leader)
         # Its agent comes to that once another unit's hook has let the machine go.
         maas.juju.wait(lambda status, unit=leader: not status.apps[app].units[unit].is_error)
         maas.wait_settled()
         assert {refresher.revision(unit) for unit in maas.units(app)} == {refresher.current()}
     _assert_untouched(maas, before)
-    prober.report.assert_no_failed_read()
+    prober.assert_no_failed_read()
 
 
 @pytest.mark.long
@@ -169,6 +179,7 @@ def test_a_unit_that_failed_before_the_refresh_follows_once_it_is_mended(
     refresher = Refresher(maas, app)
     unit = next(name for name in maas.units(app) if name != maas.leader(app))
     source = f"{_charm(unit)}/src/charm.py"
+    maas.hooks_to_fail.add((unit, "update-status"))
     maas.on_machine(unit, f"mv {source} {source}.away")
     try:
         # The next update-status fails.
@@ -186,7 +197,7 @@ def test_a_unit_that_failed_before_the_refresh_follows_once_it_is_mended(
     refresher.wait_others("")
     maas.wait_settled()
     _assert_untouched(maas, before)
-    prober.report.assert_no_failed_read()
+    prober.assert_no_failed_read()
 
 
 @pytest.mark.long
@@ -208,4 +219,4 @@ def test_a_refresh_that_takes_a_restart_goes_through_the_regions_in_turn(
     print(f"\n  {changes}, {regions}", end="")
     assert regions.least() >= len(maas.units("maas-region")) - 1
     changes.assert_none_failed()
-    prober.report.assert_no_failed_read()
+    prober.assert_no_failed_read()

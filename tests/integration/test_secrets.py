@@ -159,7 +159,7 @@ def test_both_secrets_are_changed_and_one_rack_at_a_time_is_away(
         words |= {before, new, *_passwords(maas)}
         arguments.assert_without(*words)
     _assert_told_nowhere(maas, task, *words)
-    prober.report.assert_no_failed_read()
+    prober.assert_no_failed_read()
 
 
 def _passwords(maas: MAAS) -> set[str]:
@@ -240,4 +240,4 @@ def _assert_juju_rotates(maas: MAAS, watch: Watch, before: str) -> None:
         _wait_followed(maas, before)
     racks.assert_one_away_at_most()
     assert not _is_admitted(maas, old_key)
-    prober.report.assert_no_failed_read()
+    prober.assert_no_failed_read()
