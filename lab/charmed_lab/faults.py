@@ -36,7 +36,7 @@ ACTIONS = {
     "skip-hooks": ("UNIT", "Juju takes its events but update-status for run: the charm is not"),
     "run-hooks": ("UNIT", "run them again"),
     "shuffle": ("SEED", "what Juju leaves open, as the order of relations, goes by this number"),
-    "heal": ("TARGET|all [B]", "undo what `list` shows of TARGET but poweroff; with B, their cut"),
+    "heal": ("TARGET|all [B]", "undo TARGET's but poweroff and skip-hooks; with B, their cut"),
     "controller-down": ("", "SIGKILL the lab's Juju; machines and workloads go on"),
     "controller-up": ("", "start it again, with all that it knew"),
     "list": ("", "show what is in force, as the words that would do it"),
@@ -169,7 +169,7 @@ def in_force(stage: Stage) -> list[Fault]:
 
 
 def heal(stage: Stage, number: str, other: str | None = None) -> None:
-    """Undo all faults of a machine but poweroff, a cut between two, or with `all` everything."""
+    """Undo a machine's faults but poweroff and skip-hooks, or a cut between two, or `all`."""
     if number == ALL:
         heal_all(stage)
     elif other is not None:
