@@ -1,7 +1,7 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
-"""A rack that sees neither a region nor a failover peer stops its dhcpd, by a timer of its own.
+"""A rack that hears no region, and not every failover peer, stops its dhcpd by its own timer.
 
 Its regions may take it for dead and have another rack promoted; both would then hand out the same
 addresses. dhcpd notices after 60 s that a cut link is silent (max-response-delay), and a quarter
@@ -77,7 +77,7 @@ def look(now: float) -> bool:
     since = _since(now)
     if now - since < _patience_s():
         return False
-    _stop(f"neither a region nor a failover peer for {now - since:.0f} s")
+    _stop(f"no region, and not every failover peer, is heard for {now - since:.0f} s")
     return True
 
 

@@ -70,13 +70,17 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Rack:
 
 
 @pytest.mark.parametrize("state", ["communications-interrupted", "partner-down", "silent"])
-def test_a_rack_that_hears_nobody_stops_dhcpd_after_a_part_of_the_grace(alone: Rack, state: str):
+def test_a_rack_that_hears_nobody_stops_dhcpd_after_a_part_of_the_grace(
+    alone: Rack, state: str, caplog: pytest.LogCaptureFixture
+):
     alone.state = state
     assert not isolation.look(1000)
     assert not isolation.look(1029)
     assert isolation.look(1030)
     assert alone.stopped == 1
     assert isolation.STOPPED.exists()
+    told = "no region, and not every failover peer, is heard for 30 s: dhcpd stops"
+    assert caplog.messages[-1] == told
 
 
 def test_one_of_many_peers_that_is_not_heard_is_enough(alone: Rack):
