@@ -221,6 +221,21 @@ def test_a_rackd_that_does_not_start_says_where_to_look(machine: Machine):
     assert not rack.is_current(VIP_URL, SECRET)
 
 
+def test_of_a_traceback_its_cause_is_told_in_one_line(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    frames = '  File "/usr/lib/python3/dist-packages/maas/x.py", line 1\n    x()\n' * 5
+    error = commands.CommandError(f"maas-rack exited with 1: {frames}ValueError: no\tsecret\n \n")
+    monkeypatch.setattr(commands, "run", mock.Mock(side_effect=error))
+    with pytest.raises(rack.RackError) as refusal:
+        rack.ensure_config(URLS)
+    assert str(refusal.value) == "maas-rack exited with 1: ValueError: no secret"
+    silent = commands.CommandError("maas-rack did not end within 60 s")
+    monkeypatch.setattr(commands, "run", mock.Mock(side_effect=silent))
+    with pytest.raises(rack.RackError, match=f"^{silent}$"):
+        rack.ensure_config(URLS)
+
+
 def test_a_restart_ends_the_wait(machine: Machine):
     assert not turns.waited_long(["r/0"])
     rack.restart(VIP_URL, SECRET)
