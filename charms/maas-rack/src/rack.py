@@ -112,7 +112,8 @@ def restart(maas_url: str, secret: str) -> None:
         systemd.enable(SERVICE)
         systemd.restart(SERVICE)
     except systemd.SystemdError as error:
-        raise RackError(f"maas-rackd does not start: see journalctl -u {SERVICE}") from error
+        said = f"maas-rackd does not start: see journalctl -u {SERVICE}"
+        raise RackError(words.with_cause(said, first_cause() or str(error))) from error
     files.ensure_file(STARTED, json.dumps(_identity(maas_url, secret)), mode=0o600)
     turns.end_wait()
 

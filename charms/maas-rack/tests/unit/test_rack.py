@@ -214,9 +214,13 @@ def test_what_rackd_was_started_with_is_remembered(machine: Machine):
     assert not rack.is_current(VIP_URL, SECRET)
 
 
-def test_a_rackd_that_does_not_start_says_where_to_look(machine: Machine):
+@pytest.mark.parametrize(("cause", "told"), [("rackd: no disk", "rackd: no disk"), ("", "no")])
+def test_a_rackd_that_does_not_start_says_why_and_where_to_look(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, cause: str, told: str
+):
     machine.starts = False
-    with pytest.raises(rack.RackError, match="journalctl"):
+    monkeypatch.setattr(rack.journal, "first_cause", lambda _: cause)
+    with pytest.raises(rack.RackError, match=f"see journalctl -u {rack.SERVICE}; {told}$"):
         rack.restart(VIP_URL, SECRET)
     assert not rack.is_current(VIP_URL, SECRET)
 
