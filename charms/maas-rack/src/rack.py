@@ -85,7 +85,8 @@ def ensure_config(urls: Sequence[str]) -> bool:
 def ensure_secret(secret: str) -> bool:
     """Install the secret that the regions share; returns whether it changed."""
     if not re.fullmatch(r"([0-9a-fA-F]{2})+", secret):
-        raise RackError("maas-region's shared secret is not hexadecimal")
+        where = "look at maas-region's status"
+        raise RackError(f"maas-region's shared secret is not hexadecimal: {where}")
     is_away = files.ensure_no_link(SECRET) or not SECRET.is_file()
     # MAAS writes it in small letters.
     changed = is_away or SECRET.read_text().strip().lower() != secret.lower()

@@ -194,7 +194,7 @@ def test_a_new_secret_is_not_what_rackd_was_started_with_before_its_turn(machine
 
 @pytest.mark.parametrize("secret", ["", "xyz", "abc", "00 ff", "00\nff"])
 def test_a_secret_that_is_not_hexadecimal_is_refused_unread(machine: Machine, secret: str):
-    with pytest.raises(rack.RackError, match="not hexadecimal") as refusal:
+    with pytest.raises(rack.RackError, match="not hexadecimal: look at maas-region") as refusal:
         rack.ensure_secret(secret)
     assert not secret or secret not in str(refusal.value)
     assert not machine.ran
