@@ -21,6 +21,8 @@ from charmed_maas.interfaces import maas_rpc
 logger = logging.getLogger(__name__)
 
 RPC = "rpc"
+# Of a status; what is longer ends with " …".
+MAX_LENGTH = 298
 REFUSALS = (apt_source.SourceError, rack.RackError, systemd.SystemdError)
 
 
@@ -49,10 +51,10 @@ class MAASRackCharm(ops.CharmBase):
             self._statuses += self._ensure_installed()
             self._statuses += self._converge(event)
             refused = watchdog_timer.try_ensure(watched.CHARM, watched.__file__)
-            self._statuses += map(ops.BlockedStatus, refused)
+            self._statuses += map(self._blocked, refused)
         except REFUSALS as refusal:
             logger.warning("nothing was changed: %s", refusal)
-            self._statuses.append(ops.BlockedStatus(str(refusal)))
+            self._statuses.append(self._blocked(str(refusal)))
 
     def _on_stop(self, _: ops.EventBase) -> None:
         """Leave MAAS; a region deletes the controller. The packages stay."""
@@ -85,7 +87,7 @@ class MAASRackCharm(ops.CharmBase):
             witness_server.ensure()
         except (systemd.SystemdError, apt_source.SourceError) as error:
             problem = f"the regions cannot look after DHCP here: {error}"
-            problems.append(ops.BlockedStatus(problem[:300]))
+            problems.append(self._blocked(problem))
         self.rpc.publish(maas_rpc.RequirerUnitData(rack.hostname(), rack.system_id(), applied_s))
         return problems
 
@@ -104,7 +106,7 @@ class MAASRackCharm(ops.CharmBase):
         except apt_source.SourceError as error:
             if not rack.version():
                 raise
-            return [ops.BlockedStatus(str(error))]
+            return [self._blocked(str(error))]
         return []
 
     def _converge(self, event: ops.EventBase) -> list[ops.StatusBase]:
@@ -169,6 +171,10 @@ class MAASRackCharm(ops.CharmBase):
             # Whoever cannot be read may run with any secret.
             mark = "" if self.peers.problems else mark
             self.rpc.publish_app(maas_rpc.RequirerAppData(mark))
+
+    def _blocked(self, problem: str) -> ops.StatusBase:
+        """Return the status for what others say, who may say it in many lines."""
+        return ops.BlockedStatus(words.one_line(problem, MAX_LENGTH))
 
     def _garbled(self, problem: str) -> ops.StatusBase:
         unit = problem.partition(" ")[0]

@@ -174,6 +174,23 @@ def test_what_systemd_refuses_is_told(ctx: Any, workload: Any):
     assert after.unit_status == testing.BlockedStatus("systemctl exited with 1: none")
 
 
+@pytest.mark.parametrize("who", ["watchdog", "isolation", "restart", "install"])
+def test_what_is_told_in_many_lines_is_a_status_of_one(ctx: Any, workload: Any, who: str):
+    long = f"systemctl exited with 1: Job failed.\n{'See journalctl. ' * 30}\n"
+    workload.watchdog.try_ensure.return_value = [long] if who == "watchdog" else []
+    workload.is_current.return_value = workload.can_wait.return_value = False
+    refuses = {"isolation": workload.isolation.ensure, "restart": workload.restart}
+    if who in refuses:
+        refuses[who].side_effect = systemd.SystemdError(long)
+    elif who == "install":
+        workload.install.side_effect = apt_source.SourceError(long)
+    after = run(ctx, state()).unit_status
+    assert after.name == "blocked"
+    assert "Job failed. See journalctl." in after.message
+    assert "\n" not in after.message
+    assert len(after.message) <= 300
+
+
 def test_units_that_systemd_does_not_let_go_keep_no_unit_from_leaving(ctx: Any, workload: Any):
     refuses = systemd.SystemdError("no")
     workload.isolation.remove.side_effect = workload.watchdog.remove.side_effect = refuses
