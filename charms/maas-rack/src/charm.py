@@ -125,12 +125,13 @@ class MAASRackCharm(ops.CharmBase):
                 problem = self.rpc.problems[0]
                 return [ops.BlockedStatus(f"nothing was changed: {problem}")]
             return [ops.WaitingStatus("for maas-region to share URL and secret")]
-        is_enrolled = self._enrol(enrolment)
+        ahead = self._enrol(enrolment)
         self.peers.publish(self._started())
         self._tell_regions()
         garbled = [self._garbled(one) for one in self.peers.problems]
-        if not is_enrolled:
-            turn = "waiting for its turn to restart with a new URL or secret"
+        if ahead:
+            turn = "waiting for its turn to restart with a new URL or secret, after "
+            turn += words.listed(ahead)
             return [*garbled, ops.MaintenanceStatus(turn)]
         problems = [*garbled, *self._look_after_dhcp(enrolment.dhcp_grace_s)]
         remarks = dhcp_status.remarks()
@@ -139,8 +140,8 @@ class MAASRackCharm(ops.CharmBase):
         connection = self._connection_status(rack.hosts(enrolment.region_urls), facts)
         return [*problems, connection, *silent]
 
-    def _enrol(self, enrolment: maas_rpc.Enrolment) -> bool:
-        """Have rackd run with URL and secret; returns False while another rack goes first."""
+    def _enrol(self, enrolment: maas_rpc.Enrolment) -> list[str]:
+        """Have rackd run with URL and secret; returns the racks that go first, if it waits."""
         url, secret = enrolment.urls[0], enrolment.shared_secret
         rack.ensure_config(enrolment.urls)
         rack.ensure_secret(secret)
@@ -152,10 +153,10 @@ class MAASRackCharm(ops.CharmBase):
             ahead = peers.ahead(self.peers.others(), self.unit.name, wanted)
             regions = rack.hosts(enrolment.region_urls)
             if ahead and rack.can_wait(regions) and not turns.waited_long(ahead):
-                return False
+                return ahead
             rack.restart(url, secret)
             rack.settle(regions)
-        return True
+        return []
 
     def _started(self) -> peers.Started:
         return peers.Started(rack.started_url(), rack.started_mark())

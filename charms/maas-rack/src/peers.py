@@ -65,12 +65,12 @@ class Peers(endpoint.Endpoint):
 
 
 def ahead(started: dict[str, Started], unit: str, wanted: Started) -> list[str]:
-    """Return the units that restart before this one does."""
+    """Return the units that restart before this one does, in their order."""
     own = addresses.unit_number(unit)
     return [
         name
-        for name, one in started.items()
-        if addresses.unit_number(name) < own and not one.is_as(wanted)
+        for name in addresses.by_unit_number(started)
+        if addresses.unit_number(name) < own and not started[name].is_as(wanted)
     ]
 
 

@@ -262,7 +262,7 @@ def test_a_new_url_restarts_one_rack_after_the_other(
     assert workload.restart.called == goes
     if not goes:
         assert after.unit_status == testing.MaintenanceStatus(
-            "waiting for its turn to restart with a new URL or secret"
+            "waiting for its turn to restart with a new URL or secret, after maas-rack/0"
         )
         told = after.get_relations("peers")[0].local_unit_data
         assert told["maas-url"] == "http://old/MAAS"
@@ -371,6 +371,7 @@ def test_whose_turn_it_is():
     assert not peers.ahead({}, "r/2", wanted)
     assert not peers.ahead({"r/0": wanted, "r/1": peers.Started()}, "r/2", wanted)
     assert peers.ahead({"r/0": wanted, "r/1": old, "r/3": old}, "r/2", wanted) == ["r/1"]
+    assert peers.ahead({"r/10": old, "r/9": old}, "r/11", wanted) == ["r/9", "r/10"]
 
 
 def test_a_rack_that_was_never_enrolled_does_not_run(ctx: Any, workload: Any):
