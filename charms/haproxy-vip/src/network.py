@@ -157,14 +157,15 @@ def holder(found: Iterable[Listener], address: str, port: int, *, own_unit: str)
 
 
 def held_ports(address: str, ports: Iterable[int], *, own_unit: str) -> dict[int, str]:
-    """Return those ports that HAProxy cannot have on the address, and who or what stands there."""
+    """Return those ports that HAProxy cannot have on the address, and why, as a port's verb."""
     listening = listeners()
     own = {one.port for one in listening if one.unit == own_unit and one.address == address}
     held: dict[int, str] = {}
     for port in ports:
-        who = holder(listening, address, port, own_unit=own_unit)
-        if who := who or ("" if port in own else bind_error(address, port)):
-            held[port] = who
+        if who := holder(listening, address, port, own_unit=own_unit):
+            held[port] = f"is held by {who}"
+        elif port not in own and (problem := bind_error(address, port)):
+            held[port] = f"cannot be had: {problem}"
     return held
 
 

@@ -101,7 +101,7 @@ def bindable(
     backends: Sequence[Backend],
     here: Collection[str],
 ) -> list[Route]:
-    """Return the routes that this machine can serve; held names who has which port already.
+    """Return the routes that this machine can serve; held says of a port why not.
 
     A TCP service is left out where a region on this machine answers (its services bind their
     ports on every address, sooner or later) or somebody else does. An HTTP one raises
@@ -111,9 +111,7 @@ def bindable(
     served: list[Route] = []
     for route in found:
         if route.mode == "http" and route.port in held:
-            raise RouteError(
-                f"port {route.port} is held by {held[route.port]}: set port to a free one"
-            )
+            raise RouteError(f"port {route.port} {held[route.port]}: set port to a free one")
         if route.mode == "http" or not (has_region or route.port in held):
             served.append(route)
     return served

@@ -268,7 +268,7 @@ def test_a_bad_option_blocks_and_services_go_on(
 
 
 def test_a_port_in_use_is_named_with_its_owner(ctx: Any, machine: Machine):
-    machine.held = {80: "nginx (nginx.service)"}
+    machine.held = {80: "is held by nginx (nginx.service)"}
     assert refused(ctx, machine, state()) == (
         "port 80 is held by nginx (nginx.service): set port to a free one"
     )
@@ -363,7 +363,7 @@ def test_arping_is_installed_with_the_other_packages(ctx: Any, machine: Machine)
 def test_a_refusing_unit_that_takes_no_part_keeps_nobody_waiting(
     ctx: Any, machine: Machine, runs: bool, told: str | None
 ):
-    machine.held = {80: "nginx (nginx.service)"}
+    machine.held = {80: "is held by nginx (nginx.service)"}
     machine.keepalived.is_running.return_value = runs
     own = testing.PeerRelation("peers", local_unit_data={"address": "10.0.0.11"})
     after = run(ctx, state(api(), own))

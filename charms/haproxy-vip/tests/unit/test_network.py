@@ -118,7 +118,7 @@ def test_only_what_is_taken_is_held(monkeypatch: pytest.MonkeyPatch):
         network, "bind_error", lambda _, port: "Permission denied" if port == 81 else ""
     )
     held = network.held_ports("10.0.0.100", [80, 81, 82], own_unit="haproxy.service")
-    assert held == {80: "nginx", 81: "Permission denied"}
+    assert held == {80: "is held by nginx", 81: "cannot be had: Permission denied"}
 
 
 def test_a_machine_that_refuses_is_alive():

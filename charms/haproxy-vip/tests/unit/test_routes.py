@@ -72,4 +72,4 @@ def test_a_tcp_service_is_left_to_whoever_has_its_port():
 
 def test_a_held_http_port_is_refused_naming_its_holder():
     with pytest.raises(routes.RouteError, match="port 80 is held by nginx: set port"):
-        routes.bindable(build(MAAS), {80: "nginx"}, backends=REGIONS, here=())
+        routes.bindable(build(MAAS), {80: "is held by nginx"}, backends=REGIONS, here=())
