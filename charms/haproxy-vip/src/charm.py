@@ -24,7 +24,6 @@ from charmed_maas.interfaces import maas_api
 logger = logging.getLogger(__name__)
 
 API = "api"
-NOT_KNOWN = "the other units' addresses"
 
 
 class HAProxyVIPCharm(ops.CharmBase):
@@ -190,7 +189,7 @@ class HAProxyVIPCharm(ops.CharmBase):
         place = network.place(here, cfg.vip, name=cfg.interface, preferred=own)
         are_all = self._are_all(others.listed, event) and not (others.problems or others.unlisted)
         if not claims.may_take(cfg.vip, place, here, others.addresses, are_all=are_all):
-            return [self._status(cfg, others.problems, NOT_KNOWN, is_vip_holder=False)]
+            return [self._status(cfg, others.problems, others.not_known, is_vip_holder=False)]
         ports = self._serve(cfg, backends, network.own_addresses(here))
         known, waiting = self._take_part(event, cfg, place, others)
         holder = keepalived.is_vip_holder(cfg.vip)
@@ -257,7 +256,8 @@ class HAProxyVIPCharm(ops.CharmBase):
         ):
             return f"{', '.join(unaware)} to advertise to this unit"
         known = sum(peer.stays for peer in others.peers)
-        return NOT_KNOWN if others.problems or not self._are_all(known, event) else ""
+        are_all = not others.problems and self._are_all(known, event)
+        return "" if are_all else others.not_known
 
     def _are_all(self, number: int, event: ops.EventBase) -> bool:
         """Tell whether no unit runs beside this one and as many others.

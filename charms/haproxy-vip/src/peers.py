@@ -16,7 +16,7 @@ import ops
 from ops import hookcmds
 
 import charmed_maas.peers
-from charmed_maas import databag
+from charmed_maas import addresses, databag, words
 
 PEERS = "peers"
 
@@ -41,18 +41,25 @@ class Others:
 
     What cannot be read is not nothing: that unit's keepalived runs. So does that of the units
     that Juju lists no more though they have not gone yet. listed is how many Juju lists that are
-    to stay, with or without an address.
+    to stay, with or without an address. silent are those that are known to Juju alone.
     """
 
     peers: tuple[Peer, ...] = ()
     problems: tuple[str, ...] = ()
     unlisted: frozenset[str] = frozenset()
     listed: int = 0
+    silent: tuple[str, ...] = ()
 
     @property
     def addresses(self) -> list[str]:
         """The addresses of those that can be read."""
         return [peer.address for peer in self.peers]
+
+    @property
+    def not_known(self) -> str:
+        """What lacks while not every unit is known, and of whom, where Juju names them."""
+        lacks = "the other units' addresses"
+        return f"{lacks}: {words.listed(self.silent)}" if self.silent else lacks
 
 
 def others(model: ops.Model, vip: str, own: str, goals: hookcmds.GoalState | None) -> Others:
@@ -79,8 +86,17 @@ def others(model: ops.Model, vip: str, own: str, goals: hookcmds.GoalState | Non
         if address:
             found.append(Peer(unit.name, address, known, stays))
     unlisted = charmed_maas.peers.unlisted(relation, goals) - {model.unit.name}
-    listed = sum(present.values())
-    return Others(tuple(found), tuple(problems), frozenset(unlisted), listed)
+    staying = charmed_maas.peers.living(goals) or {
+        unit.name for unit, stays in present.items() if stays
+    }
+    silent = (staying | unlisted) - {model.unit.name, *(peer.unit for peer in found if peer.stays)}
+    return Others(
+        peers=tuple(found),
+        problems=tuple(problems),
+        unlisted=frozenset(unlisted),
+        listed=sum(present.values()),
+        silent=tuple(addresses.by_unit_number(silent)),
+    )
 
 
 def to_advertise(found: Others, configured: Sequence[str], own: str) -> list[str]:

@@ -339,7 +339,7 @@ def test_a_dying_peer_that_juju_lists_no_more_may_have_the_vip(
     machine.macs[TAKEN] = PRINTER
     units = {2: {"address": "10.0.0.13", "peers": '["10.0.0.11"]'}}
     after = run(ctx, state(api(), peer(units), config={"vip": TAKEN}))
-    assert message(after) == "for the other units' addresses"
+    assert message(after) == "for the other units' addresses: haproxy-vip/1"
     machine.keepalived.ensure_config.assert_not_called()
 
 
@@ -349,7 +349,7 @@ def test_a_dying_peer_does_not_count_for_one_that_is_not_known_yet(
     goals(monkeypatch, unit_0="active", unit_1="dying", unit_2="active")
     machine.macs[TAKEN] = machine.macs["10.0.0.13"]
     after = run(ctx, state(config={"vip": TAKEN}))
-    assert message(after) == "for the other units' addresses"
+    assert message(after) == "for the other units' addresses: haproxy-vip/2"
 
 
 def test_arping_is_installed_with_the_other_packages(ctx: Any, machine: Machine):
@@ -497,6 +497,14 @@ def test_a_newcomer_waits_for_units_it_does_not_know_yet(ctx: Any, machine: Mach
     machine.keepalived.ensure_running.assert_not_called()
 
 
+def test_a_newcomer_names_the_units_that_published_no_address(ctx: Any, machine: Machine):
+    units = {number: {} for number in (10, 9)} | {
+        1: {"address": "10.0.0.12", "peers": '["10.0.0.11"]'}
+    }
+    after = run(ctx, state(api(), peer(units), planned_units=4))
+    assert message(after) == "for the other units' addresses: haproxy-vip/9, haproxy-vip/10"
+
+
 def test_who_is_unknown_at_update_status_does_not_run(ctx: Any, machine: Machine):
     run(ctx, state(api(), peer({})), ctx.on.update_status())
     machine.keepalived.ensure_running.assert_called_once_with()
@@ -554,7 +562,7 @@ def test_a_dying_peer_does_not_stand_for_one_that_is_not_known_yet(
 ):
     goals(monkeypatch, unit_0="active", unit_1="dying", unit_2="active")
     after = run(ctx, state())
-    assert message(after) == "for the other units' addresses"
+    assert message(after) == "for the other units' addresses: haproxy-vip/2"
 
 
 @pytest.mark.parametrize("garbled", [{"address": "nowhere"}, {"peers": "{"}])
