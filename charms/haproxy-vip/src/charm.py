@@ -66,14 +66,14 @@ class HAProxyVIPCharm(ops.CharmBase):
             self._statuses = self._converge(event)
             if not isinstance(event, ops.InstallEvent):
                 refused = watchdog_timer.try_ensure(watched.CHARM, watched.__file__)
-                self._statuses += map(ops.BlockedStatus, refused)
+                self._statuses += map(status.blocked, refused)
         except status.REFUSALS as refusal:
             logger.warning("nothing was changed: %s", refusal)
             if not keepalived.is_running():
                 # The others must not wait for a unit that does not take part.
                 peers.publish(self.model, "", ())
                 self.api.publish_unit(maas_api.RequirerUnitData())
-            self._statuses = [ops.BlockedStatus(str(refusal))]
+            self._statuses = [status.failed(refusal)]
 
     def _on_departed(self, event: ops.RelationDepartedEvent) -> None:
         """Give the VIP away as soon as this unit is known to go, with HAProxy still serving."""

@@ -280,7 +280,7 @@ def _wait_for(digest: str) -> None:
     deadline = time.monotonic() + RELOAD_TIMEOUT_S
     while running_digest() != digest:
         if time.monotonic() > deadline:
-            raise HAProxyError("it does not answer with it")
+            raise HAProxyError(f"{SERVICE} does not answer with it")
         time.sleep(0.1)
 
 

@@ -3,6 +3,7 @@
 
 """A unit's status: what is to be fixed, worst first, or how it serves."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import haproxy
 import keepalived
 import network
 import routes
-from charmed_maas import apt_source, systemd
+from charmed_maas import apt_source, journal, systemd, words
 
 # What is told as it is, and tried again at the next event.
 REFUSALS = (
@@ -25,6 +26,10 @@ REFUSALS = (
     routes.RouteError,
     systemd.SystemdError,
 )
+# With what stands before the cause.
+MAX_LENGTH = 296
+# HAProxy calls it an alert when a region goes, which keeps it from nothing.
+HEALTH = re.compile(r" is DOWN\b| has no server available")
 
 
 @dataclass(frozen=True)
@@ -41,12 +46,28 @@ class Situation:
     is_vip_holder: bool
 
 
+def blocked(problem: str, cause: str = "") -> ops.StatusBase:
+    """Return the status for what others say, be it in many lines, and what caused it."""
+    said = words.one_line(problem, MAX_LENGTH - len(cause))
+    return ops.BlockedStatus(words.with_cause(said, cause))
+
+
+def failed(refusal: Exception) -> ops.StatusBase:
+    """Return the status for one of REFUSALS, with the daemon's own reason where one is named."""
+    # systemctl names the service that it speaks of; a route, the one that has its port.
+    is_route = isinstance(refusal, routes.RouteError)
+    services = () if is_route else (haproxy.SERVICE, keepalived.SERVICE)
+    named = [one for one in services if one in str(refusal)]
+    cause = journal.first_cause(named) if named else ""
+    return blocked(str(refusal), "" if HEALTH.search(cause) else cause)
+
+
 def worst(found: Situation) -> ops.StatusBase:
     """Return the status of a unit that has a VIP."""
     if found.garbled:
         unit = found.garbled[0].partition(" ")[0]
-        words = f"{found.garbled[0]}: bring {unit} to this unit's revision of the charm"
-        return ops.BlockedStatus(f"no peer was dropped: {words}")
+        remedy = f"bring {unit} to this unit's revision of the charm"
+        return ops.BlockedStatus(f"no peer was dropped: {found.garbled[0]}: {remedy}")
     if found.problems:
         return ops.BlockedStatus(f"nothing was changed: {found.problems[0]}")
     if not found.is_related:

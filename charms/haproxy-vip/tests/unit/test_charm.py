@@ -17,6 +17,7 @@ import claims
 import haproxy
 import keepalived
 import network
+import status
 import watched
 from charmed_maas import apt_source, arping, commands, systemd, watchdog_timer
 from charmed_maas.interfaces import maas_api
@@ -388,6 +389,43 @@ def test_what_systemd_refuses_is_told(ctx: Any, machine: Machine):
     after = run(ctx, state(api({0: region()}), peer()))
     assert after.unit_status == testing.BlockedStatus("systemctl exited with 1: no")
     machine.keepalived.ensure_running.assert_called()
+
+
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [
+        ("haproxy: Address already in use", "; haproxy: Address already in use"),
+        ("haproxy: Server maas-regions/maas-region-1 is DOWN", ""),
+        ("", ""),
+    ],
+)
+def test_a_daemon_that_does_not_run_is_told_in_one_line_with_its_cause(
+    ctx: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch, cause: str, told: str
+):
+    monkeypatch.setattr(status.journal, "first_cause", lambda _: cause)
+    said = "HAProxy does not run: systemctl exited with 1: Job for haproxy.service failed."
+    for more in ("", "\nSee journalctl." * 40):
+        machine.haproxy.ensure_config.side_effect = haproxy.HAProxyError(said + more)
+        found = message(run(ctx, state()))
+        assert found.startswith(said)
+        assert found.endswith(told if told else ("failed.", " …")[bool(more)])
+        assert "\n" not in found
+        assert len(found) <= 300
+
+
+def test_no_cause_is_looked_for_of_a_port_that_another_haproxy_has(
+    ctx: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(status.journal, "first_cause", lambda _: pytest.fail("asked"))
+    machine.held = {80: "is held by haproxy (haproxy.service)"}
+    assert refused(ctx, machine, state()).endswith("(haproxy.service): set port to a free one")
+
+
+def test_what_the_watchdog_is_refused_in_many_lines_is_a_status_of_one(ctx: Any, machine: Machine):
+    machine.watchdog.try_ensure.return_value = ["systemctl exited with 1:\n" + "no\n" * 300]
+    found = message(run(ctx, state(api({0: region()}), peer())))
+    assert found.startswith("systemctl exited with 1: no no")
+    assert len(found) <= 300
 
 
 def test_who_leaves_stops_also_where_systemd_keeps_the_watchdog(ctx: Any, machine: Machine):
