@@ -81,7 +81,7 @@ class Outcome:
     @property
     def reason(self) -> str:
         """Why it came no further, and what was logged of it."""
-        return words.with_cause(self.detail, self.cause)
+        return words.brief(self.detail, self.cause)
 
 
 def ensure(wish: Wish) -> Outcome:
@@ -110,7 +110,7 @@ def _ensure_dns() -> str:
     try:
         named.ensure_options()
     except region.RegionError as error:
-        return words.with_cause(f"MAAS's DNS: {error}", named.first_cause())
+        return words.brief(f"MAAS's DNS: {error}", named.first_cause())
     return ""
 
 

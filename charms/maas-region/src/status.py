@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import ops
 
 import serving
+from charmed_maas import words
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,12 @@ class Situation:
 
 
 def ladder(situation: Situation) -> Iterator[ops.StatusBase]:
-    """Yield every status that applies; the worst one shows."""
+    """Yield every status that applies, each in one line; the worst one shows."""
+    for one in _rungs(situation):
+        yield type(one)(words.brief(one.message))
+
+
+def _rungs(situation: Situation) -> Iterator[ops.StatusBase]:
     if situation.is_leaving:
         yield ops.MaintenanceStatus("leaving")
         return

@@ -21,7 +21,7 @@ import postgresql
 import remembered
 import rest
 import status
-from charmed_maas import apt_source, secrets, systemd
+from charmed_maas import apt_source, secrets, systemd, words
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class PostgreSQLHACharm(ops.CharmBase):
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
         for one in self._statuses():
-            event.add_status(one)
+            event.add_status(type(one)(words.brief(one.message)))
 
     @property
     def strict(self) -> bool:

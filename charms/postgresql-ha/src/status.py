@@ -21,7 +21,6 @@ from charmed_maas import addresses, journal, systemd, words
 DCS_AGE_S = 30
 # What a daemon that does not do what it is told raises.
 FAILURES = (etcdctl.EtcdError, systemd.SystemdError)
-MAX_LENGTH = 300
 FEW = {
     1: "1 unit: no high availability, add two units",
     2: "2 units: no automatic failover, add a unit",
@@ -92,7 +91,7 @@ def failed(error: Exception) -> str:
     named = [one for one in (etcd.SERVICE, patroni.SERVICE) if one in str(error)]
     services = [etcd.SERVICE] if isinstance(error, etcdctl.EtcdError) else named
     cause = journal.first_cause(services) if services else ""
-    return words.with_cause(words.one_line(str(error), MAX_LENGTH), cause)
+    return words.brief(str(error), cause)
 
 
 def unreadable(problems: Sequence[str]) -> str:

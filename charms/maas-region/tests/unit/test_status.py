@@ -65,6 +65,17 @@ def test_a_command_that_failed_is_told_whatever_was_wished(why: dict[str, Any]):
     assert first not in rest
 
 
+@pytest.mark.parametrize("field", ["problem", "refusals", "refused_by_systemd", "dhcp", "outcome"])
+def test_whatever_is_told_is_one_line_and_keeps_its_end(field: str):
+    words = "systemctl exited with 1:\n" + "alert\n" * 200 + "the end"
+    failed = Outcome(Stage.FAILED, words)
+    given = {"problem": words, "outcome": failed}.get(field, (words,))
+    message = _worst(replace(WHOLE, **{field: given})).message
+    assert message.isprintable()
+    assert len(message) <= 300
+    assert message.endswith("alert the end")
+
+
 def test_a_leaving_unit_says_nothing_else():
     assert list(status.ladder(replace(WHOLE, is_leaving=True, problem="x"))) == [
         ops.MaintenanceStatus("leaving")

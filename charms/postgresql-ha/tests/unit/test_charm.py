@@ -231,6 +231,20 @@ def test_a_machine_that_cannot_be_prepared_is_told_and_nothing_started(
     assert machine.names() == []
 
 
+@pytest.mark.parametrize("kind", [apt_source.SourceError, systemd.SystemdError])
+def test_what_a_command_says_is_told_in_one_line_with_its_end(
+    ctx: Context, machine: Machine, first_cause: MagicMock, kind: type[Exception]
+):
+    machine.postgresql.install.side_effect = kind(
+        "apt-get exited with 1: " + "E: x\n" * 200 + "end"
+    )
+    state = ctx.run(ctx.on.update_status(), Model(app={"cluster-id": ID}, peers=JOINED).state())
+    message = state.unit_status.message
+    assert message.isprintable()
+    assert len(message) <= 300
+    assert message.endswith("E: x end")
+
+
 def test_patroni_that_does_not_answer_is_not_active(ctx: Context, machine: Machine):
     machine.cluster_id = ID
     machine.api.members.side_effect = rest.RestError("no route")
