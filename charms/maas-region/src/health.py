@@ -13,6 +13,10 @@ import local_http
 import region
 
 START_S = 60.0
+OWN_TLS = (
+    "MAAS's own TLS is on, which the VIP does not serve: run `sudo maas-region config_tls disable`"
+    " on a region"
+)
 
 
 def problem() -> str:
@@ -26,9 +30,7 @@ def problem() -> str:
         local_http.get(region.PORT, "/MAAS/api/2.0/version/")
     except urllib.error.HTTPError as error:
         if error.code == http.HTTPStatus.MOVED_PERMANENTLY:
-            return (
-                "MAAS's own TLS is on, which the VIP does not serve: turn it off with config_tls"
-            )
+            return OWN_TLS
         return f"MAAS answers {error.code}"
     except OSError as error:
         return f"MAAS does not answer ({getattr(error, 'reason', error)})"

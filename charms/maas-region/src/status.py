@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import ops
 
+import health
 import serving
 from charmed_maas import words
 
@@ -89,4 +90,10 @@ def _of(outcome: serving.Outcome, situation: Situation) -> ops.StatusBase:
     if stage is serving.Stage.QUEUED:
         before = f": {detail}" if detail else ""
         return ops.MaintenanceStatus(f"waiting for its turn to restart{before}")
+    return _unhealthy(outcome)
+
+
+def _unhealthy(outcome: serving.Outcome) -> ops.StatusBase:
+    if outcome.detail == health.OWN_TLS:
+        return ops.BlockedStatus(outcome.detail)
     return ops.MaintenanceStatus(f"starting: {outcome.reason}")

@@ -29,7 +29,7 @@ def test_own_event_loops_make_a_region_healthy():
     [
         ("/MAAS/rpc/", 502, "MAAS answers 502"),
         ("/MAAS/api/2.0/version/", 500, "MAAS answers 500"),
-        ("/MAAS/api/2.0/version/", 301, "MAAS's own TLS is on"),
+        ("/MAAS/api/2.0/version/", 301, health.OWN_TLS),
     ],
 )
 def test_an_answer_that_is_no_200_is_told(

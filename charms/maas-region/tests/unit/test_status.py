@@ -7,6 +7,7 @@ from typing import Any
 import ops
 import pytest
 
+import health
 import serving
 import status
 from serving import Outcome, Stage
@@ -74,6 +75,13 @@ def test_whatever_is_told_is_one_line_and_keeps_its_end(field: str):
     assert message.isprintable()
     assert len(message) <= 300
     assert message.endswith("alert the end")
+
+
+def test_a_tls_that_nobody_but_an_operator_turns_off_is_blocked_and_ends_with_how():
+    outcome = Outcome(Stage.UNHEALTHY, health.OWN_TLS, cause="regiond: OSError: of another day")
+    worst = _worst(replace(WHOLE, outcome=outcome))
+    assert isinstance(worst, ops.BlockedStatus)
+    assert worst.message.endswith(": run `sudo maas-region config_tls disable` on a region")
 
 
 def test_a_leaving_unit_says_nothing_else():
