@@ -75,6 +75,11 @@ def first_cause(services: Iterable[str]) -> str:
     return cause_of(parse(text))
 
 
+def is_grave(cause: str) -> bool:
+    """Tell whether only a human can mend what first_cause returned."""
+    return bool(GRAVE.search(cause))
+
+
 def parse(text: str) -> list[Line]:
     """Return the lines of what `journalctl --output=json` prints."""
     return [line for row in text.splitlines() if (line := _line(row))]

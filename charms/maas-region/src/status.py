@@ -10,7 +10,7 @@ import ops
 
 import health
 import serving
-from charmed_maas import words
+from charmed_maas import journal, words
 
 
 @dataclass(frozen=True)
@@ -96,4 +96,6 @@ def _of(outcome: serving.Outcome, situation: Situation) -> ops.StatusBase:
 def _unhealthy(outcome: serving.Outcome) -> ops.StatusBase:
     if outcome.detail == health.OWN_TLS:
         return ops.BlockedStatus(outcome.detail)
+    if journal.is_grave(outcome.cause):
+        return ops.BlockedStatus(f"mend what keeps MAAS from serving: {outcome.reason}")
     return ops.MaintenanceStatus(f"starting: {outcome.reason}")

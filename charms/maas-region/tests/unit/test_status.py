@@ -84,6 +84,18 @@ def test_a_tls_that_nobody_but_an_operator_turns_off_is_blocked_and_ends_with_ho
     assert worst.message.endswith(": run `sudo maas-region config_tls disable` on a region")
 
 
+def test_what_only_a_human_can_mend_is_blocked_and_what_may_pass_is_not():
+    full = "regiond: OSError: [Errno 28] No space left on device"
+    outcome = Outcome(Stage.UNHEALTHY, "MAAS answers 502", cause=full)
+    assert _worst(replace(WHOLE, outcome=outcome)) == ops.BlockedStatus(
+        f"mend what keeps MAAS from serving: MAAS answers 502; {full}"
+    )
+    other = replace(outcome, cause="regiond: OSError: x")
+    assert _worst(replace(WHOLE, outcome=other)) == ops.MaintenanceStatus(
+        "starting: MAAS answers 502; regiond: OSError: x"
+    )
+
+
 def test_a_leaving_unit_says_nothing_else():
     assert list(status.ladder(replace(WHOLE, is_leaving=True, problem="x"))) == [
         ops.MaintenanceStatus("leaving")
