@@ -64,7 +64,8 @@ def running(spec: cluster.Spec, no_vote: Collection[str] = ()) -> ops.StatusBase
     try:
         members = member.client(spec).members()
     except rest.RestError:
-        return ops.MaintenanceStatus("Patroni does not answer yet")
+        cause = journal.first_cause([patroni.SERVICE]) or f"if it stays, see {member.JOURNAL}"
+        return ops.MaintenanceStatus(words.with_cause("Patroni does not answer yet", cause))
     own = next((one for one in members if one.name == spec.me.member_name), None)
     primary = cluster.primary(members)
     if not primary:

@@ -69,6 +69,7 @@ def replaced() -> Iterator[Machine]:
         create_autospec(rest.Client),
     )
     found.member.MemberError = member.MemberError
+    found.member.JOURNAL = member.JOURNAL
     found.quorum.without_s.return_value = 0.0
     found.quorum.is_lost.return_value = False
     found.quorum.in_step.return_value = ["postgresql-ha-0", "postgresql-ha-1"]

@@ -180,7 +180,7 @@ def test_an_etcd_that_does_not_come_up_is_told_and_tried_again(
     model = Model(app={"bootstrap-unit": "postgresql-ha/0"}, peers=TWO, leader=True)
     state = ctx.run(ctx.on.config_changed(), model.state())
     assert state.unit_status == BLOCKED(f"etcd did not get ready within 30 s; {REASON}")
-    first_cause.assert_called_once_with([etcd.SERVICE])
+    first_cause.assert_any_call([etcd.SERVICE])
     assert peer_data(state)[1]["address"] == "10.0.0.1"
     ctx.run(ctx.on.update_status(), state)
     assert machine.names() == ["bootstrap", "bootstrap"]
@@ -245,12 +245,21 @@ def test_what_a_command_says_is_told_in_one_line_with_its_end(
     assert message.endswith("E: x end")
 
 
-def test_patroni_that_does_not_answer_is_not_active(ctx: Context, machine: Machine):
+def test_patroni_that_does_not_answer_is_not_active_and_tells_why_or_where_to_look(
+    ctx: Context, machine: Machine, first_cause: MagicMock
+):
     machine.cluster_id = ID
     machine.api.members.side_effect = rest.RestError("no route")
     model = Model(app={"cluster-id": ID}, peers=JOINED, leader=True, db=region())
-    state = ctx.run(ctx.on.update_status(), model.state())
-    assert state.unit_status == testing.MaintenanceStatus("Patroni does not answer yet")
+    look = "if it stays, see journalctl -u postgresql-ha-patroni.service"
+    for cause, told in ((REASON, REASON), ("", look)):
+        first_cause.reset_mock()
+        first_cause.return_value = cause
+        state = ctx.run(ctx.on.update_status(), model.state())
+        assert state.unit_status == testing.MaintenanceStatus(
+            f"Patroni does not answer yet; {told}"
+        )
+        first_cause.assert_called_once_with([patroni.SERVICE])
 
 
 def test_a_member_that_was_started_without_a_quorum_says_so(ctx: Context, machine: Machine):
