@@ -204,7 +204,7 @@ class PostgreSQLHACharm(ops.CharmBase):
         """
         holders = [name for name, data in self.others.items() if data.cluster_id]
         if holders and not app.cluster_id and not app.bootstrap_unit:
-            self._trouble = f"the peers databag lost cluster-id, and {holders[0]} has a cluster"
+            self._trouble = status.lost_cluster_id(holders[0])
             return False
         if not app.secret_id:
             app = dataclasses.replace(app, secret_id=keys.ensure(self.model))

@@ -103,6 +103,14 @@ def unreadable(problems: Sequence[str]) -> str:
     )
 
 
+def lost_cluster_id(holder: str) -> str:
+    """Return what to do where the application's databag lost what a unit still has."""
+    return (
+        f"the peers databag lost cluster-id, and {holder} has a cluster: set it on this unit with "
+        "relation-set --app to what pg_controldata tells there"
+    )
+
+
 def way_out(units: Collection[str]) -> str:
     """Return what to do about units whose machines are lost: adopt-data waits for their removal.
 

@@ -552,7 +552,10 @@ def test_a_databag_that_lost_the_cluster_makes_no_second_one(ctx: Context, machi
     assert machine.names() == []
     assert "bootstrap-unit" not in peer_data(state)[0]
     assert isinstance(state.unit_status, BLOCKED)
-    assert "postgresql-ha/1 has a cluster" in state.unit_status.message
+    assert state.unit_status.message.endswith(
+        "postgresql-ha/1 has a cluster: set it on this unit with relation-set --app to what "
+        "pg_controldata tells there"
+    )
 
 
 def test_the_secret_is_made_once(ctx: Context, machine: Machine):
