@@ -47,7 +47,7 @@ def before_running(
         where = _newest(view.me, others, own)
         return ops.BlockedStatus(
             f"the last member of cluster {view.cluster_id} is gone, "
-            f"run adopt-data{where} or bootstrap confirm={view.cluster_id}"
+            f"run adopt-data{where}, or bootstrap confirm={view.cluster_id} on the leader"
         )
     return None
 

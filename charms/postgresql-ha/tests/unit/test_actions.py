@@ -106,13 +106,13 @@ def test_of_units_with_the_same_data_one_adopts_it(machine: Machine):
     machine.aside = ASIDE
     other = gone(**{"set-aside": "2/900"})
     state = ctx.run(ctx.on.update_status(), other.state())
-    assert "run adopt-data on postgresql-ha/1 or bootstrap" in state.unit_status.message
+    assert "run adopt-data on postgresql-ha/1, or bootstrap" in state.unit_status.message
     assert "the newest data is on postgresql-ha/1" in refusal(ctx, "adopt-data", other)
     machine.member.adopt.assert_not_called()
     # The other one's was set aside while this one ran on.
     outlived = gone(**{"set-aside": "2/900", "outlived": "true"})
     state = ctx.run(ctx.on.update_status(), outlived.state())
-    assert "is gone, run adopt-data or bootstrap" in state.unit_status.message
+    assert "is gone, run adopt-data, or bootstrap" in state.unit_status.message
     ctx.run(ctx.on.action("adopt-data"), outlived.state())
     machine.member.adopt.assert_called_once()
 
