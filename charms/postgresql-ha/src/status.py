@@ -127,7 +127,7 @@ def _without_primary(spec: cluster.Spec, members: Sequence[cluster.Member]) -> o
     return (
         ops.BlockedStatus(last_rows(spec, awaited))
         if awaited
-        else ops.WaitingStatus("for a primary")
+        else ops.WaitingStatus(f"for a primary: if this stays for a minute, see {member.JOURNAL}")
     )
 
 

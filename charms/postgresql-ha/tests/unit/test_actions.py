@@ -280,7 +280,10 @@ def test_where_patroni_chooses_a_primary_nobody_is_needed(
 ):
     machine.quorum.in_step.return_value = in_step
     state = ctx.run(ctx.on.update_status(), without_primary.state())
-    assert state.unit_status == testing.WaitingStatus("for a primary")
+    assert state.unit_status == testing.WaitingStatus(
+        "for a primary: if this stays for a minute, see "
+        "journalctl -u postgresql-ha-patroni.service"
+    )
     assert "about to choose a primary" in refusal(ctx, "adopt-data", without_primary)
     machine.member.promote.assert_not_called()
 
