@@ -19,7 +19,7 @@ def problem(own: str, through_vip: str, vip: str) -> str:
     try:
         databag.url({OPTION: own}, OPTION)
     except databag.DatabagError as error:
-        return str(error)
+        return f"{error}: set it to {_like(through_vip)}"
     return _form(own, through_vip) or _place(own, vip)
 
 
@@ -29,8 +29,14 @@ def _form(own: str, through_vip: str) -> str:
     found = parts.scheme, parts.port or HTTP_PORT, parts.path.rstrip("/")
     if found == (wanted.scheme, wanted.port or HTTP_PORT, wanted.path) and not parts.query:
         return ""
-    port = f":{wanted.port}" if wanted.port else ""
-    return f"{OPTION}: set it to {wanted.scheme}://NAME{port}{wanted.path}, as the VIP serves it"
+    return f"{OPTION}: set it to {_like(through_vip)}, as the VIP serves it"
+
+
+def _like(through_vip: str) -> str:
+    """Return the VIP's URL by a name that is still to be given."""
+    parts = urlsplit(through_vip)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://NAME{port}{parts.path}"
 
 
 def _place(own: str, vip: str) -> str:

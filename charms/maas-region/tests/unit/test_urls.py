@@ -97,9 +97,9 @@ def test_followers_take_the_name_without_a_look_of_their_own(context: Context, w
         ("http://maas.test/MAAS", "set it to http://NAME:8080/MAAS"),
         ("http://maas.test:8080/", "set it to http://NAME:8080/MAAS"),
         ("http://maas.test:8080/MAAS?x=1", "set it to http://NAME:8080/MAAS"),
-        ("localhost", "'localhost' is not a URL"),
-        ("http://maas\n.test:8080/MAAS", "control character"),
-        ("http://[::1:8080/MAAS", "is not a URL"),
+        ("localhost", "'localhost' is not a URL: set it to http://NAME:8080/MAAS"),
+        ("http://maas\n.test:8080/MAAS", "control characters: set it to http://NAME:8080/MAAS"),
+        ("http://[::1:8080/MAAS", "is not a URL: set it to http://NAME:8080/MAAS"),
     ],
 )
 def test_a_name_that_does_not_lead_to_the_vip_is_refused_and_the_vip_stays(
