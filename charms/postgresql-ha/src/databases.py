@@ -16,6 +16,8 @@ import rest
 from charmed_maas import secrets
 from charmed_maas.interfaces import db
 
+OTHER_NAME = "have it ask for another name"
+
 
 class Databases(db.DatabaseProvider):
     """The endpoint, with what each relation was served last.
@@ -138,10 +140,10 @@ def _label(relation: ops.Relation) -> str:
 
 def _problem(name: str, last: str, taker: str) -> str:
     """Return why a relation cannot have the database that it asks for, "" when it can."""
-    if name:
-        problem = postgresql.check_database(name)
-        if taker:
-            problem = f"{name} is the database of {taker}: ask for another name"
-    else:
-        problem = "asks for no database" if last else ""
+    if not name:
+        problem = "asks for no database: have it ask for one" if last else ""
+    elif taker:
+        problem = f"{name} is the database of {taker}: {OTHER_NAME}"
+    elif problem := postgresql.check_database(name):
+        problem = f"{problem}: {OTHER_NAME}"
     return f"{problem}; it keeps {last} while it is related" if problem and last else problem

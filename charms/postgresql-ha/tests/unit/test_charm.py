@@ -500,7 +500,21 @@ def test_nobody_gets_the_database_of_another_that_was_served(ctx: Context, machi
     assert machine.postgresql.revoke.call_args.args[1] == ["one", "two"]
     assert state.get_relation(second.id).local_app_data["database"] == "two"
     assert isinstance(state.unit_status, BLOCKED)
-    assert "first: two is the database of second" in state.unit_status.message
+    assert state.unit_status.message == (
+        "first: two is the database of second: have it ask for another name; "
+        "it keeps one while it is related"
+    )
+
+
+def test_whoever_asks_for_no_database_any_more_is_told_what_to_do(ctx: Context, machine: Machine):
+    machine.cluster_id = ID
+    relation = region()
+    state = changed(served(ctx, relation), relation, remote_app_data={})
+    state = ctx.run(ctx.on.update_status(), state)
+    assert state.unit_status == BLOCKED(
+        "maas-region: asks for no database: have it ask for one; "
+        "it keeps maasdb while it is related"
+    )
 
 
 def test_a_relation_that_asks_for_another_database_gets_it(ctx: Context, machine: Machine):
@@ -616,7 +630,10 @@ def test_a_database_name_that_cannot_be_used_blocks(ctx: Context, machine: Machi
     model = Model(app={"cluster-id": ID}, peers=JOINED, leader=True, db=relation)
     state = ctx.run(ctx.on.update_status(), model.state())
     assert isinstance(state.unit_status, BLOCKED)
-    assert "cannot be the name of a database" in state.unit_status.message
+    assert state.unit_status.message == (
+        f"maas-region: {name!r} cannot be the name of a database and its role: "
+        "have it ask for another name"
+    )
     assert machine.member.run.call_args.args[0].clients == ()
 
 
