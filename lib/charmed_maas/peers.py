@@ -98,6 +98,18 @@ def unlisted(relation: ops.Relation, goals: hookcmds.GoalState | None) -> set[st
     return dying - {unit.name for unit in relation.units}
 
 
+def with_remedy(problem: str, me: str) -> str:
+    """Return "X sent ...", with what mends it where X is another unit of this one's application.
+
+    Each unit's hooks write its databag anew: what stays wrong is another revision's.
+    """
+    sender = problem.partition(" ")[0]
+    application, _, number = sender.partition("/")
+    if sender == me or not number or application != me.partition("/")[0]:
+        return problem
+    return f"{problem}: bring {sender} to this unit's revision of the charm"
+
+
 def _staying(goals: Mapping[str, hookcmds.Goal]) -> set[str]:
     return {
         name

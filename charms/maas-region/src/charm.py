@@ -118,7 +118,7 @@ class MAASRegionCharm(ops.CharmBase):
             is_paused=self.peers.own().paused,
             problem=problem,
             refused_by_systemd=tuple(refused),
-            databag_problems=tuple(text for one in endpoints for text in one.problems),
+            databag_problems=status.databag_problems(endpoints, self.unit.name),
             has_database_relation=bool(self.database.relations),
             has_database=connection is not None,
             has_url=bool(maas_url),

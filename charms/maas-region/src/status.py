@@ -3,14 +3,16 @@
 
 """The status ladder: what the operator must fix first comes first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import ops
 
+import charmed_maas.peers
 import health
 import serving
 from charmed_maas import journal, words
+from charmed_maas.interfaces import endpoint
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,16 @@ class Situation:
         """Why a command failed, also one that was to stop a region."""
         is_one = self.outcome and self.outcome.stage is serving.Stage.FAILED
         return (self.outcome.reason,) if self.outcome and is_one else ()
+
+
+def databag_problems(endpoints: Iterable[endpoint.Endpoint], me: str) -> tuple[str, ...]:
+    """Return what is wrong with databags, and what mends those of this application."""
+    own = f"{me.partition('/')[0]} sent "
+    emptied = "empty that field with relation-set --app on the leader's unit"
+    return tuple(
+        f"{one}: {emptied}" if one.startswith(own) else charmed_maas.peers.with_remedy(one, me)
+        for one in (text for each in endpoints for text in each.problems)
+    )
 
 
 def ladder(situation: Situation) -> Iterator[ops.StatusBase]:

@@ -267,7 +267,7 @@ class PostgreSQLHACharm(ops.CharmBase):
         if not found and spec:
             found = status.running(spec, self._no_vote)
         found = found or ops.WaitingStatus("for the leader's secret")
-        problems = [*self.db.problems, *self.peers.problems]
+        problems = status.garbled([*self.db.problems, *self.peers.problems], self.unit.name)
         failure = [ops.BlockedStatus(self._failure)] if self._failure else []
         # A quorum that is lost says more than a daemon that misses it.
         return [*map(ops.BlockedStatus, problems), found, *failure]

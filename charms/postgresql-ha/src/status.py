@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import ops
 
+import charmed_maas.peers
 import cluster
 import etcd
 import etcdctl
@@ -101,6 +102,14 @@ def unreadable(problems: Sequence[str]) -> str:
         f"{'; '.join(problems)}: the daemons run on and nothing is changed "
         "until relation-set --app on the leader's unit repairs it"
     )
+
+
+def garbled(problems: Sequence[str], me: str) -> list[str]:
+    """Return what is wrong with databags, and what mends a peer's."""
+    return [
+        one if one.endswith(peers.CLASH) else charmed_maas.peers.with_remedy(one, me)
+        for one in problems
+    ]
 
 
 def lost_cluster_id(holder: str) -> str:

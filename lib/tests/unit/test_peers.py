@@ -117,3 +117,18 @@ def test_an_endpoint_without_units_is_empty_and_one_without_an_answer_is_unknown
 def test_the_units_of_another_model_are_unknown():
     goals = _goal_state({"a/0": "active"}, {"rpc": {"lab:admin/racks.maas-rack": "joined"}})
     assert peers.living(goals, "rpc") is None
+
+
+@pytest.mark.parametrize(
+    ("sender", "remedy"),
+    [
+        ("maas-region/1", ": bring maas-region/1 to this unit's revision of the charm"),
+        ("maas-region/0", ""),
+        ("maas-region", ""),
+        ("maas-region-b/1", ""),
+        ("maas-rack", ""),
+    ],
+)
+def test_a_peer_that_cannot_be_read_is_told_with_what_mends_it(sender: str, remedy: str):
+    problem = f"{sender} sent ready: 'x' is neither true nor false"
+    assert peers.with_remedy(problem, "maas-region/0") == f"{problem}{remedy}"

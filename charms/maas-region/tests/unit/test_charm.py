@@ -431,6 +431,20 @@ def test_what_was_written_down_and_cannot_be_read_is_left_and_nothing_changes(
     workload.controllers.ensure_departed.assert_not_called()
     assert isinstance(out.unit_status, testing.BlockedStatus)
     assert f"maas-region sent {field}: " in out.unit_status.message
+    assert out.unit_status.message.endswith(
+        ": empty that field with relation-set --app on the leader's unit"
+    )
+
+
+def test_a_peer_that_cannot_be_read_is_to_be_brought_to_this_revision(
+    context: Context, workload: Workload
+):
+    peers = testing.PeerRelation("peers", peers_data={1: {**OTHER, "ready": "maybe"}})
+    out = context.run(context.on.update_status(), _state(peers=peers))
+    assert out.unit_status == testing.BlockedStatus(
+        "maas-region/1 sent ready: 'maybe' is neither true nor false: "
+        "bring maas-region/1 to this unit's revision of the charm"
+    )
 
 
 def test_a_database_outage_does_not_take_the_region_out_of_the_vip(

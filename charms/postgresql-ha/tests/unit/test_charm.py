@@ -591,6 +591,8 @@ def test_a_peer_that_sends_nonsense_stays_where_it_was(ctx: Context, machine: Ma
     assert [unit.address for unit in spec.staying] == ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
     assert isinstance(state.unit_status, BLOCKED)
     assert "postgresql-ha/2 sent set-aside" in state.unit_status.message
+    remedy = ": bring postgresql-ha/2 to this unit's revision of the charm"
+    assert state.unit_status.message.endswith(remedy)
 
 
 def test_a_dying_peer_that_juju_lists_no_more_stays_until_it_is_gone(

@@ -237,7 +237,7 @@ def test_a_peer_with_anothers_address_is_named_and_stays_where_it_was(one: str, 
     assert len({unit.address for unit in units}) == len(units)
     if len({"10.0.0.1", one, two}) < 3:
         pattern = r"postgresql-ha/[12] sent address: 10\.0\.0\.[12] is postgresql-ha/[01]'s"
-        assert re.fullmatch(pattern, out.unit_status.message)
+        assert re.fullmatch(f"{pattern}: remove the unit .*", out.unit_status.message)
 
 
 @garbage.EVENT
