@@ -143,7 +143,7 @@ def state(connection: "Connection") -> State:
             marker = cursor.fetchone()
         is_empty = not has_table(cursor, "public.maasserver_node")
         cluster, version, ago_s = marker or ("", "", math.inf)
-        migrating = _migrating_unit(connection)
+        migrating = holder(connection, MIGRATE).removeprefix(MIGRATE_AS)
         secret = shared_secret(connection)
         return State(cluster, version, migrating, is_empty, float(ago_s), secret)
 
@@ -250,16 +250,16 @@ def bmc_reach(connection: "Connection") -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _migrating_unit(connection: "Connection") -> str:
+def holder(connection: "Connection", key: int) -> str:
+    """Return the name of the connection that has one of our advisory locks, "" of none."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)"
             " WHERE locktype = 'advisory' AND granted AND classid = %s AND objid = %s"
             " AND objsubid = 2 AND datname = current_database()",
-            (LOCKS, MIGRATE),
+            (LOCKS, key),
         )
-        row = cursor.fetchone()
-    return str(row[0]).removeprefix(MIGRATE_AS) if row else ""
+        return str((cursor.fetchone() or ("",))[0])
 
 
 def _first_line(error: psycopg2.Error) -> str:

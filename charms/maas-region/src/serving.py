@@ -249,7 +249,7 @@ def _ensure_started(wish: Wish, state: database.State) -> Outcome | None:
     with database.connect(wish.login, f"charmed-maas restart {wish.unit}") as connection:
         if not database.try_lock(connection, database.RESTART):
             traffic.take()
-            return Outcome(Stage.QUEUED)
+            return Outcome(Stage.QUEUED, turns.whose(connection))
         return _restart(settings, others.ask(wish.others), state.shared_secret)
 
 

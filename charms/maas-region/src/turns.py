@@ -7,12 +7,16 @@ import contextlib
 import logging
 import time
 from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 import psycopg2
 
 import database
 import migration
 import region
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2's own name
 
 logger = logging.getLogger(__name__)
 
@@ -43,3 +47,15 @@ def to_leave() -> Generator[None]:
             # What the database says while it is asked comes as it is: the connection is not over.
             logger.info("leaves without a turn: %s", error)
         yield
+
+
+def whose(connection: "Connection") -> str:
+    """Return who has the turn, in words for a status; "" where nobody has it any more.
+
+    The connections that take it are named "charmed-maas restart maas-region/1", or "pause"; of a
+    unit that leaves the name is not there.
+    """
+    name = database.holder(connection, database.RESTART)
+    unit = name.rpartition(" ")[2]
+    who = unit if "/" in unit else "a region that leaves"
+    return f"{who} has it" if name else ""

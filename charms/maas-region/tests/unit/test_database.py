@@ -180,3 +180,15 @@ def test_the_stand_in_has_the_columns_under_maas_names(connection: Any):
     assert database.bmc_reach(connection) == {"node-0": ("aaa000", "aaa111")}
     _run(connection, UNDONE)
     assert database.bmc_reach(connection) == {}
+
+
+def test_a_lock_names_the_connection_that_has_it(connection: Any, server: str):
+    connection.autocommit = True  # As the charm's: in a transaction who is there stays as seen.
+    assert database.holder(connection, database.RESTART) == ""
+    name = "charmed-maas restart maas-region/2"
+    other = psycopg2.connect(host=server, user="maas", dbname="postgres", application_name=name)
+    with contextlib.closing(other):
+        assert database.try_lock(other, database.RESTART)
+        assert not database.try_lock(connection, database.RESTART)
+        assert database.holder(connection, database.RESTART) == name
+        assert database.holder(connection, database.MIGRATE) == ""

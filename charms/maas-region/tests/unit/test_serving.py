@@ -81,6 +81,8 @@ class Machine:
         monkeypatch.setattr(database, "connect", lambda *_: contextlib.nullcontext())
         monkeypatch.setattr(database, "state", lambda _: self._next(self.states))
         monkeypatch.setattr(database, "try_lock", lambda *_: self.free)
+        self.holder = "charmed-maas restart maas-region/2"
+        monkeypatch.setattr(database, "holder", lambda *_: self.holder)
         self.traffic = mock.create_autospec(traffic)
         self.traffic.take.return_value = True
         self.there = {"10.0.0.12": Found.SERVES}
@@ -313,6 +315,24 @@ def test_another_clusters_database_is_refused(machine: Machine):
     assert outcome.stage is Stage.REFUSED
     assert CLUSTER in outcome.detail
     machine.start.assert_not_called()
+
+
+@pytest.mark.parametrize(
+    ("holder", "told"),
+    [
+        ("charmed-maas restart maas-region/2", "maas-region/2 has it"),
+        ("charmed-maas pause maas-region/1", "maas-region/1 has it"),
+        ("charmed-maas leave", "a region that leaves has it"),
+        ("", ""),
+    ],
+)
+def test_who_has_the_turn_is_told_by_those_that_wait_for_it(
+    machine: Machine, holder: str, told: str
+):
+    machine.region.is_configured.return_value = False
+    machine.free = False
+    machine.holder = holder
+    assert serving.ensure(WISH) == serving.Outcome(Stage.QUEUED, told)
 
 
 def test_a_changed_url_restarts_when_it_is_this_units_turn(machine: Machine):
