@@ -265,7 +265,7 @@ class PostgreSQLHACharm(ops.CharmBase):
         found = status.before_running(self.view(app), self.others, self.peers.own_data())
         spec = self.spec(app)
         if not found and spec:
-            found = status.running(spec, self._no_vote)
+            found = status.running(spec, app.etcd_members, self._no_vote)
         found = found or ops.WaitingStatus("for the leader's secret")
         problems = status.garbled([*self.db.problems, *self.peers.problems], self.unit.name)
         failure = [ops.BlockedStatus(self._failure)] if self._failure else []

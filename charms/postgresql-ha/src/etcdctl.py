@@ -56,7 +56,12 @@ def is_listening(unit: cluster.Unit) -> bool:
 
 def is_healthy(unit: cluster.Unit) -> bool:
     """Tell whether a unit's member answers and has a quorum."""
-    return bool(is_listening(unit) and _health([unit]).get(unit.client_url))
+    return is_listening(unit) and has_quorum(unit)
+
+
+def has_quorum(unit: cluster.Unit) -> bool:
+    """Tell whether the member of a unit that listens has a quorum."""
+    return bool(_health([unit]).get(unit.client_url))
 
 
 def healthy(members_: Sequence[cluster.EtcdMember], units: Sequence[cluster.Unit]) -> set[int]:

@@ -21,7 +21,18 @@ def without_s(spec: cluster.Spec) -> float:
 
 def is_lost(spec: cluster.Spec) -> bool:
     """Tell whether no member of etcd has a quorum."""
-    return not any(etcdctl.is_healthy(unit) for unit in spec.units)
+    return silent(spec) is not None
+
+
+def silent(spec: cluster.Spec) -> list[str] | None:
+    """Return the units on which no etcd answers, None where a member has a quorum."""
+    names = list[str]()
+    for unit in spec.units:
+        if not etcdctl.is_listening(unit):
+            names.append(unit.name)
+        elif etcdctl.has_quorum(unit):
+            return None
+    return names
 
 
 def in_step(spec: cluster.Spec) -> list[str]:

@@ -20,6 +20,8 @@ import succession
 from charmed_maas import addresses, journal, systemd, words
 
 DCS_AGE_S = 30
+# Beside the units that are to be started and removed.
+MAX_CAUSE = 80
 # What a daemon that does not do what it is told raises.
 FAILURES = (etcdctl.EtcdError, systemd.SystemdError)
 FEW = {
@@ -53,15 +55,17 @@ def before_running(
     return None
 
 
-def running(spec: cluster.Spec, no_vote: Collection[str] = ()) -> ops.StatusBase:
-    """Return what a member does, or lacks; no_vote are the units of which etcd lacks the vote."""
+def running(
+    spec: cluster.Spec, listed: Collection[str], no_vote: Collection[str] = ()
+) -> ops.StatusBase:
+    """Return what a member does, or lacks.
+
+    listed are the units with a member of etcd, as was known last; no_vote those whose vote it
+    lacks.
+    """
     # First, for a Patroni that was started without a quorum does not answer.
-    if quorum.without_s(spec) > DCS_AGE_S and quorum.is_lost(spec):
-        here = f", and here it does not run ({cause})" if (cause := etcd.first_cause()) else ""
-        return ops.BlockedStatus(
-            f"etcd has no quorum{here}: start the other members' machines again; "
-            + way_out([unit.name for unit in spec.peers])
-        )
+    if quorum.without_s(spec) > DCS_AGE_S and (silent := quorum.silent(spec)) is not None:
+        return _without_quorum(spec, [one for one in silent if one in listed or not listed])
     try:
         members = member.client(spec).members()
     except rest.RestError:
@@ -129,6 +133,19 @@ def way_out(units: Collection[str]) -> str:
         return "if that cannot be, run adopt-data"
     names = " ".join(addresses.by_unit_number(units))
     return f"if they never return: juju remove-unit --force {names}, then run adopt-data"
+
+
+def _without_quorum(spec: cluster.Spec, silent: Sequence[str]) -> ops.StatusBase:
+    """Return which machines to start; the way out names every peer, for it is without them all."""
+    cause = words.one_line(etcd.first_cause(), MAX_CAUSE)
+    here = f", and here it does not run ({cause})" if cause else ""
+    off = addresses.by_unit_number(one for one in silent if one != spec.me.name)
+    remedy = "mend that" if cause else "start the other members' machines again"
+    if off:
+        remedy = f"start the machine{'s' if off[1:] else ''} of {', '.join(off)} again"
+    return ops.BlockedStatus(
+        f"etcd has no quorum{here}: {remedy}; {way_out([unit.name for unit in spec.peers])}"
+    )
 
 
 def _without_primary(spec: cluster.Spec, members: Sequence[cluster.Member]) -> ops.StatusBase:

@@ -72,6 +72,7 @@ def replaced() -> Iterator[Machine]:
     found.member.JOURNAL = member.JOURNAL
     found.quorum.without_s.return_value = 0.0
     found.quorum.is_lost.return_value = False
+    found.quorum.silent.return_value = None
     found.quorum.in_step.return_value = ["postgresql-ha-0", "postgresql-ha-1"]
     found.api.members.return_value = list(MEMBERS)
     found.member.client.return_value = found.api

@@ -214,7 +214,7 @@ def test_a_quorum_that_is_lost_is_told_before_a_daemon_that_misses_it(
     machine.cluster_id = ID
     machine.member.run.side_effect = RELOAD
     machine.quorum.without_s.return_value = 31.0
-    machine.quorum.is_lost.return_value = True
+    machine.quorum.silent.return_value = ["postgresql-ha/0", "postgresql-ha/2"]
     state = ctx.run(ctx.on.update_status(), Model(app={"cluster-id": ID}, peers=JOINED).state())
     assert "etcd has no quorum" in state.unit_status.message
 
@@ -267,7 +267,7 @@ def test_a_member_that_was_started_without_a_quorum_says_so(ctx: Context, machin
     machine.cluster_id = ID
     machine.api.members.side_effect = rest.RestError("connection refused")
     machine.quorum.without_s.return_value = 31.0
-    machine.quorum.is_lost.return_value = True
+    machine.quorum.silent.return_value = ["postgresql-ha/0", "postgresql-ha/2"]
     state = ctx.run(ctx.on.update_status(), Model(app={"cluster-id": ID}, peers=JOINED).state())
     assert "etcd has no quorum" in state.unit_status.message
 
@@ -288,7 +288,7 @@ def test_a_replica_that_does_not_stream_is_not_active(ctx: Context, machine: Mac
 def test_a_member_without_a_quorum_says_so(ctx: Context, machine: Machine):
     machine.cluster_id = ID
     machine.quorum.without_s.return_value = 31.0
-    machine.quorum.is_lost.return_value = True
+    machine.quorum.silent.return_value = ["postgresql-ha/0", "postgresql-ha/2"]
     state = ctx.run(ctx.on.update_status(), Model(app={"cluster-id": ID}, peers=JOINED).state())
     assert isinstance(state.unit_status, BLOCKED)
     assert "etcd has no quorum" in state.unit_status.message
@@ -296,12 +296,37 @@ def test_a_member_without_a_quorum_says_so(ctx: Context, machine: Machine):
     assert step in state.unit_status.message
 
 
+@pytest.mark.parametrize(
+    ("silent", "listed", "remedy"),
+    [
+        ([1, 2], [0, 1, 2], "start the machines of postgresql-ha/1, postgresql-ha/2 again"),
+        ([0, 2], [0, 1, 2], "start the machine of postgresql-ha/2 again"),
+        ([1, 2], [0, 1], "start the machine of postgresql-ha/1 again"),
+        ([1, 2], [], "start the machines of postgresql-ha/1, postgresql-ha/2 again"),
+        ([], [0, 1, 2], "start the other members' machines again"),
+    ],
+)
+def test_without_a_quorum_those_are_named_whose_etcd_is_listed_and_silent(
+    ctx: Context, machine: Machine, silent: list[int], listed: list[int], remedy: str
+):
+    machine.cluster_id = ID
+    machine.quorum.without_s.return_value = 31.0
+    machine.quorum.silent.return_value = [f"postgresql-ha/{n}" for n in silent]
+    members = json.dumps([f"postgresql-ha/{n}" for n in listed])
+    app = {"cluster-id": ID, "etcd-members": members}
+    state = ctx.run(ctx.on.update_status(), Model(app=app, peers=JOINED).state())
+    assert state.unit_status.message == (
+        f"etcd has no quorum: {remedy}; if they never return: juju remove-unit --force "
+        "postgresql-ha/1 postgresql-ha/2, then run adopt-data"
+    )
+
+
 def test_a_member_without_a_quorum_whose_own_etcd_does_not_run_says_why(
     ctx: Context, machine: Machine, first_cause: MagicMock, monkeypatch: pytest.MonkeyPatch
 ):
     machine.cluster_id = ID
     machine.quorum.without_s.return_value = 31.0
-    machine.quorum.is_lost.return_value = True
+    machine.quorum.silent.return_value = ["postgresql-ha/0", "postgresql-ha/2"]
     model = Model(app={"cluster-id": ID}, peers=JOINED)
     for state, told in (
         ("auto-restart", f", and here it does not run ({REASON})"),
@@ -310,7 +335,12 @@ def test_a_member_without_a_quorum_whose_own_etcd_does_not_run_says_why(
         shown = {"SubState": state}
         monkeypatch.setattr(systemd, "show", lambda *_, shown=shown: shown)
         after = ctx.run(ctx.on.update_status(), model.state())
-        assert after.unit_status.message.startswith(f"etcd has no quorum{told}: start the other")
+        start = f"etcd has no quorum{told}: start the machine of postgresql-ha/2 again; "
+        assert after.unit_status.message.startswith(start)
+    machine.quorum.silent.return_value = ["postgresql-ha/0"]
+    monkeypatch.setattr(systemd, "show", lambda *_: {"SubState": "auto-restart"})
+    after = ctx.run(ctx.on.update_status(), model.state())
+    assert f"and here it does not run ({REASON}): mend that; " in after.unit_status.message
 
 
 def test_a_leaving_peer_is_still_reached_and_no_more_relied_on(ctx: Context, machine: Machine):

@@ -3,6 +3,7 @@
 
 """What a unit knows of etcd's quorum, with its daemons' answers given."""
 
+import dataclasses
 import time
 from typing import Any
 
@@ -60,3 +61,25 @@ def test_what_a_quorum_knows_goes_before_what_this_unit_knows(
     answers = {True: agreed, False: own}
     monkeypatch.setattr(etcdctl, "in_step", lambda *_, agreed: answers[agreed])
     assert quorum.in_step(SPEC) == names
+
+
+@pytest.mark.parametrize(
+    ("listen", "healthy", "silent"),
+    [("01", "", ["a/2"]), ("", "", ["a/0", "a/1", "a/2"]), ("012", "", []), ("12", "2", None)],
+)
+def test_who_does_not_answer_is_asked_once_and_told_where_nobody_has_a_quorum(
+    monkeypatch: pytest.MonkeyPatch, listen: str, healthy: str, silent: list[str] | None
+):
+    asked: list[str] = []
+
+    def is_listening(unit: cluster.Unit) -> bool:
+        asked.append(unit.name)
+        return unit.name[-1] in listen
+
+    monkeypatch.setattr(etcdctl, "is_listening", is_listening)
+    monkeypatch.setattr(etcdctl, "has_quorum", lambda unit: unit.name[-1] in (healthy or "-"))
+    units = [cluster.Unit(f"a/{n}", f"10.0.0.{n + 1}") for n in range(3)]
+    spec = dataclasses.replace(SPEC, me=units[0], peers=tuple(units[1:]))
+    assert quorum.silent(spec) == silent
+    assert asked == ["a/0", "a/1", "a/2"]
+    assert quorum.is_lost(spec) is (silent is not None)
