@@ -26,8 +26,6 @@ REFUSALS = (
     routes.RouteError,
     systemd.SystemdError,
 )
-# With what stands before the cause.
-MAX_LENGTH = 296
 # HAProxy calls it an alert when a region goes, which keeps it from nothing.
 HEALTH = re.compile(r" is DOWN\b| has no server available")
 
@@ -48,8 +46,7 @@ class Situation:
 
 def blocked(problem: str, cause: str = "") -> ops.StatusBase:
     """Return the status for what others say, be it in many lines, and what caused it."""
-    said = words.one_line(problem, MAX_LENGTH - len(cause))
-    return ops.BlockedStatus(words.with_cause(said, cause))
+    return ops.BlockedStatus(words.brief(problem, cause))
 
 
 def failed(refusal: Exception) -> ops.StatusBase:
@@ -65,9 +62,7 @@ def failed(refusal: Exception) -> ops.StatusBase:
 def worst(found: Situation) -> ops.StatusBase:
     """Return the status of a unit that has a VIP."""
     if found.garbled:
-        unit = found.garbled[0].partition(" ")[0]
-        remedy = f"bring {unit} to this unit's revision of the charm"
-        return ops.BlockedStatus(f"no peer was dropped: {found.garbled[0]}: {remedy}")
+        return ops.BlockedStatus(f"no peer was dropped: {found.garbled[0]}")
     if found.problems:
         return ops.BlockedStatus(f"nothing was changed: {found.problems[0]}")
     if not found.is_related:

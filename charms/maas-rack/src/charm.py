@@ -21,8 +21,6 @@ from charmed_maas.interfaces import maas_rpc
 logger = logging.getLogger(__name__)
 
 RPC = "rpc"
-# Of a status; what is longer ends with " …".
-MAX_LENGTH = 298
 REFUSALS = (apt_source.SourceError, rack.RackError, systemd.SystemdError)
 
 
@@ -128,7 +126,8 @@ class MAASRackCharm(ops.CharmBase):
         ahead = self._enrol(enrolment)
         self.peers.publish(self._started())
         self._tell_regions()
-        garbled = [self._garbled(one) for one in self.peers.problems]
+        told = [charmed_maas.peers.with_remedy(one, self.unit.name) for one in self.peers.problems]
+        garbled = [ops.BlockedStatus(one) for one in told]
         if ahead:
             turn = "waiting for its turn to restart with a new URL or secret, after "
             turn += words.listed(ahead)
@@ -175,12 +174,7 @@ class MAASRackCharm(ops.CharmBase):
 
     def _blocked(self, problem: str) -> ops.StatusBase:
         """Return the status for what others say, who may say it in many lines."""
-        return ops.BlockedStatus(words.one_line(problem, MAX_LENGTH))
-
-    def _garbled(self, problem: str) -> ops.StatusBase:
-        unit = problem.partition(" ")[0]
-        remedy = f"bring {unit} to this unit's revision of the charm"
-        return ops.BlockedStatus(f"{problem}: {remedy}")
+        return ops.BlockedStatus(words.brief(problem))
 
     def _connection_status(self, regions: set[str], facts: list[str]) -> ops.StatusBase:
         found = rack.connected(regions)

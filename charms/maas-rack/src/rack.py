@@ -47,8 +47,6 @@ LOST = "lost"
 # A restarted rackd needs seconds to find the regions and to connect to each worker.
 SETTLE_TIMEOUT_S = 30.0
 REGION_TIMEOUT_S = 3.0
-# Of what maas-rack says in a status.
-MAX_LENGTH = 250
 
 
 class RackError(Exception):
@@ -272,11 +270,4 @@ def _maas_rack(*arguments: str, stdin: str = "") -> None:
     try:
         commands.run([MAAS_RACK, *arguments], stdin=stdin, env=env, timeout_s=60)
     except commands.CommandError as error:
-        raise RackError(_cause_of(error)) from error
-
-
-def _cause_of(error: commands.CommandError) -> str:
-    """Return what failed and how, and the last it said: of a traceback that is the cause."""
-    how, _, said = str(error).partition(": ")
-    lines = [line for line in said.splitlines() if line.strip()]
-    return words.one_line(": ".join([how, *lines[-1:]]), MAX_LENGTH)
+        raise RackError(words.brief(str(error))) from error

@@ -408,7 +408,7 @@ def test_a_daemon_that_does_not_run_is_told_in_one_line_with_its_cause(
         machine.haproxy.ensure_config.side_effect = haproxy.HAProxyError(said + more)
         found = message(run(ctx, state()))
         assert found.startswith(said)
-        assert found.endswith(told if told else ("failed.", " …")[bool(more)])
+        assert found.endswith(told if told else ("failed.", " See journalctl.")[bool(more)])
         assert "\n" not in found
         assert len(found) <= 300
 
