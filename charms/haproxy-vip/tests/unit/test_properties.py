@@ -239,5 +239,17 @@ def test_an_event_names_the_offender_or_goes_on(
     garbage.assert_fit(message)
     machine.keepalived.stop.assert_not_called()
     if after.unit_status.name == "blocked":
-        offenders = (*GOOD, "maas-region", "haproxy-vip/1", "the regions")
-        assert any(name in message for name in offenders), message
+        senders = (
+            r"maas-region sent services|maas-region/0 sent (address|ready)",
+            r"haproxy-vip/1 sent (address|peers|paused)",
+        )
+        own = rf"^(set )?({'|'.join(GOOD)}) |^the regions ask twice for (port|name) "
+        assert re.search(rf"\b({'|'.join(senders)}): |{own}", message), message
+        return
+    assert config.parse(given_).vip
+    assert garbage.parse(maas_api.ProviderAppData.from_databag, app), app
+    assert garbage.parse(maas_api.ProviderUnitData.from_databag, unit), unit
+    # Each of them raises for what it cannot read.
+    databag.address(other, "address")
+    databag.strings(other, "peers")
+    databag.boolean(other, "paused")

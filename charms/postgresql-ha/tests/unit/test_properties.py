@@ -24,6 +24,7 @@ import etcd
 import patroni
 import peers
 import postgresql
+from charmed_maas import databag
 from charmed_maas.interfaces import db
 
 APP = {
@@ -219,8 +220,25 @@ def test_an_event_names_the_offender_or_goes_on(
     spec = machine.member.run.call_args.args[0]
     assert all(one.database == "maasdb" for one in spec.clients)
     if out.unit_status.name == "blocked":
-        senders = r"maas-region(/0)? sent [a-z-]+: |postgresql-ha/1 sent [a-z-]+: |maas-region: "
-        assert re.match(senders, out.unit_status.message)
+        senders = (
+            "maas-region sent database",
+            "maas-region/0 sent (ingress-)?address",
+            f"postgresql-ha/1 sent ({'|'.join(UNIT)})",
+            # The one whose address the peer before it claims.
+            "postgresql-ha/2 sent address",
+            "maas-region",
+        )
+        assert re.search(rf"\b({'|'.join(senders)}): ", out.unit_status.message)
+        return
+    assert garbage.parse(peers.UnitData.from_databag, other), other
+    asked = garbage.parse(db.RequirerAppData.from_databag, app)
+    assert asked, app
+    if asked.database:
+        assert not postgresql.check_database(asked.database)
+        # Where nobody asks for a database, from where does not matter.
+        found = garbage.parse(db.RequirerUnitData.from_databag, unit)
+        assert found, unit
+        assert found.address or databag.address(unit, "ingress-address") is not None
 
 
 @pytest.mark.parametrize("one", ["10.0.0.1", "10.0.0.2"])
