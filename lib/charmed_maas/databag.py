@@ -21,6 +21,8 @@ MAX_URL = 1024
 # IDs, host names, versions: a longer one would only grow what it is written on into.
 WORD = re.compile(r"[A-Za-z0-9][\w.:+~-]{0,127}", re.ASCII)
 UNIT = re.compile(r"[a-z0-9-]{1,100}/[0-9]{1,9}")
+# It stands in the paths of MAAS's API.
+SYSTEM_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,127}", re.ASCII)
 SECRET_ID = re.compile(r"(secret:)?[\w/-]{1,100}", re.ASCII)
 
 
@@ -41,6 +43,11 @@ def text(data: Mapping[str, str], key: str) -> str:
 def word(data: Mapping[str, str], key: str) -> str:
     """Return a field that holds an ID, a host name or a version, "" when absent."""
     return matching(data, key, WORD, "word")
+
+
+def system_id(data: Mapping[str, str], key: str) -> str:
+    """Return a field that holds MAAS's ID of a controller, "" when absent."""
+    return matching(data, key, SYSTEM_ID, "system ID")
 
 
 def secret_id(data: Mapping[str, str], key: str) -> str:

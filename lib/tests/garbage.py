@@ -4,14 +4,16 @@
 """What a databag or an option may hold that nobody should write, for every room's properties."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest import mock
 
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from charmed_maas import addresses, databag
+from charmed_maas.interfaces import endpoint
 
 # The same examples at each run, so that CI says the same twice; no deadline, for a shared machine
 # has no tight times; nothing kept between runs, for there is nothing to learn from.
@@ -143,6 +145,46 @@ def parse(parser: Callable[[Mapping[str, str]], Any], bag: Mapping[str, str]) ->
         assert str(error).partition(": ")[0] in bag
         assert_fit(str(error))
         return None
+
+
+def each_known(
+    good: Mapping[str, str], *, within: str = ""
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield databags of one field, as each known value and as a good one with each injection.
+
+    Each comes with the name of its field. Those of an entry, of which within is the field whose
+    list has it, stand beside the good ones.
+    """
+    for field, value in good.items():
+        for one in (*KNOWN, *(value + text for text in INJECTIONS)):
+            if within:
+                yield within, {within: databag.dump([{**good, field: one}])}
+            else:
+                yield field, {field: one}
+
+
+def read_each(
+    parser: Callable[[Mapping[str, str]], Drawn], good: Mapping[str, str], *, within: str = ""
+) -> Iterator[Drawn]:
+    """Yield what an endpoint reads of each_known(), once what it refuses is told as it should."""
+    sender, end = mock.Mock(), mock.Mock()
+    sender.name = "remote/0"
+    for field, bag in each_known(good, within=within):
+        end.problems = []
+        relation = mock.Mock(data={sender: bag})
+        found = endpoint.Endpoint.parse(end, relation, sender, parser)
+        if found is None:
+            assert_told(end.problems, sender.name, field)
+        else:
+            assert not end.problems
+            yield found
+
+
+def assert_told(problems: Sequence[str], sender: str, field: str) -> None:
+    """Assert that one problem is told, by the sender's and the field's name."""
+    (problem,) = problems
+    assert problem.startswith(f"{sender} sent {field}: ")
+    assert_fit(problem)
 
 
 def written(data: Any) -> dict[str, str]:

@@ -52,7 +52,7 @@ class UnitData:
             ready=databag.boolean(data, "ready"),
             leaving=databag.boolean(data, "leaving"),
             paused=databag.boolean(data, "paused"),
-            system_id=databag.word(data, "system-id"),
+            system_id=databag.system_id(data, "system-id"),
             version=databag.word(data, "version"),
             started=databag.word(data, "started"),
             cluster=databag.word(data, "cluster"),
@@ -237,7 +237,7 @@ def _fields(key: str, item: object, *names: str) -> dict[str, str]:
     entry = cast("dict[str, object]", item) if isinstance(item, dict) else {}
     given = {name: entry.get(name) for name in names}
     fields = {name: str(value) for name, value in given.items() if isinstance(value, str | int)}
-    forms = {"unit": databag.UNIT}
+    forms = {"unit": databag.UNIT, "system-id": databag.SYSTEM_ID}
     plain = all(forms.get(name, databag.WORD).fullmatch(fields.get(name, "")) for name in names)
     if not plain or fields["kind"] not in ("region", "rack"):
         raise databag.DatabagError(f"{key}: an entry is no controller")

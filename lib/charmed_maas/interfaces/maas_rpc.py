@@ -86,7 +86,7 @@ class RequirerUnitData:
         """Parse; raises databag.DatabagError."""
         return cls(
             databag.word(data, "hostname"),
-            databag.word(data, "system-id"),
+            databag.system_id(data, "system-id"),
             _grace_s(data),
         )
 

@@ -5,6 +5,7 @@
 
 import dataclasses
 import ipaddress
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ HOSTS = garbage.hosts
 PORTS = st.integers(1, 65535)
 ENDPOINTS = st.lists(st.tuples(HOSTS, PORTS), max_size=5).map(tuple)
 WORDS = st.from_regex(r"[a-zA-Z0-9][a-zA-Z0-9.:+~-]{0,20}", fullmatch=True)
+SYSTEM_IDS = st.from_regex(r"[a-z0-9][a-z0-9-]{0,40}", fullmatch=True)
 URLS = st.builds("http://{}:{}/MAAS".format, HOSTS.map(addresses.url_host), PORTS)
 SECRET_IDS = st.builds("secret:{}".format, st.from_regex(r"[a-v0-9]{20}", fullmatch=True))
 SERVICES = st.builds(
@@ -65,20 +67,25 @@ PUBLISHED = st.one_of(
     st.builds(
         maas_rpc.ProviderAppData, URLS, st.lists(URLS, max_size=3).map(tuple), SECRET_IDS, GRACES
     ),
-    st.builds(maas_rpc.RequirerUnitData, WORDS, WORDS, GRACES),
+    st.builds(maas_rpc.RequirerUnitData, WORDS, SYSTEM_IDS, GRACES),
     st.builds(maas_rpc.RequirerAppData, WORDS),
 )
+BAGS: dict[Any, dict[str, str]] = {
+    side: {**garbage.written(good), **EXTRA.get(side, {})} for side, good in ONE_PER_SIDE.items()
+}
 
 
 def sides() -> st.SearchStrategy[tuple[Any, dict[str, str]]]:
     """Return each side of each interface with a garbled databag of its own."""
-    found = {
-        side: {**garbage.written(good), **EXTRA.get(side, {})}
-        for side, good in ONE_PER_SIDE.items()
-    }
-    return st.sampled_from(sorted(found, key=str)).flatmap(
-        lambda side: st.tuples(st.just(side), garbage.databags(found[side]))
+    return st.sampled_from(sorted(BAGS, key=str)).flatmap(
+        lambda side: st.tuples(st.just(side), garbage.databags(BAGS[side]))
     )
+
+
+def assert_read(found: Any) -> None:
+    """Assert that what was read is valid, and the same when it is written and read again."""
+    assert_valid(found)
+    assert type(found).from_databag(garbage.written(found)) == found
 
 
 def assert_valid(value: Any) -> None:
@@ -107,6 +114,10 @@ def _assert_check(text: str) -> None:
     assert not set(text) & set("#'\"\\ ${}%\n")
 
 
+def _assert_system_id(text: str) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9_.-]{0,128}", text)
+
+
 def _assert_grace(grace_s: int) -> None:
     assert grace_s == 0 or 120 <= grace_s <= 3600
 
@@ -116,6 +127,7 @@ _ASSERTS: dict[str, Any] = {
     **dict.fromkeys(("url", "maas_url", "region_urls"), _assert_url),
     "check": _assert_check,
     "dhcp_grace_s": _assert_grace,
+    "system_id": _assert_system_id,
 }
 
 
@@ -134,8 +146,34 @@ _ASSERTS: dict[str, Any] = {
 def test_a_databag_is_valid_or_refused_by_the_fields_name(given_: tuple[Any, dict[str, str]]):
     side, bag = given_
     if found := garbage.parse(side.from_databag, bag):
-        assert_valid(found)
-        assert side.from_databag(garbage.written(found)) == found
+        assert_read(found)
+
+
+@pytest.mark.parametrize("side", BAGS, ids=lambda side: side.__qualname__)
+def test_each_field_of_each_known_kind_is_valid_or_named_with_its_sender(side: Any):
+    for found in garbage.read_each(side.from_databag, BAGS[side]):
+        assert_read(found)
+
+
+def test_each_known_kind_of_what_juju_says_of_an_address_is_valid_or_named():
+    for found in garbage.read_each(db._ingress_address, EXTRA[db.RequirerUnitData]):
+        _assert_address(found)
+
+
+def assert_services(found: maas_api.ProviderAppData) -> None:
+    """Assert of every service that it can stand in haproxy.cfg."""
+    assert_valid(found)
+    for one in found.services:
+        assert re.fullmatch(r"[A-Za-z0-9-]{1,60}", one.name)
+        assert one.mode in maas_api.MODES
+        assert 1 <= one.backend_port <= 65535
+
+
+def test_each_field_of_a_service_of_each_known_kind_is_valid_or_named():
+    (good, *_) = json.loads(BAGS[maas_api.ProviderAppData]["services"])
+    good |= {"listen_port": "80", "agent_port": "7914"}
+    for found in garbage.read_each(maas_api.ProviderAppData.from_databag, good, within="services"):
+        assert_services(found)
 
 
 @garbage.FAST
@@ -150,11 +188,7 @@ def test_a_databag_is_valid_or_refused_by_the_fields_name(given_: tuple[Any, dic
 @example({"services": f'[{{"name": "{"a" * 3000}", "backend_port": 1, "mode": "tcp"}}]'})
 def test_services_are_valid_or_refused_by_the_fields_name(bag: dict[str, str]):
     if found := garbage.parse(maas_api.ProviderAppData.from_databag, bag):
-        assert_valid(found)
-        for one in found.services:
-            assert re.fullmatch(r"[A-Za-z0-9-]{1,60}", one.name)
-            assert one.mode in maas_api.MODES
-            assert 1 <= one.backend_port <= 65535
+        assert_services(found)
 
 
 @garbage.FAST

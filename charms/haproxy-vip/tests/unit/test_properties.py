@@ -7,6 +7,7 @@ import dataclasses
 import re
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import garbage
 import pytest
@@ -148,18 +149,47 @@ def test_keepalived_conf_has_the_lines_of_the_template(given_: dict[str, Any], k
     assert all(len(line.split()) in (2, 3) for line in changed)
 
 
-PEER = garbage.databags(
-    {
-        "address": "10.0.0.12",
-        "peers": '["10.0.0.11"]',
-        "vip-holder": "true",
-        "paused": "true",
-    }
-)
+GOOD_PEER = {
+    "address": "10.0.0.12",
+    "peers": '["10.0.0.11"]',
+    "vip-holder": "true",
+    "paused": "true",
+}
+PEER = garbage.databags(GOOD_PEER)
 
 
 def peer_bags(vip: str) -> st.SearchStrategy[tuple[str, dict[str, str]]]:
     return st.tuples(st.just(vip), PEER)
+
+
+def assert_peers(found: peers.Others, vip: str) -> None:
+    """Assert that keepalived can advertise to each of them."""
+    for one in found.peers:
+        assert (":" in one.address) == (":" in vip)
+        assert one.address != "10.0.0.11"
+        assert all(text.isprintable() for text in (one.address, *one.known))
+
+
+def assert_readable(bag: dict[str, str]) -> None:
+    """Assert that a peer's databag is valid: each reader raises for what is not."""
+    databag.address(bag, "address")
+    databag.strings(bag, "peers")
+    databag.boolean(bag, "paused")
+
+
+@pytest.mark.parametrize("vip", ["10.0.0.100", "fd00::100"])
+def test_each_field_of_a_peer_of_each_known_kind_is_read_or_named(vip: str):
+    unit, model = mock.Mock(), mock.Mock()
+    unit.name = "haproxy-vip/1"
+    for field, bag in garbage.each_known(GOOD_PEER):
+        model.get_relation.return_value = mock.Mock(units={unit}, data={unit: bag})
+        found = peers.others(model, vip, "10.0.0.11", None)
+        assert_peers(found, vip)
+        if found.problems:
+            garbage.assert_told(found.problems, unit.name, field)
+        else:
+            assert_readable(bag)
+            assert len(found.peers) == bool(bag.get("address"))
 
 
 @garbage.EVENT
@@ -174,9 +204,7 @@ def test_a_peer_is_of_the_vips_family_or_named(
     context = testing.Context(charm.HAProxyVIPCharm)
     with context(context.on.update_status(), state(peer({1: bag}))) as manager:
         found = peers.others(manager.charm.model, vip, "10.0.0.11", None)
-    for one in found.peers:
-        assert (":" in one.address) == (":" in vip)
-        assert one.address != "10.0.0.11"
+    assert_peers(found, vip)
     for problem in found.problems:
         assert re.match(r"haproxy-vip/1 sent (address|peers|paused): ", problem)
         garbage.assert_fit(problem)
@@ -249,7 +277,4 @@ def test_an_event_names_the_offender_or_goes_on(
     assert config.parse(given_).vip
     assert garbage.parse(maas_api.ProviderAppData.from_databag, app), app
     assert garbage.parse(maas_api.ProviderUnitData.from_databag, unit), unit
-    # Each of them raises for what it cannot read.
-    databag.address(other, "address")
-    databag.strings(other, "peers")
-    databag.boolean(other, "paused")
+    assert_readable(other)

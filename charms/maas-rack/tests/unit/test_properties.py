@@ -60,7 +60,8 @@ def test_an_event_names_the_offender_or_goes_on(app: dict[str, str], other: dict
         assert all(len(url) <= 1024 and url.isprintable() for url in call.args[0])
 
 
-PEER = garbage.databags({"maas-url": "http://old/MAAS", "secret-mark": "0a1b2c3d"})
+GOOD_PEER = {"maas-url": "http://old/MAAS", "secret-mark": "0a1b2c3d"}
+PEER = garbage.databags(GOOD_PEER)
 
 
 @garbage.EVENT
@@ -93,15 +94,25 @@ def test_a_peer_that_cannot_be_read_is_named_and_not_waited_for(
     assert "secret-mark" not in after.get_relations("rpc")[0].local_app_data
 
 
+def assert_peer(found: peers.Started) -> None:
+    """Assert that what a peer wrote is a URL and a mark, and the same when it is read again."""
+    assert len(found.url) <= databag.MAX_URL
+    assert found.url.isprintable()
+    assert re.fullmatch("([0-9a-f]{8}|lost)?", found.mark)
+    assert peers.Started.from_databag(garbage.written(found)) == found
+
+
 @garbage.FAST
 @given(PEER)
 @example({"secret-mark": rack.LOST})
 def test_a_peers_databag_is_valid_or_named(bag: dict[str, str]):
     if found := garbage.parse(peers.Started.from_databag, bag):
-        assert len(found.url) <= databag.MAX_URL
-        assert found.url.isprintable()
-        assert re.fullmatch("([0-9a-f]{8}|lost)?", found.mark)
-        assert peers.Started.from_databag(garbage.written(found)) == found
+        assert_peer(found)
+
+
+def test_each_field_of_a_peer_of_each_known_kind_is_valid_or_named():
+    for found in garbage.read_each(peers.Started.from_databag, GOOD_PEER):
+        assert_peer(found)
 
 
 @garbage.EVENT

@@ -11,6 +11,7 @@ from typing import Any, cast
 from unittest import mock
 
 import garbage
+import pytest
 import requests
 import yaml
 from conftest import CLUSTER, replaced
@@ -81,14 +82,34 @@ PUBLISHED = st.one_of(
 )
 
 
+def assert_peer(found: peers.UnitData) -> None:
+    """Assert that what a peer wrote is short and plain, and is the same when read again."""
+    texts = [str(value) for value in dataclasses.astuple(found)]
+    assert all(text.isprintable() and len(text) <= 128 for text in texts)
+    assert re.fullmatch(r"[A-Za-z0-9_.-]{0,128}", found.system_id)
+    assert peers.UnitData.from_databag(garbage.written(found)) == found
+
+
 @garbage.FAST
 @given(garbage.databags(GOOD_UNIT))
 @example({"system-id": "x" * 60_000})
 def test_a_peers_databag_is_valid_or_named(bag: dict[str, str]):
     if found := garbage.parse(peers.UnitData.from_databag, bag):
-        texts = [str(value) for value in dataclasses.astuple(found)]
-        assert all(text.isprintable() and len(text) <= 128 for text in texts)
-        assert peers.UnitData.from_databag(garbage.written(found)) == found
+        assert_peer(found)
+
+
+def test_each_field_of_a_peer_of_each_known_kind_is_valid_or_named():
+    for found in garbage.read_each(peers.UnitData.from_databag, GOOD_UNIT | WHOLE_OTHER):
+        assert_peer(found)
+
+
+def assert_written_down(found: peers.AppData) -> None:
+    """Assert that MAAS can be asked for each controller, and the same when it is read again."""
+    for one in (*found.members, *found.departed):
+        assert one.kind in ("region", "rack")
+        assert re.fullmatch(r"[A-Za-z0-9_.-]{1,128}", one.system_id)
+    assert all(one.since < 1e12 for one in found.departed)
+    assert peers.AppData.from_databag(garbage.written(found)) == found
 
 
 @garbage.FAST
@@ -102,11 +123,19 @@ def test_a_peers_databag_is_valid_or_named(bag: dict[str, str]):
 @example({"controllers": json.dumps([{**MEMBER, "system-id": "../users/admin"}])})
 def test_what_a_leader_wrote_is_valid_or_named(bag: dict[str, str]):
     if found := garbage.parse(peers.AppData.from_databag, bag):
-        for one in (*found.members, *found.departed):
-            assert one.kind in ("region", "rack")
-            assert re.fullmatch(r"[A-Za-z0-9_.-]{1,128}", one.system_id)
-        assert all(one.since < 1e12 for one in found.departed)
-        assert peers.AppData.from_databag(garbage.written(found)) == found
+        assert_written_down(found)
+
+
+@pytest.mark.parametrize(
+    ("good", "within"),
+    [(GOOD_APP, ""), (MEMBER, "controllers"), (DEPARTED | {"since": "1795361569"}, "departed")],
+    ids=["the databag", "a controller", "a departed one"],
+)
+def test_each_field_that_a_leader_wrote_of_each_known_kind_is_valid_or_named(
+    good: dict[str, str], within: str
+):
+    for found in garbage.read_each(peers.AppData.from_databag, good, within=within):
+        assert_written_down(found)
 
 
 @garbage.FAST

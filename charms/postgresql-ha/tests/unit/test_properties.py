@@ -77,6 +77,13 @@ def test_what_is_published_is_read_back(data: Any):
     assert type(data).from_databag(bag) == data
 
 
+def assert_peer(found: peers.UnitData) -> None:
+    """Assert that what a peer wrote can stand in paths, and is the same when it is read again."""
+    assert re.fullmatch(r"[0-9]{0,20}", found.cluster_id)
+    assert re.fullmatch(r"[A-Za-z0-9.:+~_-]{0,128}", found.etcd)
+    assert peers.UnitData.from_databag(garbage.written(found)) == found
+
+
 @garbage.FAST
 @given(garbage.databags(UNIT))
 @example({"set-aside": f"1/{'9' * 5000}"})
@@ -84,9 +91,23 @@ def test_what_is_published_is_read_back(data: Any):
 @example({"cluster-id": "x" * 60_000})
 def test_a_peers_databag_is_valid_or_named(bag: dict[str, str]):
     if found := garbage.parse(peers.UnitData.from_databag, bag):
-        assert re.fullmatch(r"[0-9]{0,20}", found.cluster_id)
-        assert re.fullmatch(r"[A-Za-z0-9.:+~_-]{0,128}", found.etcd)
-        assert peers.UnitData.from_databag(garbage.written(found)) == found
+        assert_peer(found)
+
+
+def test_each_field_of_a_peer_of_each_known_kind_is_valid_or_named():
+    for found in garbage.read_each(peers.UnitData.from_databag, UNIT):
+        assert_peer(found)
+
+
+def assert_written_down(found: peers.AppData) -> None:
+    """Assert that what a leader wrote can stand in paths and SQL, and is read again."""
+    assert re.fullmatch(r"[0-9]{0,20}", found.cluster_id)
+    assert re.fullmatch(r"([a-z0-9-]+/[0-9]+)?", found.bootstrap_unit)
+    assert re.fullmatch(r"(secret:)?[A-Za-z0-9_/-]{0,100}", found.secret_id)
+    assert not any(postgresql.check_database(name) for _, name in found.databases)
+    again = peers.AppData.from_databag(garbage.written(found))
+    assert set(again.databases) == set(found.databases)
+    assert again.cluster_id == found.cluster_id
 
 
 @garbage.FAST
@@ -99,13 +120,12 @@ def test_a_peers_databag_is_valid_or_named(bag: dict[str, str]):
 @example({"secret-id": "\U0001f600" * 40_000})
 def test_what_a_leader_wrote_is_valid_or_named(bag: dict[str, str]):
     if found := garbage.parse(peers.AppData.from_databag, bag):
-        assert re.fullmatch(r"[0-9]{0,20}", found.cluster_id)
-        assert re.fullmatch(r"([a-z0-9-]+/[0-9]+)?", found.bootstrap_unit)
-        assert re.fullmatch(r"(secret:)?[A-Za-z0-9_/-]{0,100}", found.secret_id)
-        assert not any(postgresql.check_database(name) for _, name in found.databases)
-        again = peers.AppData.from_databag(garbage.written(found))
-        assert set(again.databases) == set(found.databases)
-        assert again.cluster_id == found.cluster_id
+        assert_written_down(found)
+
+
+def test_each_field_that_a_leader_wrote_of_each_known_kind_is_valid_or_named():
+    for found in garbage.read_each(peers.AppData.from_databag, APP):
+        assert_written_down(found)
 
 
 @garbage.FAST
