@@ -41,8 +41,8 @@ moved, of which at most two a move may have begun during it. These alone assert 
   region; at the latest until the local probe has failed for 30 s and the daemon is killed. The
   longest gap is to be less than the time until it is another process.
 - Nothing is there that could answer: all machines off at once, two of three database members off,
-  `db` removed, MAAS stopped for an upgrade. MAAS is to answer again, 20 reads in a row, within a
-  time.
+  `db` removed, MAAS stopped for an upgrade, all units of maas-region or haproxy-vip gone until as
+  many have joined again. MAAS is to answer again, 20 reads in a row, within a time.
 - MAAS's URL changes, by another address of the VIP or its port. No read fails at the new one from
   its first answer on.
 - A unit whose agent runs no hook but update-status lives through joins, departures and a
