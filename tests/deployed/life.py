@@ -15,6 +15,8 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 FIGURES, TABLE = ROOT / "docs/life.json", ROOT / "docs/life.md"
 BASE = "debian@13"
+# Of before such runs were refused. What they alone tell stays until a clean run has told it.
+UNTRACEABLE = ("cd13305-dirty",)
 HEAD = """# What it lives through
 
 Every change of shape and every shock that the stories of `tests/` tell to a deployed bundle, and
@@ -140,11 +142,23 @@ def _table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
 
+def refuse_untraceable(runs: Iterable[Run]) -> None:
+    """Exit where a run's code was in no commit: nobody can look at what its figures are of."""
+    for run in runs:
+        if run["commit"].endswith("-dirty") and run["commit"] not in UNTRACEABLE:
+            sys.exit(
+                f"the run of {run['date']} on {run['base']} is refused: {run['commit']} had "
+                "changes that are in no commit. Commit them and tell its stories again"
+            )
+
+
 def main(files: list[str]) -> None:
     """Add the runs of the files and write the page."""
     runs = json.loads(FIGURES.read_text()) if FIGURES.exists() else []
     for file in files:
         runs += json.loads(Path(file).read_text())
+    # Also those that FIGURES has added to the file itself.
+    refuse_untraceable(runs)
     runs.sort(key=lambda run: run["date"])
     FIGURES.write_text(json.dumps(runs, indent=1, sort_keys=True) + "\n")
     TABLE.write_text(text(runs))

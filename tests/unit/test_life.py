@@ -54,6 +54,27 @@ def test_page_is_made_from_the_figures():
     assert life.TABLE.read_text() == life.text(RUNS)
 
 
+def test_every_run_is_of_a_commit():
+    life.refuse_untraceable(RUNS)
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_run_of_no_commit_is_refused_and_nothing_is_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, is_kept: bool
+):
+    kept, added, page = tmp_path / "kept.json", tmp_path / "added.json", tmp_path / "page.md"
+    monkeypatch.setattr(life, "FIGURES", kept)
+    monkeypatch.setattr(life, "TABLE", page)
+    dirty = [RUNS[0] | {"commit": "0123abc-dirty"}]
+    kept.write_text(json.dumps(RUNS[:1] + (dirty if is_kept else [])))
+    added.write_text(json.dumps([] if is_kept else dirty))
+    before = kept.read_text()
+    with pytest.raises(SystemExit, match="0123abc-dirty had changes that are in no commit"):
+        life.main([str(added)])
+    assert kept.read_text() == before
+    assert not page.exists()
+
+
 @pytest.mark.parametrize(
     ("phases", "outcome"),
     [
