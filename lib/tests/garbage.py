@@ -4,6 +4,7 @@
 """What a databag or an option may hold that nobody should write, for every room's properties."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,11 +16,20 @@ from hypothesis import strategies as st
 from charmed_maas import addresses, databag
 from charmed_maas.interfaces import endpoint
 
+# So many times as many examples, and others at each run: `tox -e unit-others`. What fails then
+# prints the line that draws the same again.
+OTHERS = int(os.environ.get("OTHER_EXAMPLES") or 0)
 # The same examples at each run, so that CI says the same twice; no deadline, for a shared machine
 # has no tight times; nothing kept between runs, for there is nothing to learn from.
-FAST = settings(deadline=None, derandomize=True, database=None, max_examples=100)
+FAST = settings(
+    deadline=None,
+    derandomize=not OTHERS,
+    database=None,
+    max_examples=100 * (OTHERS or 1),
+    print_blob=bool(OTHERS),
+)
 # An event is a hundred times what a parser costs.
-EVENT = settings(FAST, max_examples=25)
+EVENT = settings(FAST, max_examples=FAST.max_examples // 4)
 
 Drawn = TypeVar("Drawn")
 
