@@ -56,23 +56,29 @@ class Line:
     priority: int = 6
 
 
-def first_cause(services: Iterable[str]) -> str:
+def first_cause(
+    services: Iterable[str], *, recent: bool = False, but: re.Pattern[str] | None = None
+) -> str:
     """Return why services fail, as "who: what", "" where their journals do not tell.
 
-    Looked through are the lines of the last minutes, or since the start of those that run.
+    Looked through are the lines of the last minutes, or since the start of those that run; recent
+    takes those that both hold for, where all run: what was mended since does not count. Lines that
+    match but are left out.
     """
     names = list(services)
     units = [word for name in names for word in ("--unit", name)]
     argv = [JOURNALCTL, "--quiet", "--no-pager", "--output=json", f"--lines={LINES}"]
     try:
-        since = time.time() - max([RECENT_S, *map(systemd.age_s, names)])
-        argv.append(f"--since=@{int(since)}")
+        ages = list(map(systemd.age_s, names))
+        start_s = max(ages, default=0.0)
+        window_s = (min if recent and all(ages) else max)(RECENT_S, start_s)
+        argv.append(f"--since=@{int(time.time() - window_s)}")
         text = commands.run([*argv, *units]).stdout
-    except commands.CommandError as error:
+    except (commands.CommandError, systemd.SystemdError) as error:
         # The trouble that is looked for is told in any case.
         logger.info("%s", error)
         return ""
-    return cause_of(parse(text))
+    return cause_of(line for line in parse(text) if not (but and but.search(line.message)))
 
 
 def is_grave(cause: str) -> bool:

@@ -34,6 +34,7 @@ d = psycopg2.connect(host=c["database_host"], port=c["database_port"], dbname=c[
 k = d.cursor(); k.execute("SELECT writer, number FROM {TABLE}"); print(json.dumps(k.fetchall()))
 """
 
+UPDATE_STATUS = "update-status-hook-interval"
 GONE_S = 900
 # For so long reads may fail without a primary. The lease of 20 s runs out first; 18 to 24 s were
 # measured (docs/faults.md), this is for noise.
@@ -96,7 +97,8 @@ class MAAS:
 
     def __init__(self, juju: jubilant.Juju) -> None:
         self.juju = juju
-        self.hooks_to_fail: set[tuple[str, str]] = set()
+        # Units whose hooks a story has fail.
+        self.to_fail: set[str] = set()
         self._url = ""
 
     @property
@@ -122,6 +124,14 @@ class MAAS:
         finally:
             power("controller-up")
             self._url = ""
+
+    @contextlib.contextmanager
+    def update_status_every(self, interval: str) -> Iterator[None]:
+        """Have update-status so often meanwhile."""
+        before = self.juju.model_config()[UPDATE_STATUS]
+        self.juju.model_config({UPDATE_STATUS: interval})
+        yield
+        self.juju.model_config({UPDATE_STATUS: before})
 
     def failed_hooks(self) -> list[tuple[str, str]]:
         """Return the unit and the hook of each failure that Juju has logged, in order."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import journals
 import pytest
-from maas import FAILOVER_S, MAAS, eventually, wait_answered
+from maas import FAILOVER_S, MAAS, UPDATE_STATUS, eventually, wait_answered
 from prober import Prober
 from writers import Writers
 
@@ -19,8 +19,9 @@ Fault = Callable[..., None]
 Figure = Callable[[str, float], None]
 # 10 s until the first look, 30 s without a sign of life, and what a busy machine adds.
 HUNG_S = 75
-# No hook may start a daemon again that does not come back by itself.
-NO_HOOK = "60m"
+# No hook may start a daemon again that does not come back by itself: those due come before.
+SOON, NO_HOOK = "2s", "60m"
+DUE_S = 10
 # For so long its own machine has had no sign of life from a daemon that is killed: a hung
 # keepalived keeps the VIP, which another unit takes meanwhile (docs/faults.md).
 FAILED_S = 30
@@ -189,13 +190,14 @@ class Holders:
         return sum(count > 1 for count in seen.values()) / 2
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def no_hook(maas: MAAS) -> Iterator[None]:
-    """Have no update-status around a test."""
-    interval = maas.juju.model_config()["update-status-hook-interval"]
-    maas.juju.model_config({"update-status-hook-interval": NO_HOOK})
-    yield
-    maas.juju.model_config({"update-status-hook-interval": interval})
+    """Have no update-status while these tests run."""
+    with maas.update_status_every(SOON):
+        maas.juju.model_config({UPDATE_STATUS: NO_HOOK})
+        time.sleep(DUE_S)
+        maas.wait_settled()
+        yield
 
 
 @pytest.fixture

@@ -69,10 +69,8 @@ def state(maas: MAAS) -> Iterator[None]:
 @pytest.fixture
 def often(maas: MAAS) -> Iterator[None]:
     """Have update-status often around a test."""
-    interval = maas.juju.model_config()["update-status-hook-interval"]
-    maas.juju.model_config({"update-status-hook-interval": "20s"})
-    yield
-    maas.juju.model_config({"update-status-hook-interval": interval})
+    with maas.update_status_every("20s"):
+        yield
 
 
 def _add(maas: MAAS, app: str, machine: str | None) -> str:

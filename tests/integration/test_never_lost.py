@@ -92,7 +92,7 @@ def _named(maas: MAAS) -> set[str]:
     """Return on which units each unit's status says to run adopt-data."""
     named: set[str] = set()
     for unit, one in maas.units(APP).items():
-        found = re.search(r"run adopt-data(?: on (\S+))? or ", one.workload_status.message)
+        found = re.search(r"run adopt-data(?: on (\S+?))?, or ", one.workload_status.message)
         assert found, one.workload_status.message
         named.add(found[1] or unit)
     return named

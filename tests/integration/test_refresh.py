@@ -67,7 +67,7 @@ class Refresher:
 
     def hold(self, charm: Path, unit: str, scratch: Path) -> None:
         """Refresh to a charm's revision, whose first hook leaves one unit in error."""
-        self.maas.hooks_to_fail.add((unit, "upgrade-charm"))
+        self.maas.to_fail.add(unit)
         self.to(revisions.failing(charm, scratch / f"{self.app}.failing.charm", unit))
         self.maas.juju.wait(lambda status: status.apps[self.app].units[unit].is_error)
         self.wait_others(unit)
@@ -179,7 +179,7 @@ def test_a_unit_that_failed_before_the_refresh_follows_once_it_is_mended(
     refresher = Refresher(maas, app)
     unit = next(name for name in maas.units(app) if name != maas.leader(app))
     source = f"{_charm(unit)}/src/charm.py"
-    maas.hooks_to_fail.add((unit, "update-status"))
+    maas.to_fail.add(unit)
     maas.on_machine(unit, f"mv {source} {source}.away")
     try:
         # The next update-status fails.

@@ -272,7 +272,7 @@ class HAProxyVIPCharm(ops.CharmBase):
         self, cfg: config.Config, garbled: Sequence[str], waiting: str, *, is_vip_holder: bool
     ) -> ops.StatusBase:
         situation = status.Situation(
-            garbled=[charmed_maas.peers.with_remedy(one, self.unit.name) for one in garbled],
+            garbled=garbled,
             problems=self.api.problems,
             is_related=bool(self.api.relations),
             waiting=waiting,

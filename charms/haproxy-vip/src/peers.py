@@ -77,13 +77,15 @@ def others(model: ops.Model, vip: str, own: str, goals: hookcmds.GoalState | Non
         data = relation.data[unit]
         try:
             address = databag.address(data, "address")
-            _refuse(address, vip, own)
             known = databag.strings(data, "peers")
             databag.boolean(data, "paused")
         except databag.DatabagError as error:
-            problems.append(f"{unit.name} sent {error}")
+            said = f"{unit.name} sent {error}"
+            problems.append(charmed_maas.peers.with_remedy(said, model.unit.name))
             continue
-        if address:
+        if clash := _clash(address, vip, own):
+            problems.append(f"{unit.name} sent address: {clash}")
+        elif address:
             found.append(Peer(unit.name, address, known, stays))
     unlisted = charmed_maas.peers.unlisted(relation, goals) - {model.unit.name}
     staying = charmed_maas.peers.living(goals) or {
@@ -108,12 +110,14 @@ def to_advertise(found: Others, configured: Sequence[str], own: str) -> list[str
     return [one for one in dict.fromkeys((*kept, *found.addresses)) if one != own]
 
 
-def _refuse(address: str, vip: str, own: str) -> None:
-    """Raise DatabagError for an address that no other unit of this VIP's group can have."""
+def _clash(address: str, vip: str, own: str) -> str:
+    """Return why no other unit of this VIP's group can have an address, and what mends that."""
     if address and address == own:
-        raise databag.DatabagError(f"address: {address} is this unit's own")
+        remedy = "remove the unit whose machine is gone, or give one of the two another address"
+        return f"{address} is this unit's own: {remedy}"
     if address and vip and (":" in address) != (":" in vip):
-        raise databag.DatabagError(f"address: {address} is not of the family of vip {vip}")
+        return f"{address} is not of the family of vip {vip}: set vip to one of that family"
+    return ""
 
 
 def publish(

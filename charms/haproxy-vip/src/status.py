@@ -55,8 +55,8 @@ def failed(refusal: Exception) -> ops.StatusBase:
     is_route = isinstance(refusal, routes.RouteError)
     services = () if is_route else (haproxy.SERVICE, keepalived.SERVICE)
     named = [one for one in services if one in str(refusal)]
-    cause = journal.first_cause(named) if named else ""
-    return blocked(str(refusal), "" if HEALTH.search(cause) else cause)
+    cause = journal.first_cause(named, recent=True, but=HEALTH) if named else ""
+    return blocked(str(refusal), cause)
 
 
 def worst(found: Situation) -> ops.StatusBase:

@@ -203,9 +203,12 @@ def age_s() -> float:
     return time.monotonic() - since_us / 1e6
 
 
-def first_cause() -> str:
-    """Return why MAAS does not serve, in its own words; "" where its journal does not tell."""
-    return journal.first_cause((*services(), HTTP))
+def first_cause(*, recent: bool = False) -> str:
+    """Return why MAAS does not serve, in its own words; "" where its journal does not tell.
+
+    recent leaves out what its processes of now have not told.
+    """
+    return journal.first_cause((*services(), HTTP), recent=recent)
 
 
 def services() -> list[str]:

@@ -96,7 +96,8 @@ def ensure(wish: Wish) -> Outcome:
         problem = health.wait()
         traffic.take()
         if problem:
-            return Outcome(Stage.UNHEALTHY, problem, state.cluster, region.first_cause())
+            cause = region.first_cause(recent=True)
+            return Outcome(Stage.UNHEALTHY, problem, state.cluster, cause)
         dns = _ensure_dns()
     except database.DatabaseError as error:
         return Outcome(Stage.UNREACHABLE, db_proxy.no_primary() or str(error))

@@ -99,7 +99,7 @@ class PostgreSQLHACharm(ops.CharmBase):
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
         for one in self._statuses():
-            event.add_status(type(one)(words.brief(one.message)))
+            event.add_status(type(one)(words.one_line(one.message)))
 
     @property
     def strict(self) -> bool:
@@ -184,7 +184,7 @@ class PostgreSQLHACharm(ops.CharmBase):
             postgresql.install()
             self._trouble = member.take_over(self.unit.name)
         except apt_source.SourceError as error:
-            self._trouble = str(error)
+            self._trouble = words.brief(str(error))
             return False
         except systemd.SystemdError as error:
             self._trouble = status.failed(error)

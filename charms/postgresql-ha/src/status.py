@@ -69,7 +69,8 @@ def running(
     try:
         members = member.client(spec).members()
     except rest.RestError:
-        cause = journal.first_cause([patroni.SERVICE]) or f"if it stays, see {member.JOURNAL}"
+        cause = journal.first_cause([patroni.SERVICE], recent=True)
+        cause = cause or f"if it stays, see {member.JOURNAL}"
         return ops.MaintenanceStatus(words.with_cause("Patroni does not answer yet", cause))
     own = next((one for one in members if one.name == spec.me.member_name), None)
     primary = cluster.primary(members)

@@ -2,12 +2,13 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 import json
+import re
 import subprocess
 import time
 
 import pytest
 
-from charmed_maas import commands, journal
+from charmed_maas import commands, journal, systemd
 from charmed_maas.journal import Line
 
 SYMPTOM = Line("regiond", "maasserver: [error] Error while calling ScanNetworks: no connection.")
@@ -111,9 +112,19 @@ def test_what_only_looks_like_etcds_is_told_as_it_is(said: str):
     assert line == Line("x", said)
 
 
-@pytest.mark.parametrize(("state", "running_s"), [("active", 3600), ("activating", 0)])
+@pytest.mark.parametrize(
+    ("state", "running_s", "recent", "since_s"),
+    [
+        ("active", 3600, False, 3600),
+        ("active", 60, False, journal.RECENT_S),
+        ("activating", 0, False, journal.RECENT_S),
+        ("active", 3600, True, journal.RECENT_S),
+        ("active", 60, True, 60),
+        ("activating", 0, True, journal.RECENT_S),
+    ],
+)
 def test_the_journal_is_asked_since_the_start_or_for_the_last_minutes(
-    monkeypatch: pytest.MonkeyPatch, state: str, running_s: int
+    monkeypatch: pytest.MonkeyPatch, state: str, running_s: int, *, recent: bool, since_s: int
 ):
     asked: list[list[str]] = []
     since_us = int((time.monotonic() - running_s) * 1e6)
@@ -125,8 +136,25 @@ def test_the_journal_is_asked_since_the_start_or_for_the_last_minutes(
         return subprocess.CompletedProcess(argv, 0, shown if "show" in argv else out, "")
 
     monkeypatch.setattr(commands, "run", run)
-    assert journal.first_cause(["r.service"]) == "r: x: ERROR"
+    assert journal.first_cause(["r.service"], recent=recent) == "r: x: ERROR"
     (since,) = [word for word in asked[-1] if word.startswith("--since=@")]
     ago = time.time() - int(since.removeprefix("--since=@"))
-    assert abs(ago - max(running_s, journal.RECENT_S)) < 60
+    assert abs(ago - since_s) < 30
     assert asked[-1][-2:] == ["--unit", "r.service"]
+
+
+def test_lines_of_another_matter_are_left_out(monkeypatch: pytest.MonkeyPatch):
+    told = [{"MESSAGE": text, "PRIORITY": "3"} for text in ("Server a is DOWN", "no such file")]
+    found = subprocess.CompletedProcess([], 0, "\n".join(map(json.dumps, told)), "")
+    monkeypatch.setattr(commands, "run", lambda *_, **__: found)
+    monkeypatch.setattr(journal.systemd, "age_s", lambda _: 0.0)
+    assert journal.first_cause(["h.service"]) == ": Server a is DOWN"
+    assert journal.first_cause(["h.service"], but=re.compile("is DOWN")) == ": no such file"
+
+
+def test_a_systemd_that_does_not_answer_tells_no_cause(monkeypatch: pytest.MonkeyPatch):
+    def age_s(_: str) -> float:
+        raise systemd.SystemdError("systemctl took over 60 s")
+
+    monkeypatch.setattr(journal.systemd, "age_s", age_s)
+    assert journal.first_cause(["h.service"]) == ""

@@ -394,15 +394,19 @@ def test_what_systemd_refuses_is_told(ctx: Any, machine: Machine):
 @pytest.mark.parametrize(
     ("cause", "told"),
     [
-        ("haproxy: Address already in use", "; haproxy: Address already in use"),
-        ("haproxy: Server maas-regions/maas-region-1 is DOWN", ""),
+        ("[ALERT] Address already in use", "; haproxy: [ALERT] Address already in use"),
+        ("[ALERT] Server maas-regions/maas-region-1 is DOWN", ""),
         ("", ""),
     ],
 )
 def test_a_daemon_that_does_not_run_is_told_in_one_line_with_its_cause(
     ctx: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch, cause: str, told: str
 ):
-    monkeypatch.setattr(status.journal, "first_cause", lambda _: cause)
+    def first_cause(services: list[str], *, recent: bool, but: re.Pattern[str]) -> str:
+        assert (services, recent) == (["haproxy.service"], True)
+        return f"haproxy: {cause}" if cause and not but.search(cause) else ""
+
+    monkeypatch.setattr(status.journal, "first_cause", first_cause)
     said = "HAProxy does not run: systemctl exited with 1: Job for haproxy.service failed."
     for more in ("", "\nSee journalctl." * 40):
         machine.haproxy.ensure_config.side_effect = haproxy.HAProxyError(said + more)
@@ -416,7 +420,7 @@ def test_a_daemon_that_does_not_run_is_told_in_one_line_with_its_cause(
 def test_no_cause_is_looked_for_of_a_port_that_another_haproxy_has(
     ctx: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(status.journal, "first_cause", lambda _: pytest.fail("asked"))
+    monkeypatch.setattr(status.journal, "first_cause", lambda *_, **__: pytest.fail("asked"))
     machine.held = {80: "is held by haproxy (haproxy.service)"}
     assert refused(ctx, machine, state()).endswith("(haproxy.service): set port to a free one")
 

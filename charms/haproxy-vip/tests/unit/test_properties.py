@@ -180,7 +180,7 @@ def assert_readable(bag: dict[str, str]) -> None:
 @pytest.mark.parametrize("vip", ["10.0.0.100", "fd00::100"])
 def test_each_field_of_a_peer_of_each_known_kind_is_read_or_named(vip: str):
     unit, model = mock.Mock(), mock.Mock()
-    unit.name = "haproxy-vip/1"
+    unit.name, model.unit.name = "haproxy-vip/1", "haproxy-vip/0"
     for field, bag in garbage.each_known(GOOD_PEER):
         model.get_relation.return_value = mock.Mock(units={unit}, data={unit: bag})
         found = peers.others(model, vip, "10.0.0.11", None)

@@ -259,7 +259,7 @@ def test_patroni_that_does_not_answer_is_not_active_and_tells_why_or_where_to_lo
         assert state.unit_status == testing.MaintenanceStatus(
             f"Patroni does not answer yet; {told}"
         )
-        first_cause.assert_called_once_with([patroni.SERVICE])
+        first_cause.assert_called_once_with([patroni.SERVICE], recent=True)
 
 
 def test_a_member_that_was_started_without_a_quorum_says_so(ctx: Context, machine: Machine):
