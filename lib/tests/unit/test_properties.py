@@ -36,7 +36,7 @@ SERVICES = st.builds(
     backend_port=PORTS,
     listen_port=st.integers(0, 65535),
     mode=st.sampled_from(maas_api.MODES),
-    check=st.just("") | st.from_regex(r"(/[A-Za-z0-9._-]+)+/?", fullmatch=True),
+    check=st.just("") | st.from_regex(r"(/[A-Za-z0-9._-]{1,20}){1,9}/?", fullmatch=True),
     agent_port=st.integers(0, 65535),
 )
 # What Juju and this charm's other revisions write beside it.
