@@ -3,7 +3,6 @@
 
 """What this unit knows of etcd's quorum, also where there is none any more."""
 
-import contextlib
 import time
 
 import cluster
@@ -26,16 +25,17 @@ def is_lost(spec: cluster.Spec) -> bool:
 
 
 def silent(spec: cluster.Spec) -> list[str] | None:
-    """Return the units on which no etcd answers, None where a member has a quorum."""
+    """Return the units on which no etcd answers, None where a member has a quorum.
+
+    Raises etcdctl.EtcdError where a member that listens does not say so in time: that quorum is
+    not known to be lost, and nobody may act as if it were.
+    """
     names = list[str]()
     for unit in spec.units:
         if not etcdctl.is_listening(unit):
             names.append(unit.name)
-            continue
-        # One that does not say so in time has none for now.
-        with contextlib.suppress(etcdctl.EtcdError):
-            if etcdctl.has_quorum(unit):
-                return None
+        elif etcdctl.has_quorum(unit):
+            return None
     return names
 
 

@@ -64,7 +64,11 @@ def running(
     lacks.
     """
     # First, for a Patroni that was started without a quorum does not answer.
-    if quorum.without_s(spec) > DCS_AGE_S and (silent := quorum.silent(spec)) is not None:
+    try:
+        silent = quorum.silent(spec) if quorum.without_s(spec) > DCS_AGE_S else None
+    except etcdctl.EtcdError as error:
+        return ops.BlockedStatus(failed(error))
+    if silent is not None:
         return _without_quorum(spec, [one for one in silent if one in listed or not listed])
     try:
         members = member.client(spec).members()

@@ -219,6 +219,16 @@ def test_a_quorum_that_is_lost_is_told_before_a_daemon_that_misses_it(
     assert "etcd has no quorum" in state.unit_status.message
 
 
+def test_an_etcd_that_does_not_answer_in_time_is_told_and_its_quorum_is_not_taken_for_lost(
+    ctx: Context, machine: Machine, first_cause: MagicMock
+):
+    machine.cluster_id = ID
+    machine.quorum.without_s.return_value = 31.0
+    machine.quorum.silent.side_effect = etcdctl.EtcdError("etcdctl took over 15 s")
+    state = ctx.run(ctx.on.update_status(), Model(app={"cluster-id": ID}, peers=JOINED).state())
+    assert state.unit_status == BLOCKED(f"etcdctl took over 15 s; {REASON}")
+
+
 @pytest.mark.parametrize("verb", ["install", "take_over"])
 def test_a_machine_that_cannot_be_prepared_is_told_and_nothing_started(
     ctx: Context, machine: Machine, first_cause: MagicMock, verb: str

@@ -83,3 +83,15 @@ def test_who_does_not_answer_is_asked_once_and_told_where_nobody_has_a_quorum(
     assert quorum.silent(spec) == silent
     assert asked == ["a/0", "a/1", "a/2"]
     assert quorum.is_lost(spec) is (silent is not None)
+
+
+def test_a_member_that_does_not_say_so_in_time_has_not_lost_its_quorum(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def has_quorum(_: cluster.Unit) -> bool:
+        raise etcdctl.EtcdError("etcdctl took over 15 s")
+
+    monkeypatch.setattr(etcdctl, "is_listening", lambda _: True)
+    monkeypatch.setattr(etcdctl, "has_quorum", has_quorum)
+    with pytest.raises(etcdctl.EtcdError):
+        quorum.is_lost(SPEC)
