@@ -13,6 +13,9 @@ from charmed_maas import addresses, agents
 
 logger = logging.getLogger(__name__)
 
+# What mends an address that two units have.
+OTHER_ADDRESS = "remove the unit whose machine is gone, or give one of the two another address"
+
 
 def goal_state() -> hookcmds.GoalState | None:
     """Return what the controller knows; None without a Juju agent, as in unit tests."""
@@ -101,8 +104,11 @@ def unlisted(relation: ops.Relation, goals: hookcmds.GoalState | None) -> set[st
 def with_remedy(problem: str, me: str) -> str:
     """Return "X sent ...", with what mends it where X is another unit of this one's application.
 
-    Each unit's hooks write its databag anew: what stays wrong is another revision's.
+    Each unit's hooks write its databag anew: what stays wrong is another revision's. An address
+    that two units have is not, and has its own remedy.
     """
+    if problem.endswith(OTHER_ADDRESS):
+        return problem
     sender = problem.partition(" ")[0]
     application, _, number = sender.partition("/")
     if sender == me or not number or application != me.partition("/")[0]:

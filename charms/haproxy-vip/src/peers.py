@@ -113,8 +113,7 @@ def to_advertise(found: Others, configured: Sequence[str], own: str) -> list[str
 def _clash(address: str, vip: str, own: str) -> str:
     """Return why no other unit of this VIP's group can have an address, and what mends that."""
     if address and address == own:
-        remedy = "remove the unit whose machine is gone, or give one of the two another address"
-        return f"{address} is this unit's own: {remedy}"
+        return f"{address} is this unit's own: {charmed_maas.peers.OTHER_ADDRESS}"
     if address and vip and (":" in address) != (":" in vip):
         return f"{address} is not of the family of vip {vip}: set vip to one of that family"
     return ""

@@ -30,7 +30,6 @@ PEERS = "peers"
 # PostgreSQL's, a number of 64 bits as an LSN is.
 SYSTEM_IDENTIFIER = re.compile(r"[0-9]{1,20}")
 POSITION = re.compile(r"[0-9]{1,10}/[0-9]{1,20}")
-CLASH = "'s: remove the unit whose machine is gone, or give one of the two another address"
 RELATION_ID = re.compile(r"[0-9]{1,10}")
 
 
@@ -208,7 +207,8 @@ def _peer(owners: dict[str, str], name: str, data: Mapping[str, str]) -> UnitDat
     """Parse a peer's databag; owners are the units that have the addresses known before."""
     found = UnitData.from_databag(data)
     if found.address and owners.setdefault(found.address, name) != name:
-        raise databag.DatabagError(f"address: {found.address} is {owners[found.address]}{CLASH}")
+        whose = f"{owners[found.address]}'s: {charmed_maas.peers.OTHER_ADDRESS}"
+        raise databag.DatabagError(f"address: {found.address} is {whose}")
     return found
 
 

@@ -115,10 +115,7 @@ def unreadable(problems: Sequence[str]) -> str:
 
 def garbled(problems: Sequence[str], me: str) -> list[str]:
     """Return what is wrong with databags, and what mends a peer's."""
-    return [
-        one if one.endswith(peers.CLASH) else charmed_maas.peers.with_remedy(one, me)
-        for one in problems
-    ]
+    return [charmed_maas.peers.with_remedy(one, me) for one in problems]
 
 
 def lost_cluster_id(holder: str) -> str:
