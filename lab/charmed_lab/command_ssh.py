@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from . import lxd
 from .arguments import UsageError
 from .client import ClientError, Session, command
 from .machines import MachineError, Machines
@@ -18,20 +19,17 @@ SSH_FAILED = 255
 SSH_FLAGS = ("-4", "-6", "-C", "-T", "-n", "-q")
 
 
-def _reach(session: Session, target: str) -> list[str]:
-    """Return the command before a command to run on a unit's machine."""
+def _reach(session: Session, target: str) -> tuple[str, list[str]]:
+    """Return the running instance that a target is on, and the command that logs in there."""
     user, _, host = target.rpartition("@")
     machine = session.call("machine_of", target=host)
     try:
-        prefix = Machines(session.stage).shell_argv(machine)
+        instance = Machines(session.stage).running_instance(machine)
     except MachineError as error:
         raise ClientError(str(error), SSH_FAILED) from error
     login = user or "ubuntu"
-    # Without a standard input of its own it would eat what is meant for the command.
-    known = subprocess.run(
-        [*prefix, "id", "-u", login], stdin=subprocess.DEVNULL, capture_output=True, check=False
-    )
-    return [*prefix, "su", "-l", login if known.returncode == 0 else "root"]
+    is_known = lxd.run(instance, ["id", "-u", login]).returncode == 0
+    return instance, ["su", "-l", login if is_known else "root"]
 
 
 @command(
@@ -51,11 +49,17 @@ def _ssh(session: Session) -> None:
             del words[: option in SSH_VALUES]
         elif option not in SSH_FLAGS:
             raise UsageError(f"ssh option {option} is not part of the lab")
-    reach = _reach(session, target)
+    instance, login = _reach(session, target)
+    if code := _enter(instance, [*login, "-c", " ".join(words)] if words else login):
+        raise ClientError("", code)
+
+
+def _enter(instance: str, argv: list[str]) -> int:
+    """Run a command in an instance on this terminal, or with these pipes."""
     sys.stdout.flush()
-    done = subprocess.run([*reach, "-c", " ".join(words)] if words else reach, check=False)
-    if done.returncode:
-        raise ClientError("", done.returncode)
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        return subprocess.run(["lxc", "exec", instance, "--", *argv], check=False).returncode
+    return lxd.follow(instance, argv, None, sys.stdout.buffer, sys.stderr.buffer)
 
 
 @command(
@@ -88,32 +92,38 @@ def _fetch(session: Session, source: str, to: str) -> None:
     host, _, path = source.partition(":")
     folder, name = os.path.split(path)
     script = f"tar -C {shlex.quote(folder or '.')} -cf - {shlex.quote(name)}"
-    packed = subprocess.run(
-        [*_reach(session, host), "-c", script], capture_output=True, check=False
-    )
+    instance, login = _reach(session, host)
+    packed = lxd.run(instance, [*login, "-c", script])
     if packed.returncode:
         raise ClientError(f"exit status 1 (scp: {path}: No such file or directory)")
-    _unpack(packed.stdout, name, ["sh"], to)
+    script = _unpacking(name, to)
+    _check(
+        subprocess.run(["sh", "-c", script], input=packed.stdout, capture_output=True, check=False)
+    )
 
 
 def _send(session: Session, source: Path, to: str) -> None:
     host, _, path = to.partition(":")
     if not source.exists():
         raise ClientError(f"exit status 1 (scp: stat local {source!s}: No such file or directory)")
-    reach, source = _reach(session, host), source.resolve()
+    instance, login = _reach(session, host)
+    source = source.resolve()
     argv = ["tar", "-C", str(source.parent), "-cf", "-", source.name]
     packed = subprocess.run(argv, capture_output=True, check=True)
-    _unpack(packed.stdout, source.name, reach, path or ".")
+    script = _unpacking(source.name, path or ".")
+    _check(lxd.run(instance, [*login, "-c", script], stdin=packed.stdout))
 
 
-def _unpack(data: bytes, name: str, reach: list[str], to: str) -> None:
-    """Unpack one packed file or tree: into a folder that is there, else under the new name."""
+def _unpacking(name: str, to: str) -> str:
+    """Return what unpacks one packed file or tree: into a folder there is, else as a new name."""
     where, entry = shlex.quote(to), shlex.quote(name)
-    script = (
+    return (
         f"set -e; if [ -d {where} ]; then tar -C {where} --no-same-owner -xf -; else "
         f"new=$(mktemp -d); tar -C $new --no-same-owner -xf -; mv -f $new/{entry} {where}; "
         "rmdir $new; fi"
     )
-    done = subprocess.run([*reach, "-c", script], input=data, capture_output=True, check=False)
+
+
+def _check(done: subprocess.CompletedProcess[bytes]) -> None:
     if done.returncode:
         raise ClientError(f"exit status 1 (scp: {done.stderr.decode().strip()})")

@@ -3,13 +3,18 @@
 """The one way to LXD: its REST interface over the local socket."""
 
 import http.client
+import io
 import json
+import os
+import secrets
 import socket
 import subprocess
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 from urllib.parse import quote
 
 from .stage import LabError
@@ -21,6 +26,19 @@ TIMEOUT_S = 300
 NOT_READY = {"user.ready": "false"}
 # btrfs and the bridges are busy for moments when several machines come or go at once.
 RETRY_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
+# LXD 5.0 at times loses what a command says just before its end (canonical/lxd issue 11422, mended
+# in 5.14). So it does not end before all has come here: this marks both outputs' ends with the
+# exit code and waits to be killed, which LXD does when its client goes. A shell in its place would
+# speak of a command that a signal ended; perl-base is in every Debian and Ubuntu.
+HELD = r"""
+my $token = shift;
+my $status = system { $ARGV[0] } @ARGV;
+my $mark = sprintf "\0%s%03d", $token, $status & 127 ? 128 + ($status & 127) : $status >> 8;
+syswrite STDOUT, $mark;
+syswrite STDERR, $mark;
+sleep 60;
+"""
+CODE_DIGITS = 3
 
 
 class LXDError(LabError):
@@ -141,10 +159,63 @@ def run(
     instance: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a command in an instance; it dies with the caller."""
-    command = ["setpriv", "--pdeathsig", "KILL", "lxc", "exec", "-T", instance, "--", *argv]
-    done = subprocess.run(
-        command, input=stdin, capture_output=True, timeout=timeout_s, check=False
-    )
-    # What lxc itself says of the exit code 127 is none of the command's.
-    done.stderr = done.stderr.removesuffix(b"Error: Command not found\n")
-    return done
+    with TemporaryFile() as given:
+        given.write(stdin)
+        given.seek(0)
+        out, err = io.BytesIO(), io.BytesIO()
+        code = follow(instance, argv, given, out, err, timeout_s=timeout_s)
+    return subprocess.CompletedProcess(argv, code, out.getvalue(), err.getvalue())
+
+
+def follow(
+    instance: str,
+    argv: list[str],
+    stdin: IO[bytes] | None,
+    stdout: IO[bytes],
+    stderr: IO[bytes],
+    *,
+    timeout_s: float | None = None,
+) -> int:
+    """Run a command in an instance, pass on what it says as it comes, return its exit code.
+
+    It has the caller's standard input where none is given, and dies with the caller. Raises
+    subprocess.TimeoutExpired.
+    """
+    token = secrets.token_hex(8)
+    held = ["perl", "-e", HELD, token, "setpriv", "--pdeathsig", "KILL", "--", *argv]
+    command = ["setpriv", "--pdeathsig", "KILL", "lxc", "exec", "-T", instance, "--", *held]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=stdin, stdout=pipe, stderr=pipe) as lxc:
+        outputs = ((lxc.stdout, stdout), (lxc.stderr, stderr))
+        with ThreadPoolExecutor() as pool:
+            mark = b"\0" + token.encode()
+            told = [pool.submit(_pass_on, said, mark, to) for said, to in outputs if said]
+            try:
+                codes = [one.result() for one in as_completed(told, timeout=timeout_s)]
+            except TimeoutError as error:
+                raise subprocess.TimeoutExpired(argv, timeout_s or 0) from error
+            finally:
+                lxc.kill()
+        said = [code for code in codes if code is not None]
+        return said[0] if said else lxc.wait()
+
+
+def _pass_on(source: IO[bytes], mark: bytes, to: IO[bytes]) -> int | None:
+    """Pass on what comes before the mark; return the exit code after it, or None without one."""
+    kept = b""
+    while chunk := os.read(source.fileno(), 1 << 16):
+        kept += chunk
+        said, found, code = kept.partition(mark)
+        if found and len(code) >= CODE_DIGITS:
+            to.write(said)
+            to.flush()
+            return int(code[:CODE_DIGITS])
+        # A mark may have come in part.
+        begun = kept.find(b"\0", max(0, len(kept) - len(mark) - CODE_DIGITS))
+        sure = kept if begun < 0 else kept[:begun]
+        to.write(sure)
+        to.flush()
+        kept = kept[len(sure) :]
+    to.write(kept)
+    to.flush()
+    return None

@@ -152,10 +152,10 @@ class Machines:
         done = self.exec(number, ["systemctl", "is-system-running"], timeout_s=30)
         return done.stdout.decode().strip() not in BOOTED
 
-    def shell_argv(self, number: str) -> list[str]:
-        """Return the command before a command to run in a running machine on this terminal."""
+    def running_instance(self, number: str) -> str:
+        """Return a machine's name in LXD; raise MachineError unless it runs."""
         self._require_running(number)
-        return ["lxc", "exec", self.instance_id(number), "--"]
+        return self.instance_id(number)
 
     def start(self, number: str) -> None:
         """Power a machine on."""

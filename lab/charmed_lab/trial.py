@@ -8,8 +8,12 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 from . import checks, console, down, host, juju, pack, up
 from .checks import Count
@@ -32,7 +36,16 @@ REST = (*STORIES, f"--ignore={DEPLOY}", f"--ignore={LAB_FAULTS}")
 FIGURES, PAGE = REPOSITORY / "docs/life.json", REPOSITORY / "tests/deployed/life.py"
 # Stories marked `long` are told by the part lab-long only.
 SHORT = ("-m", "not long")
-CONFORMANCE = "tests/conformance"
+CONFORMANCE = "tests/conformance/juju"
+# On machines of its own, and mostly waiting: it is told while the bundle comes up.
+STANDIN = "tests/conformance/maas"
+Turn = Sequence[Sequence[str]]
+SHORT_TURNS: Sequence[Turn] = (
+    [(CONFORMANCE, *SHORT)],
+    [(LAB_FAULTS,)],
+    [(DEPLOY,), (STANDIN, *SHORT)],
+    [(*REST, *SHORT)],
+)
 OPERATOR = "tests/operator"
 # pytest-operator's client speaks to no other.
 OPERATOR_JUJU = "3.6"
@@ -65,21 +78,44 @@ def fresh(stage: Stage) -> Iterator[None]:
         down.take_down(stage)
 
 
-def run_lab(stage: Stage, stories: Sequence[Sequence[str]], figures: Path | None = None) -> Count:
-    """Tell stories on a fresh stage; add their figures to a file."""
+def run_lab(stage: Stage, turns: Sequence[Turn], figures: Path | None = None) -> Count:
+    """Tell stories on a fresh stage, turn after turn; add their figures to a file."""
     env = _environment(stage) | ({"FIGURES": str(figures)} if figures else {})
     total = Count()
     with fresh(stage):
         begin(stage)
-        for arguments in stories:
-            with console.step(f"telling {arguments[0]}"):
-                shown = ("-s", "--durations=15", "--durations-min=1")
-                told = checks.pytest(*shown, *arguments, env=env)
-            total += told
-            if told.failed and DEPLOY in arguments:
+        for turn in turns:
+            with console.step(f"telling {' and '.join(story[0] for story in turn)}"):
+                told = _tell(turn, env)
+            total += sum(told, Count())
+            if any(one.failed and DEPLOY in story for one, story in zip(told, turn, strict=True)):
                 console.say("the bundle did not come up: the other stories are not told")
                 break
     return total + nothing_left(stage)
+
+
+def _tell(turn: Turn, env: dict[str, str]) -> list[Count]:
+    """Tell a turn's stories side by side; what others than the first print comes at the end.
+
+    Who ends this process by a signal waits for the others; a terminal's Ctrl-C reaches all.
+    """
+    first, *others = turn
+    tell = partial(checks.pytest, "-s", "--durations=15", "--durations-min=1", env=env)
+    with ExitStack() as stack:
+        outputs = [stack.enter_context(TemporaryFile("w+", errors="replace")) for _ in others]
+        for story, output in zip(others, outputs, strict=True):
+            stack.callback(_print, story[0], output)
+        executor = stack.enter_context(ThreadPoolExecutor())
+        told = [
+            executor.submit(tell, *story, output=output)
+            for story, output in zip(others, outputs, strict=True)
+        ]
+        return [tell(*first), *(one.result() for one in told)]
+
+
+def _print(story: str, output: IO[str]) -> None:
+    output.seek(0)
+    print(f"{story}:\n{output.read()}", end="", flush=True)
 
 
 def begin(stage: Stage) -> None:
@@ -131,9 +167,9 @@ def serving(stage: Stage) -> Iterator[Path]:
 
 def run_long(stage: Stage) -> Count:
     """Tell everything on both bases, keep the figures, and run pytest-operator's suite."""
-    conformance = (f"{CONFORMANCE}/juju", "-m", "long")
-    count = run_lab(stage, [conformance, (DEPLOY,), REST], FIGURES)
-    count += run_lab(Stage(STAGE, LONG_BASE, stage.juju), [(DEPLOY,), REST], FIGURES)
+    deploy, rest = [(DEPLOY,)], [REST]
+    count = run_lab(stage, [[(CONFORMANCE, "-m", "long")], deploy, rest], FIGURES)
+    count += run_lab(Stage(STAGE, LONG_BASE, stage.juju), [deploy, rest], FIGURES)
     console.run([sys.executable, str(PAGE)], otherwise="the page of the figures is not written")
     return count + run_operator(Stage(STAGE, juju=OPERATOR_JUJU))
 
@@ -148,15 +184,13 @@ def run_part(part: str) -> Count:
                 up.prepare(stage)
             return Count(len(pack.charm_names()), 0)
         if part == "lab":
-            told = [(CONFORMANCE, *SHORT), (LAB_FAULTS,), (DEPLOY,), (*REST, *SHORT)]
-            there = [story for story in told if (REPOSITORY / story[0]).exists()]
-            return run_lab(stage, there)
+            return run_lab(stage, SHORT_TURNS)
         if part == "operator":
             return run_operator(Stage(STAGE, juju=OPERATOR_JUJU))
         if part == "lab-long":
             return run_long(stage)
         if part == "lab-speed":
-            return run_lab(stage, [("tests/speed",)])
+            return run_lab(stage, [[("tests/speed",)]])
     except LabError as error:
         print(f"ERROR: {error}", flush=True)
         return Count(0, 1)

@@ -155,7 +155,7 @@ def test_nobody_enters_a_machine_whose_systemd_has_gone(
     fake: FakeLXD, machines: Machines, usr: str
 ):
     machines.create("0")
-    assert machines.shell_argv("0")
+    assert machines.running_instance("0") == "test-m0"
     fake.power_off("test-m0")
     argv = [f"{usr}/lib/systemd/systemd-shutdown", "60"]
     fake.inits["test-m0"] = subprocess.Popen(argv, executable="sleep")
@@ -163,7 +163,7 @@ def test_nobody_enters_a_machine_whose_systemd_has_gone(
     with pytest.raises(MachineError, match="machine 0 shuts down"):
         machines.exec("0", ["true"])
     with pytest.raises(MachineError, match="machine 0 shuts down"):
-        machines.shell_argv("0")
+        machines.running_instance("0")
 
 
 def _child(pid: int, state: str) -> int:

@@ -2,8 +2,11 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 import os
+import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -28,10 +31,12 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return said
 
 
-STORIES = [(trial.CONFORMANCE,), (trial.DEPLOY,), trial.REST]
+TURNS = [[(trial.CONFORMANCE,)], [(trial.DEPLOY,), (trial.STANDIN,)], [trial.REST]]
 
 
-@pytest.mark.parametrize(("failing", "told"), [(trial.CONFORMANCE, 3), (trial.DEPLOY, 2)])
+@pytest.mark.parametrize(
+    ("failing", "told"), [(trial.CONFORMANCE, 4), (trial.DEPLOY, 3), (trial.STANDIN, 4)]
+)
 def test_only_a_bundle_that_does_not_come_up_ends_the_telling(
     done: list[str], monkeypatch: pytest.MonkeyPatch, failing: str, told: int
 ):
@@ -39,15 +44,33 @@ def test_only_a_bundle_that_does_not_come_up_ends_the_telling(
         return Count(0, 1) if failing in arguments else Count(1, 0)
 
     monkeypatch.setattr(checks, "pytest", tell)
-    assert trial.run_lab(Stage("test"), STORIES) == Count(told, 1)
+    assert trial.run_lab(Stage("test"), TURNS) == Count(told, 1)
     assert done[-2:] == ["keep_logs", "take_down"]
+
+
+@pytest.mark.usefixtures("done")
+def test_what_is_told_beside_another_story_is_printed_when_both_are_over(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    both = threading.Barrier(2)
+
+    def tell(*arguments: str, output: IO[str] | None = None, **_: object) -> Count:
+        if trial.REST[0] not in arguments:
+            both.wait(timeout=30)
+        print(f"told {arguments[-1]}", file=output or sys.stdout)
+        return Count(1, 0)
+
+    monkeypatch.setattr(checks, "pytest", tell)
+    trial.run_lab(Stage("test"), TURNS[1:])
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("told")]
+    assert said == [f"told {story[-1]}" for turn in TURNS[1:] for story in turn]
 
 
 @pytest.mark.usefixtures("done")
 def test_a_machine_that_stays_is_a_failure(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(checks, "pytest", lambda *_, **__: Count(1, 0))
     monkeypatch.setattr(down, "remains", lambda _: ["test-m0"])
-    assert trial.run_lab(Stage("test"), STORIES) == Count(3, 1)
+    assert trial.run_lab(Stage("test"), TURNS) == Count(4, 1)
 
 
 def test_packing_leaves_no_stage(done: list[str], monkeypatch: pytest.MonkeyPatch):
