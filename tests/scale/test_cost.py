@@ -193,9 +193,11 @@ def _tell(maas: MAAS, power: Callable[..., None], figure: Figure, sizes: tuple[i
     maas.wait_settled()
     print(f"\n  {'hook-tool calls, wall s, CPU s with racks':54}", *(f"{n:>16}" for n in sizes))
     for at, (unit, name, _) in enumerate(wanted):
-        told = {size: costs[size][at] for size in sizes}
-        cells = (f"{len(one.calls):5} {one.wall_s:5.2f} {one.cpu_s:4.2f}" for one in told.values())
+        told = [costs[size][at] for size in sizes]
+        cells = (f"{len(one.calls):5} {one.wall_s:5.2f} {one.cpu_s:4.2f}" for one in told)
         print(f"  {unit:14} {name:39}", *cells)
+    for at, (unit, name, _) in enumerate(wanted):
+        told = {size: costs[size][at] for size in sizes}
         whose = "the leader" if unit == leader else unit.partition("/")[0]
         for size, one in told.items():
             what = f"{at + 1}. {name} of {whose} with {size} racks"
