@@ -24,7 +24,8 @@ what a prober (50 reads a second through the VIP) and a writer on each region's 
 from [life.json](life.json) by `tests/deployed/life.py`; `FIGURES=docs/life.json` adds a run, as
 `sudo ./lab/test lab-long` does. Where a case was told more than once, the least and the most are
 given: of the runs that passed. `measured` tells of all runs that came so far, also of those that
-failed after it, so its `n` may be more. `in flight` is how many of the `failed` reads were under
+failed after it, so its `n` may be more. Where a case failed, the charm or the story was mended:
+each case passed when it was told last. `in flight` is how many of the `failed` reads were under
 way while the VIP itself moved. A run was judged by the stories of its own commit: a limit that
 came later (at most 30 s with two VIP holders, say) does not hold for it.
 
@@ -50,6 +51,8 @@ moved, of which at most two a move may have begun during it. These alone assert 
 - A unit whose agent runs no hook but update-status lives through joins, departures and a
   switchover: 20 reads in a row are to be answered at the end.
 """
+# What the figures were measured on, and how a column calls it.
+MACHINE = {"cores": "cores", "memory-gib": "memory (GiB)"}
 COLUMNS = (
     *("what", "passed", "took", "reads", "failed", "in flight", "longest gap"),
     *("rows", "lost", "longest gap of rows"),
@@ -62,7 +65,7 @@ Case = dict[str, Any]
 def text(runs: Iterable[Run]) -> str:
     """Return the page about these runs."""
     runs = list(runs)
-    parts = [HEAD, _about(runs)]
+    parts = [HEAD, _summary(runs)]
     ours = [run for run in runs if run["base"] == BASE]
     names = _names(ours)
     for file in dict.fromkeys(name.partition("::")[0] for name in names):
@@ -77,6 +80,7 @@ def text(runs: Iterable[Run]) -> str:
         rows = [(_sentence(name), _passed(_told(its, name))) for name in _names(its)]
         parts.append(f"## On {base}\n\nFor compatibility; its times are not compared.\n")
         parts.append(_table(("what", "passed"), rows))
+    parts.append(f"## The runs\n\n{_about(runs)}")
     return "\n".join(parts)
 
 
@@ -88,10 +92,35 @@ def _told(runs: list[Run], name: str) -> list[Case]:
     return [run["cases"][name] for run in runs if name in run["cases"]]
 
 
+def _summary(runs: list[Run]) -> str:
+    columns = ("base", "cases", "told", "passed", "rows", "lost", *MACHINE.values())
+    rows: list[tuple[object, ...]] = []
+    for about, its in _grouped(runs, ("base", *MACHINE)).items():
+        told = [case for run in its for case in run["cases"].values()]
+        passed = sum(case["outcome"] == "passed" for case in told)
+        written = [case["rows"] for case in told if case["rows"]]
+        counts = (f"{sum(one[key] for one in written):,}" for key in ("acknowledged", "lost"))
+        rows.append((about[0], len(_names(its)), len(told), passed, *counts, *about[1:]))
+    return _table(columns, rows)
+
+
 def _about(runs: list[Run]) -> str:
-    keys = ("date", "commit", "base", "juju", "cores", "memory-gib")
-    columns = ("date", "commit", "base", "Juju", "cores", "memory (GiB)", "cases")
-    return _table(columns, [(*(str(run[key]) for key in keys), len(run["cases"])) for run in runs])
+    columns = ("date", "commit", "base", "Juju", *MACHINE.values(), "runs", "cases")
+    groups = _grouped(runs, ("date", "commit", "base", "juju", *MACHINE))
+    return _table(
+        columns,
+        [
+            (*about, len(its), sum(len(run["cases"]) for run in its))
+            for about, its in groups.items()
+        ],
+    )
+
+
+def _grouped(runs: list[Run], keys: Iterable[str]) -> dict[tuple[object, ...], list[Run]]:
+    groups: dict[tuple[object, ...], list[Run]] = {}
+    for run in runs:
+        groups.setdefault(tuple(run[key] for key in keys), []).append(run)
+    return groups
 
 
 def _row(name: str, told: list[Case]) -> tuple[object, ...]:

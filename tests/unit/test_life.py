@@ -50,6 +50,13 @@ def test_every_case_that_has_figures_is_still_told():
     assert not named - collected()
 
 
+def test_every_case_passed_when_it_was_told_last():
+    last = {
+        (run["base"], name): case["outcome"] for run in RUNS for name, case in run["cases"].items()
+    }
+    assert not [case for case, outcome in last.items() if outcome != "passed"]
+
+
 def test_page_is_made_from_the_figures():
     assert life.TABLE.read_text() == life.text(RUNS)
 
@@ -126,3 +133,5 @@ def test_page_gives_least_and_most_of_passed_cases_and_counts_the_others():
     assert "it dies: one\\|two | 2 of 3 |" in row
     assert "0.1 to 0.3 s" in row
     assert "| back | it dies: one\\|two | 3 | 0.1 to 9 |" in page
+    assert "| debian@13 | 1 | 3 | 2 | 15 | 0 | 2 | 24 |" in page
+    assert "| d | c | debian@13 | 4.0 | 2 | 24 | 3 | 3 |" in page
