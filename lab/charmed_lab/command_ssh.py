@@ -57,7 +57,8 @@ def _ssh(session: Session) -> None:
 def _enter(instance: str, argv: list[str]) -> int:
     """Run a command in an instance on this terminal, or with these pipes."""
     sys.stdout.flush()
-    if sys.stdin.isatty() and sys.stdout.isatty():
+    # A caller may have closed it.
+    if sys.stdin and sys.stdin.isatty() and sys.stdout.isatty():
         return subprocess.run(["lxc", "exec", instance, "--", *argv], check=False).returncode
     return lxd.follow(instance, argv, None, sys.stdout.buffer, sys.stderr.buffer)
 

@@ -7,11 +7,11 @@ import io
 import json
 import os
 import secrets
+import selectors
 import socket
 import subprocess
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -27,16 +27,24 @@ NOT_READY = {"user.ready": "false"}
 # btrfs and the bridges are busy for moments when several machines come or go at once.
 RETRY_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 # LXD 5.0 at times loses what a command says just before its end (canonical/lxd issue 11422, mended
-# in 5.14). So it does not end before all has come here: this marks both outputs' ends with the
-# exit code and waits to be killed, which LXD does when its client goes. A shell in its place would
-# speak of a command that a signal ended; perl-base is in every Debian and Ubuntu.
+# in 5.14). So it does not end before all has come here: its parent marks both outputs' ends with
+# the exit code and waits to be killed, which LXD does when its client goes. A shell in its place
+# would speak of a command that a signal ended; perl-base is in every Debian and Ubuntu. $0, for
+# everybody can read a command line, and pgrep -f would find this one.
 HELD = r"""
 my $token = shift;
-my $status = system { $ARGV[0] } @ARGV;
-my $mark = sprintf "\0%s%03d", $token, $status & 127 ? 128 + ($status & 127) : $status >> 8;
+$0 = "held";
+defined(my $child = fork) or exit 255;
+exec { $ARGV[0] } @ARGV or exit 127 if !$child;
+chdir "/";
+$SIG{$_} = sub { kill $_[0], $child } for qw(HUP INT QUIT TERM);
+1 while waitpid($child, 0) != $child;
+my $mark = sprintf "\0%s%03d", $token, $? & 127 ? 128 + ($? & 127) : $? >> 8;
 syswrite STDOUT, $mark;
 syswrite STDERR, $mark;
-sleep 60;
+$SIG{$_} = "DEFAULT" for qw(HUP INT QUIT TERM);
+sleep 3600;
+exit 255;
 """
 CODE_DIGITS = 3
 
@@ -186,36 +194,61 @@ def follow(
     command = ["setpriv", "--pdeathsig", "KILL", "lxc", "exec", "-T", instance, "--", *held]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=stdin, stdout=pipe, stderr=pipe) as lxc:
-        outputs = ((lxc.stdout, stdout), (lxc.stderr, stderr))
-        with ThreadPoolExecutor() as pool:
-            mark = b"\0" + token.encode()
-            told = [pool.submit(_pass_on, said, mark, to) for said, to in outputs if said]
-            try:
-                codes = [one.result() for one in as_completed(told, timeout=timeout_s)]
-            except TimeoutError as error:
-                raise subprocess.TimeoutExpired(argv, timeout_s or 0) from error
-            finally:
-                lxc.kill()
-        said = [code for code in codes if code is not None]
-        return said[0] if said else lxc.wait()
+        mark = b"\0" + token.encode()
+        outputs = {lxc.stdout: _Output(mark, stdout), lxc.stderr: _Output(mark, stderr)}
+        try:
+            _pass_on(outputs, timeout_s)
+        except TimeoutError as error:
+            raise subprocess.TimeoutExpired(argv, timeout_s or 0) from error
+        finally:
+            lxc.kill()
+        codes = [output.code for output in outputs.values() if output.code is not None]
+        # Without a mark lxc has ended by itself.
+        return codes[0] if len(codes) == len(outputs) else lxc.wait()
 
 
-def _pass_on(source: IO[bytes], mark: bytes, to: IO[bytes]) -> int | None:
-    """Pass on what comes before the mark; return the exit code after it, or None without one."""
-    kept = b""
-    while chunk := os.read(source.fileno(), 1 << 16):
-        kept += chunk
-        said, found, code = kept.partition(mark)
+class _Output:
+    """One output of a command: what comes before the mark is passed on, after it is the code."""
+
+    def __init__(self, mark: bytes, to: IO[bytes]) -> None:
+        self._mark = mark
+        self._to = to
+        self._kept = b""
+        self.code: int | None = None
+
+    def take(self, chunk: bytes) -> bool:
+        """Take what came, b"" at the end; return whether more is to come."""
+        self._kept += chunk
+        said, found, code = self._kept.partition(self._mark)
         if found and len(code) >= CODE_DIGITS:
-            to.write(said)
-            to.flush()
-            return int(code[:CODE_DIGITS])
-        # A mark may have come in part.
-        begun = kept.find(b"\0", max(0, len(kept) - len(mark) - CODE_DIGITS))
-        sure = kept if begun < 0 else kept[:begun]
-        to.write(sure)
-        to.flush()
-        kept = kept[len(sure) :]
-    to.write(kept)
-    to.flush()
-    return None
+            self.code = int(code[:CODE_DIGITS])
+        elif found and chunk:
+            self._kept = self._mark + code
+        else:
+            said, self._kept = self._split(self._kept) if chunk else (self._kept, b"")
+        self._to.write(said)
+        self._to.flush()
+        return bool(chunk) and self.code is None
+
+    def _split(self, kept: bytes) -> tuple[bytes, bytes]:
+        """Split off, at the end, what may be the beginning of the mark."""
+        for at in range(max(0, len(kept) - len(self._mark) + 1), len(kept)):
+            if self._mark.startswith(kept[at:]):
+                return kept[:at], kept[at:]
+        return kept, b""
+
+
+def _pass_on(outputs: Mapping[IO[bytes] | None, _Output], timeout_s: float | None) -> None:
+    """Pass on what comes until each output has ended; raise TimeoutError."""
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    with selectors.DefaultSelector() as selector:
+        for source, output in outputs.items():
+            if source:
+                selector.register(source, selectors.EVENT_READ, output)
+        while selector.get_map():
+            left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not (ready := selector.select(left_s)):
+                raise TimeoutError
+            for key, _ in ready:
+                if not key.data.take(os.read(key.fd, 1 << 16)):
+                    selector.unregister(key.fileobj)

@@ -31,18 +31,15 @@ class Writers:
 
     def __init__(self, juju: jubilant.Juju, units: Iterable[str]) -> None:
         self._juju = juju
-        self._writers = [Writer(unit) for unit in sorted(units)]
+        self._first = list(units)
+        self._writers: list[Writer] = []
         self._run = f"{time.time():.0f}"
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._processes: dict[str, remote.Process] = {}
 
     def __enter__(self) -> "Writers":
-        for writer in self._writers:
-            thread = threading.Thread(target=self._keep_writing, args=(writer,), daemon=True)
-            thread.start()
-            self._threads.append(thread)
-        self.wait_for_a_row_from_each([writer.unit for writer in self._writers])
+        self.wait_for_a_row_from_each(self._first)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -53,8 +50,16 @@ class Writers:
             thread.join(timeout=30)
 
     def wait_for_a_row_from_each(self, units: Iterable[str]) -> None:
-        """Wait until every writer whose unit is among these had another row acknowledged."""
-        before = {one.unit: len(one.acknowledged) for one in self._writers if one.unit in units}
+        """Wait until another row from each unit is acknowledged; a new one gets its writer."""
+        wanted = set(units)
+        assert wanted, "no unit to write on"
+        for unit in sorted(wanted - {writer.unit for writer in self._writers}):
+            writer = Writer(unit)
+            self._writers.append(writer)
+            thread = threading.Thread(target=self._keep_writing, args=(writer,), daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        before = {one.unit: len(one.acknowledged) for one in self._writers if one.unit in wanted}
         deadline = time.monotonic() + 60
         while silent := [
             one.unit for one in self._writers if len(one.acknowledged) == before.get(one.unit)

@@ -58,22 +58,25 @@ def vip_holder(maas: MAAS) -> str:
 
 
 def _lose(
-    maas: MAAS, power: Power, machine: str, prober: Prober, *, until_dead: bool = False
+    maas: MAAS,
+    power: Power,
+    machine: str,
+    prober: Prober,
+    *,
+    is_gone: Callable[[str], bool] | None = None,
 ) -> None:
-    """Take a machine's power until all others are settled, or MAAS has let its region go, too.
+    """Take a machine's power until all others are settled, and its controller is gone for MAAS.
 
     One that is only switched off is left alone: MAAS has it under the IDs of before.
     """
     host = maas.juju.status().machines[machine].hostname
     before = _ids(maas, host)
-    assert before or not until_dead
+    assert before or not is_gone
     power("poweroff", machine)
     wait_answered(prober, timeout_s=ANSWERED_S)
     maas.wait_others_settled(machine)
-    if until_dead:
-        eventually(
-            lambda: host not in maas.rpc(), timeout_s=FORGOTTEN_S, what=f"MAAS let {host} go"
-        )
+    if is_gone:
+        eventually(lambda: is_gone(host), timeout_s=FORGOTTEN_S, what=f"MAAS let {host} go")
         time.sleep(LOOKED_S)
     assert _ids(maas, host) == before
     power("poweron", machine)
@@ -152,7 +155,8 @@ def test_every_machine_is_rebooted_one_after_another(maas: MAAS, figure: Figure,
 @pytest.mark.long
 def test_the_machine_of_a_region(maas: MAAS, power: Power, watch: Watch):
     prober, _ = watch()
-    _lose(maas, power, _machine_of_a_region(maas), prober, until_dead=True)
+    machine = _machine_of_a_region(maas)
+    _lose(maas, power, machine, prober, is_gone=lambda host: host not in maas.rpc())
     prober.assert_no_failed_read()
 
 
@@ -206,7 +210,9 @@ def test_the_machine_of_the_primary(maas: MAAS, power: Power, watch: Watch):
 def test_the_machine_of_a_rack(maas: MAAS, power: Power, watch: Watch):
     prober, _ = watch()
     machine = maas.machine(next(iter(maas.units("maas-rack"))))
-    _lose(maas, power, machine, prober)
+    _lose(
+        maas, power, machine, prober, is_gone=lambda host: maas.racks_connected()[host] == "dead"
+    )
     prober.assert_no_failed_read()
     maas.wait_racks_connected(no_others=True)
 

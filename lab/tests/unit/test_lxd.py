@@ -59,6 +59,8 @@ def is_there(argument: str) -> bool:
         (r"printf 'a\000b\000'; printf '\000' >&2", 0, b"a\0b\0", b"\0"),
         ("kill -KILL $$", 137, b"", b""),
         ("cat", 0, b"given\n", b""),
+        ("cat /proc/$PPID/cmdline | tr '\\000' ' ' | sed 's/ *$//'", 0, b"held", b""),
+        ("trap 'echo ended; exit 9' TERM; kill -TERM $PPID; sleep 9 & wait", 9, b"ended\n", b""),
     ],
 )
 def test_all_that_a_command_says_comes_here(script: str, code: int, out: bytes, err: bytes):
@@ -111,7 +113,7 @@ def test_a_command_dies_with_its_caller(tmp_path: Path, monkeypatch: pytest.Monk
 def test_output_is_passed_on_as_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     put(PLAIN, tmp_path, monkeypatch)
     seen = tmp_path / "seen"
-    script = f"printf one; while ! test -e {seen}; do sleep 0.1; done; printf two"
+    script = rf"printf 'o\000ne'; while ! test -e {seen}; do sleep 0.1; done; printf two"
     read, write = os.pipe()
     with (
         ThreadPoolExecutor() as pool,
@@ -119,7 +121,7 @@ def test_output_is_passed_on_as_it_comes(tmp_path: Path, monkeypatch: pytest.Mon
         os.fdopen(write, "wb") as to,
     ):
         code = pool.submit(lxd.follow, "test-m0", ["sh", "-c", script], None, to, to)
-        assert os.read(said.fileno(), 9) == b"one"
+        assert os.read(said.fileno(), 9) == b"o\0ne"
         seen.touch()
         assert os.read(said.fileno(), 9) == b"two"
         assert code.result() == 0
