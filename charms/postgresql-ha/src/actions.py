@@ -117,7 +117,7 @@ class Actions(ops.Object):
         step = cluster.step(view)
         path = str(params.get("path") or "")
         if step is cluster.Step.RUN:
-            self._go_on(spec, view.members, path)
+            self._go_on(spec, [one for one in view.members if one not in view.leaving], path)
             return {"adopted": "this unit's own data", "cluster-id": app.cluster_id}
         if step is not cluster.Step.LAST_MEMBER_GONE:
             raise RefusedError(_why_not_adopt(view))

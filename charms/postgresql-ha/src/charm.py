@@ -128,11 +128,10 @@ class PostgreSQLHACharm(ops.CharmBase):
             bootstrap_unit=app.bootstrap_unit,
             own_cluster_id=member.own_cluster_id(self.app.name),
             members=tuple(
-                name
-                for name, data in others.items()
-                if data.cluster_id == app.cluster_id and not data.leaving
+                name for name, data in others.items() if data.cluster_id == app.cluster_id
             ),
             unmet=tuple((self.goals.keys() - self.peers.met()) | self.peers.garbled(self.goals)),
+            leaving=tuple(peers.leaving(others, self.goals)),
         )
 
     def spec(self, app: peers.AppData) -> cluster.Spec | None:

@@ -67,7 +67,8 @@ class Client:
 class Spec:
     """What the model says about this unit: everything its daemons are configured from.
 
-    leaving are the names of peers on their way out: still to be reached, no more to be relied on.
+    leaving are the peers on their way out: to be reached, not to be relied on; unmet, of a unit
+    that leaves, those that stay and that it never met.
     """
 
     me: Unit
@@ -76,6 +77,7 @@ class Spec:
     keys: Keys
     clients: tuple[Client, ...] = ()
     leaving: frozenset[str] = frozenset()
+    unmet: frozenset[str] = frozenset()
 
     @property
     def units(self) -> tuple[Unit, ...]:
@@ -107,7 +109,7 @@ class View:
     """What a unit knows when it decides its step; bootstrap_unit as committed before this hook.
 
     peers are all other units there are, unmet those of them whose databag this unit does not see
-    yet, members those that said they hold the cluster's data.
+    yet, leaving those on their way out, members those that said they hold the cluster's data.
     """
 
     me: str
@@ -118,6 +120,7 @@ class View:
     own_cluster_id: str
     members: tuple[str, ...]
     unmet: tuple[str, ...] = ()
+    leaving: tuple[str, ...] = ()
 
 
 def step(view: View) -> Step:
@@ -190,12 +193,9 @@ def voters(units: Sequence[Unit], current: Collection[str], primary: str | None)
 
 def owner(member: EtcdMember, units: Sequence[Unit]) -> Unit | None:
     """Return the unit that a member belongs to: by its name, before it has one by its URL."""
-    for unit in units:
-        if member.name == unit.member_name or (
-            not member.name and member.peer_url == unit.peer_url
-        ):
-            return unit
-    return None
+    own = member.name or member.peer_url
+    named = ((unit.member_name if member.name else unit.peer_url, unit) for unit in units)
+    return next((unit for name, unit in named if name == own), None)
 
 
 def may_remove(

@@ -107,8 +107,11 @@ def converge(me: cluster.Unit, units: Sequence[cluster.Unit]) -> str:
 
 
 def is_initialised() -> bool:
-    """Tell whether this unit has a member's data."""
-    return (DATA / "member").is_dir()
+    """Tell whether this unit has a member's data.
+
+    etcd makes the folder before it knows whether it can start, its log only when it does.
+    """
+    return any((DATA / "member/wal").glob("*.wal"))
 
 
 def hand_over(me: cluster.Unit, heir: cluster.Unit, timeout_s: float) -> bool:
@@ -153,14 +156,26 @@ def _ensure_running(me: cluster.Unit) -> None:
     _ensure_files(me, *initial)
     if given.is_current(LOADED, CONFIG, UNIT):
         systemd.ensure_running(SERVICE)
+        _seal(me, *initial)
         return
     with given.noted(LOADED, CONFIG, UNIT):
         if not systemd.ensure_running(SERVICE):
             systemd.restart(SERVICE)
 
 
+def _seal(me: cluster.Unit, initial_cluster: str, state: str, token: str) -> None:
+    """Have a member that lost its log fail, and not begin another cluster under the same IDs.
+
+    While it has its log it heeds none of this, and is not restarted for it.
+    """
+    if state == "new":
+        _ensure_files(me, initial_cluster, "existing", token)
+        with given.noted(LOADED, CONFIG, UNIT):
+            pass
+
+
 def _start(me: cluster.Unit, *initial: str) -> None:
-    systemd.ensure_stopped(UNIT)
+    remove_data()
     _ensure_files(me, *initial)
     with given.noted(LOADED, CONFIG, UNIT):
         systemd.ensure_running(SERVICE)

@@ -17,6 +17,7 @@ import etcdctl
 import gate
 import patroni
 import rest
+from charmed_maas import addresses
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ LIST_TIMEOUT_S = 60.0
 
 
 class NoHeirError(Exception):
-    """The unit has rows that none of those that stay has; fit for a log."""
+    """The unit has rows, or a vote, that none of those that stay has; fit for a log."""
 
 
 def hand_over(spec: cluster.Spec, api: rest.Client) -> list[str]:
@@ -41,11 +42,18 @@ def hand_over(spec: cluster.Spec, api: rest.Client) -> list[str]:
     try:
         members, heir = _find_heir(spec, api)
         is_primary = _is_primary(spec.me, members)
-        if is_primary and spec.staying and not (heir and heir.role == "sync_standby"):
-            names = ", ".join(unit.name for unit in spec.staying)
-            raise NoHeirError(f"{spec.me.name} has rows that are not on {names} yet: it stays")
-        if heir:
-            _ensure_vote(spec, [one for one in spec.staying if one.member_name == heir.name])
+        staying = {unit.name for unit in spec.staying} | spec.unmet
+        if is_primary and staying and not (heir and heir.role == "sync_standby"):
+            names = ", ".join(addresses.by_unit_number(staying))
+            raise NoHeirError(
+                f"{spec.me.name} has rows that are not on {names} yet: it stays until they are, "
+                "or until no other unit is to stay"
+            )
+        heirs = [one for one in spec.staying if heir and one.member_name == heir.name]
+        if heirs and not _ensure_vote(spec, heirs):
+            raise NoHeirError(
+                f"{heirs[0].name} does not take etcd's only vote: {spec.me.name} stays"
+            )
         if is_primary and heir:
             gate.shut(patroni.PORT)
             api.switchover(spec.me.member_name, heir.name)
@@ -121,16 +129,18 @@ def _is_primary(me: cluster.Unit, members: Sequence[cluster.Member]) -> bool:
     return bool(found and found.name == me.member_name)
 
 
-def _ensure_vote(spec: cluster.Spec, heirs: Sequence[cluster.Unit]) -> None:
-    """Have a voter among the units that stay before this unit's vote goes.
+def _ensure_vote(spec: cluster.Spec, heirs: Sequence[cluster.Unit]) -> bool:
+    """Have a voter among the units that stay before this unit's vote goes; tell whether there is.
 
     Units that leave together each see the other's vote, which is none to rely on. The machine may
     vanish with the end of the hook, so that this waits for the heir's timer.
     """
     listed = etcdctl.members([spec.me])
     if not heirs or not listed or any(etcdctl.votes(unit, listed) for unit in spec.staying):
-        return
+        return True
     names = {one.name or one.peer_url for one in listed}
     heir = min(heirs, key=lambda unit: not names & {unit.member_name, unit.peer_url})
-    if not etcd.hand_over(spec.me, heir, VOTE_TIMEOUT_S):
-        logger.warning("%s did not become a voter in time", heir.name)
+    if etcd.hand_over(spec.me, heir, VOTE_TIMEOUT_S):
+        return True
+    logger.warning("%s did not become a voter in time", heir.name)
+    return False

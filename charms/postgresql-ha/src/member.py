@@ -73,7 +73,7 @@ def bootstrap(spec: cluster.Spec, *, strict: bool) -> str:
         unfinished = pgdata.BOOTSTRAPPING.exists()
         anew = not (_is_at_work(spec) if unfinished else pgdata.cluster_id(data))
         if anew:
-            _start_over(data)
+            _start_over(data, is_own=unfinished)
         pgdata.ensure_parent(data)
         remembered.write(spec)
         etcd.bootstrap(spec.me)
@@ -252,8 +252,14 @@ def _is_at_work(spec: cluster.Spec) -> bool:
     return age_s < BOOTSTRAP_TIMEOUT_S and age_s - patroni.age_s() < RESTARTED_S
 
 
-def _start_over(data: Path) -> None:
-    """Throw a bootstrap away that was cut short: nobody was ever let in."""
+def _start_over(data: Path, *, is_own: bool) -> None:
+    """Throw a bootstrap of its own away that was cut short: nobody was ever let in.
+
+    Other data may be of a cluster whose files cannot be read, and is kept.
+    """
+    if not is_own:
+        _stop(data)
+        pgdata.keep_unknown(data)
     _mark_begin()
     _stop(data)
     etcd.remove_data()

@@ -245,6 +245,7 @@ def as_known_last(
         spec,
         peers=tuple(everyone[name] for name in sorted(others)),
         leaving=frozenset(name for name in others if not goals[name]) | spec.leaving,
+        unmet=frozenset(name for name, stays in goals.items() if stays) - others - {spec.me.name},
     )
 
 

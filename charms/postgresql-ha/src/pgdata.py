@@ -128,6 +128,17 @@ def set_aside(data: Path, went_on: Sequence[str]) -> Path | None:
     return target
 
 
+def keep_unknown(data: Path) -> Path | None:
+    """Move data aside that is of no known cluster; returns where it is now, None without any.
+
+    Raises PgdataError.
+    """
+    if not data.is_dir() or not any(data.iterdir()):
+        return None
+    with _told(f"{data} cannot be set aside"):
+        return data.rename(_place_for("unknown", data))
+
+
 def copies(identifier: str) -> list[Copy]:
     """Return this cluster's data that was set aside on this machine, the newest last."""
     found: list[Copy] = []
@@ -165,9 +176,8 @@ def put_back(copy: Copy, scope: str) -> Path:
         raise PgdataError(f"{target} has data already")
     with _told(f"{source} cannot be put to {target}"):
         ensure_parent(target)
-        if target.is_dir():
-            # Half a copy of another member's, say: of no cluster, but not ours to delete.
-            target.rename(_place_for("unknown", target))
+        # Half a copy of another member's, say: of no cluster, but not ours to delete.
+        keep_unknown(target)
         if source.is_relative_to(ASIDE):
             source.rename(target)
         else:

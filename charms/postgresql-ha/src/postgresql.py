@@ -32,6 +32,9 @@ DATABASE = re.compile(r"[a-z_][a-z0-9_-]{0,47}")
 RESERVED = ("postgres", "template0", "template1", "replicator", "rewinder", "public", "none")
 ITERATIONS = 4096
 CONNECT_TIMEOUT_S = 5
+# Nothing that the charm writes waits for a synchronous replica, which has no limit: there may be
+# none before this machine's hooks go on. What a failover loses of it the next event writes again.
+LOCAL = "-c synchronous_commit=local"
 
 
 class PostgresqlError(Exception):
@@ -84,7 +87,11 @@ def connect(host: str, password: str) -> Generator[Any]:
             sslmode="verify-ca",
             sslrootcert=str(paths.CA),
             connect_timeout=CONNECT_TIMEOUT_S,
-            options="-c statement_timeout=30000",
+            options=f"-c statement_timeout=30000 {LOCAL}",
+            keepalives_idle=5,
+            keepalives_interval=5,
+            keepalives_count=3,
+            tcp_user_timeout=20_000,
             application_name="postgresql-ha",
         )
     except psycopg2.Error as error:
@@ -181,7 +188,8 @@ def is_password(password: str, verifier: str) -> bool:
 
 def _psql(text: str) -> str:
     argv = ["/usr/bin/psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", "postgres"]
-    done = commands.run(argv, stdin=text, user="postgres", env={"LC_ALL": "C.UTF-8"})
+    env = {"LC_ALL": "C.UTF-8", "PGOPTIONS": LOCAL}
+    done = commands.run(argv, stdin=text, user="postgres", env=env)
     return done.stdout.strip()
 
 

@@ -37,8 +37,11 @@ def before_running(
     step = cluster.step(view)
     if step in (cluster.Step.WAIT_KEYS, cluster.Step.WAIT_NOMINATION):
         return ops.WaitingStatus("for the leader to prepare the cluster")
+    copies = step is cluster.Step.RUN and not view.own_cluster_id
+    if copies and {*view.members} <= {*view.leaving}:
+        return _waits_for(view.members, view.leaving)
     if step is cluster.Step.WAIT_PEERS:
-        return ops.WaitingStatus(f"to meet {', '.join(sorted(view.unmet))}; {way_out(view.unmet)}")
+        return _waits_for(view.unmet, view.leaving)
     if step is cluster.Step.WAIT_BOOTSTRAP:
         return ops.WaitingStatus(f"for {view.bootstrap_unit} to bootstrap the cluster")
     if step is cluster.Step.BOOTSTRAP_UNIT_GONE:
@@ -53,6 +56,16 @@ def before_running(
             f"run adopt-data{where}, or bootstrap confirm={view.cluster_id} on the leader"
         )
     return None
+
+
+def _waits_for(units: Collection[str], leaving: Collection[str]) -> ops.StatusBase:
+    names = ", ".join(addresses.by_unit_number(units))
+    what = (
+        f"to copy what {names} has before it leaves"
+        if {*units} <= {*leaving}
+        else f"to meet {names}"
+    )
+    return ops.WaitingStatus(f"{what}; {way_out(units)}")
 
 
 def running(

@@ -75,11 +75,14 @@ def is_valid(certificate: str, key: str, ca_cert: str, me: cluster.Unit) -> bool
         own_key = serialization.load_pem_private_key(key.encode(), password=None).public_key()
     except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
         return False
-    remaining = found.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
+    now = datetime.datetime.now(datetime.UTC)
+    remaining = found.not_valid_after_utc - now
     return (
         own_key == found.public_key()
         and names == _alternative_names(me)
         and remaining > RENEW_BEFORE
+        # Not so where the clock was ahead by more than that when it was issued.
+        and found.not_valid_before_utc <= now
     )
 
 

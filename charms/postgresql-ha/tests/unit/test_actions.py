@@ -317,6 +317,24 @@ def test_adopt_data_names_the_units_that_may_have_the_cluster(ctx: Context, mach
     machine.member.adopt.assert_not_called()
 
 
+@pytest.mark.parametrize("is_listed", [True, False], ids=["juju 4.0", "juju 3.6"])
+def test_a_last_member_that_leaves_is_not_gone_yet(
+    ctx: Context, machine: Machine, is_listed: bool
+):
+    """It has all rows, and serves: nothing is to be adopted or started anew beside it."""
+    model = gone(**{"cluster-id": ID}) if is_listed else gone()
+    goals = {"postgresql-ha/0": True, "postgresql-ha/1": False}
+    with patch.object(peers.Peers, "goals", return_value=goals):
+        refused = refusal(ctx, "bootstrap", model, confirm=ID)
+        state = ctx.run(ctx.on.update_status(), model.state())
+    assert "the cluster has members, or is about to" in refused
+    assert state.unit_status == testing.WaitingStatus(
+        "to copy what postgresql-ha/1 has before it leaves; if they never return: "
+        "juju remove-unit --force postgresql-ha/1, then run adopt-data"
+    )
+    assert machine.names() == (["run"] if is_listed else [])
+
+
 @pytest.mark.usefixtures("machine")
 def test_adopt_data_has_nothing_to_adopt_before_there_was_a_cluster(ctx: Context):
     message = refusal(ctx, "adopt-data", Model(app={"bootstrap-unit": "postgresql-ha/0"}))

@@ -454,10 +454,11 @@ def test_stop_leaves_though_the_peers_relation_has_broken_before(ctx: Context, m
         cluster.Keys("", "", "", "", "", "restpw"),
     )
     machine.remembered.spec.return_value = spec
-    goals = {"postgresql-ha/0": False, "postgresql-ha/1": True}
+    goals = {"postgresql-ha/0": False, "postgresql-ha/1": True, "postgresql-ha/7": True}
     with patch.object(peers.Peers, "goals", return_value=goals):
         ctx.run(ctx.on.stop(), testing.State())
-    assert machine.member.leave.call_args.args == (spec,)
+    unmet = dataclasses.replace(spec, unmet=frozenset({"postgresql-ha/7"}))
+    assert machine.member.leave.call_args.args == (unmet,)
     machine.remembered.spec.assert_called_once_with("postgresql-ha/0")
 
 

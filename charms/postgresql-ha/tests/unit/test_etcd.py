@@ -4,6 +4,7 @@
 """What a unit does with its etcd member, with etcdctl and systemd replaced."""
 
 import dataclasses
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import MagicMock, create_autospec, patch
@@ -24,6 +25,14 @@ MOVED_A = dataclasses.replace(VOTER_A, peer_url="https://10.0.0.9:2380")
 ADDED_A = cluster.EtcdMember(1, "", A.peer_url, is_learner=True)
 
 
+def write_log(data: Path) -> Path:
+    """Have a member's log, and return it."""
+    log = data / "member/wal/0000000000000000-0000000000000000.wal"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.touch()
+    return log
+
+
 class Etcd:
     """etcd's member list as asked for, and the member's data on this machine."""
 
@@ -36,8 +45,7 @@ class Etcd:
 
     def initialise(self) -> Path:
         """Have a member's data, and return a file of it."""
-        (self.data / "member").mkdir(parents=True)
-        return self.data / "member"
+        return write_log(self.data)
 
     def order(self, *names: str) -> list[str]:
         """Those of the named calls that were made, in order."""
@@ -50,7 +58,7 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MagicMock:
     """A daemon that runs, with its files elsewhere."""
     for name in ("CONFIG", "LOADED", "DATA", "UNIT"):
         monkeypatch.setattr(etcd, name, tmp_path / name)
-    (tmp_path / "DATA/member").mkdir(parents=True)
+    write_log(tmp_path / "DATA")
     monkeypatch.setattr(etcd, "pgdata", MagicMock())
     monkeypatch.setattr("charmed_maas.files.pwd.getpwnam", MagicMock())
     monkeypatch.setattr("charmed_maas.files.os.fchown", lambda *_: None)
@@ -108,10 +116,10 @@ def token() -> str:
 def test_each_bootstrap_makes_a_cluster_of_its_own(daemon: MagicMock):
     found = []
     for _ in range(2):
-        (etcd.DATA / "member").rmdir()
+        shutil.rmtree(etcd.DATA)
         etcd.bootstrap(A)
         found.append(token())
-        (etcd.DATA / "member").mkdir()
+        write_log(etcd.DATA)
     assert len({*found, etcd.CLUSTER}) == 3
     etcd.bootstrap(A)
     assert token() == found[-1]
@@ -126,8 +134,24 @@ def test_a_member_that_started_with_the_token_of_old_goes_on(daemon: MagicMock):
     etcd.bootstrap(A)
     daemon.ensure_running.return_value = False
     etcd.bootstrap(A)
-    assert etcd.CONFIG.read_text() == before
+    assert etcd.CONFIG.read_text() == before.replace("state: new", "state: existing")
     daemon.restart.assert_not_called()
+
+
+def test_a_member_that_lost_its_log_fails_and_begins_no_other_cluster(daemon: MagicMock):
+    shutil.rmtree(etcd.DATA)
+    etcd.bootstrap(A)
+    assert yaml.safe_load(etcd.CONFIG.read_text())["initial-cluster-state"] == "new"
+    log = write_log(etcd.DATA)
+    first = token()
+    for _ in range(2):
+        etcd.bootstrap(A)
+        config = yaml.safe_load(etcd.CONFIG.read_text())
+        assert config["initial-cluster-state"] == "existing"
+        assert token() == first
+    daemon.restart.assert_not_called()
+    log.unlink()
+    assert not etcd.is_initialised()
 
 
 @pytest.fixture
@@ -204,6 +228,16 @@ def test_a_member_that_lost_its_data_is_to_be_added_anew(world: Etcd, mine: clus
         "ensure_stopped",
         "remove_member",
     ]
+
+
+def test_what_an_etcd_left_that_could_not_start_is_no_data(world: Etcd):
+    left = world.data / "member/snap"
+    left.mkdir(parents=True)
+    world.ctl.members.return_value = [VOTER_A, VOTER_B, VOTER_C]
+    world.ctl.healthy.return_value = {VOTER_B.id, VOTER_C.id}
+    assert etcd.converge(A, [A, B, C]) == ""
+    assert not left.exists()
+    world.ctl.remove_member.assert_called_once_with(A, [B, C])
 
 
 @pytest.mark.parametrize("healthy", [{VOTER_B.id}, set()])

@@ -191,6 +191,30 @@ def test_a_primary_whose_rows_nobody_else_has_does_not_leave(
     assert world.order(*steps) == []
 
 
+def test_nor_does_one_while_another_unit_is_on_its_way_that_it_never_met(world: World):
+    world.api.members.return_value = [LEADER]
+    alone = dataclasses.replace(ALONE, unmet=frozenset({"postgresql-ha/7"}))
+    with pytest.raises(handover.NoHeirError, match="rows that are not on postgresql-ha/7 yet"):
+        member.leave(alone)
+    assert world.order("gate.shut", "patroni.stop", "pgdata.set_aside") == []
+
+
+@pytest.mark.parametrize("role", ["leader", "replica"])
+def test_who_has_the_only_vote_and_cannot_hand_it_over_does_not_leave(world: World, role: str):
+    """etcd of the heir cannot start: without this member there would be no lock to hold."""
+    mine, heir = (LEADER, SYNC) if role == "leader" else (HEIR, SYNC)
+    mine = dataclasses.replace(mine, name=A.member_name)
+    world.api.members.return_value = [mine, heir]
+    world.calls.etcdctl.members.return_value = [VOTER]
+    world.calls.etcd.hand_over.return_value = False
+    with pytest.raises(
+        handover.NoHeirError, match="postgresql-ha/1 does not take etcd's only vote"
+    ):
+        member.leave(cluster.Spec(A, (B,), "postgresql-ha", KEYS))
+    steps = ("gate.shut", "api.switchover", "patroni.stop", "pgdata.set_aside", "etcd.remove_data")
+    assert world.order(*steps) == []
+
+
 @pytest.mark.parametrize(
     ("status", "is_streaming", "is_serving"),
     [
@@ -311,6 +335,24 @@ def test_the_time_of_a_bootstrap_begins_anew_when_it_does(world: World):
     with patch.object(member.rest, "wait", return_value=False):
         member.bootstrap(ALONE, strict=False)
     assert world.calls.pgdata.BOOTSTRAPPING.stat().st_mtime > time.time() - 60
+
+
+def test_data_of_no_known_cluster_is_kept_where_a_new_one_begins(world: World):
+    """pg_control is not to be read, say: what can be salvaged is not the charm's to delete."""
+    data: Path = world.calls.pgdata.path.return_value
+    world.calls.pgdata.cluster_id.return_value = ""
+    with patch.object(member.rest, "wait", return_value=True):
+        member.bootstrap(ALONE, strict=False)
+    world.calls.pgdata.keep_unknown.assert_called_once_with(data)
+    steps = ("patroni.stop", "pgdata.keep_unknown", "etcd.bootstrap")
+    assert [*dict.fromkeys(world.order(*steps))] == list(steps)
+
+
+def test_a_bootstrap_of_its_own_is_not_kept(world: World):
+    begun(world, 900)
+    world.calls.patroni.is_running.return_value = False
+    member.bootstrap(ALONE, strict=False)
+    world.calls.pgdata.keep_unknown.assert_not_called()
 
 
 def test_a_bootstrap_that_finished_is_gone_on_with(world: World):

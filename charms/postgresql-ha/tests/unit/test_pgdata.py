@@ -237,3 +237,22 @@ def test_a_version_file_that_a_power_loss_left_empty_breaks_nothing(root: Path):
     data.mkdir(parents=True)
     (data / "PG_VERSION").write_text("")
     assert pgdata.path("postgresql-ha") == data
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_where_no_data_is_none_of_an_unknown_cluster_is_kept(root: Path, is_there: bool):
+    data = root / "data/17/postgresql-ha"
+    if is_there:
+        data.mkdir(parents=True)
+    assert pgdata.keep_unknown(data) is None
+    assert not (root / "data/removed").exists()
+    assert data.exists() is is_there
+
+
+def test_data_of_an_unknown_cluster_is_moved_aside(root: Path):
+    data = root / "data/17/postgresql-ha"
+    (data / "base").mkdir(parents=True)
+    moved = pgdata.keep_unknown(data)
+    assert moved
+    assert (moved / "base").is_dir()
+    assert not data.exists()

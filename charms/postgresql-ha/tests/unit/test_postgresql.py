@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 import os
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -37,3 +38,22 @@ def test_names_that_databases_may_have(name: str):
 )
 def test_names_that_databases_may_not_have(name: str):
     assert "cannot be the name" in postgresql.check_database(name)
+
+
+def test_no_statement_waits_for_a_synchronous_replica_or_a_silent_primary(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    connect, run = MagicMock(), MagicMock()
+    monkeypatch.setattr(postgresql.psycopg2, "connect", connect)
+    monkeypatch.setattr(postgresql.commands, "run", run)
+    with postgresql.connect("10.0.0.1", "secret"):
+        pass
+    given = connect.call_args.kwargs
+    assert {"-c statement_timeout=30000", postgresql.LOCAL} == {
+        f"-c {one.strip()}" for one in given["options"].split("-c")[1:]
+    }
+    assert given["tcp_user_timeout"] == 20_000
+    idle, interval, count = (given[f"keepalives_{name}"] for name in ("idle", "interval", "count"))
+    assert idle + interval * count <= 20
+    postgresql.is_writable()
+    assert run.call_args.kwargs["env"]["PGOPTIONS"] == postgresql.LOCAL

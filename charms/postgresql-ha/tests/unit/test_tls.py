@@ -42,3 +42,12 @@ def test_a_certificate_is_renewed_a_year_before_it_ends(
     monkeypatch.setattr(tls, "LIFE", tls.RENEW_BEFORE - tls.DAY)
     certificate, key = tls.issue(keys, ME)
     assert not tls.is_valid(certificate, key, keys.ca_cert, ME)
+
+
+def test_a_certificate_of_a_clock_that_was_ahead_is_replaced(
+    keys: cluster.Keys, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tls, "DAY", -tls.DAY)
+    certificate, key = tls.issue(keys, ME)
+    monkeypatch.undo()
+    assert not tls.is_valid(certificate, key, keys.ca_cert, ME)
