@@ -25,6 +25,7 @@ import database
 import dhcp_grace
 import dhcp_memory
 import dhcp_plan
+import health
 import migration
 import region
 import witnesses
@@ -182,13 +183,22 @@ def _on(
 
 
 def _look(
-    connection: "Connection", memory: Memory, now: Now, graces: Mapping[str, dhcp_grace.Grace]
+    connection: "Connection",
+    memory: Memory,
+    now: Now,
+    graces: Mapping[str, dhcp_grace.Grace],
+    problem: str,
 ) -> tuple[str, ...]:
-    """Look, and remember what was found; returns what an operator should know."""
+    """Look, and remember what was found; returns what an operator should know.
+
+    With a problem of this region's own MAAS nobody is asked.
+    """
     gap_s = GAP_OF_GRACE * max(one.present_s for one in graces.values())
     timeout_s = min(max(api.TIMEOUT_S, gap_s - EVERY_S), MAX_LOOK_S)
     keep, began = functools.partial(dhcp_memory.remember, connection), time.monotonic()
     try:
+        if problem:
+            raise api.APIError(problem)
         client = api.Client(accounts.internal_api_key(), timeout_s=timeout_s)
         memory = look(client, memory, now, graces, keep)
     except (api.APIError, accounts.AccountError) as error:
@@ -214,13 +224,15 @@ def main() -> int:
     try:
         login = migration.login_from_config()
         with database.connect(login, "charmed-maas dhcp") as connection:
+            # Before it takes the turn: with a MAAS that hangs it would keep the others from it.
+            problem = health.problem()
             if not database.try_lock(connection, database.DHCP):
                 return 0
             graces = dhcp_grace.read(connection)
             memory, now = dhcp_memory.recall(connection), dhcp_memory.now(connection)
             told = memory.told
             if graces and not 0 <= now.time - memory.looked < OFTEN_S:
-                told = _look(connection, memory, now, graces)
+                told = _look(connection, memory, now, graces, problem)
             # Also what another region found.
             files.ensure_file(TOLD, json.dumps(told if graces else ()) + "\n")
     except FileNotFoundError:

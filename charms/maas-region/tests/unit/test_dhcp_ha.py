@@ -16,6 +16,7 @@ import database
 import dhcp_grace
 import dhcp_ha
 import dhcp_memory
+import health
 import migration
 import region
 from charmed_maas import python_unit, witness
@@ -362,6 +363,8 @@ class Job:
         self.looked = 0
         self.took_s = 0.0
         self.error: api.APIError | None = None
+        self.problem = ""
+        self.order: list[str] = []
         self.timeouts: list[float] = []
         clock = mock.Mock(monotonic=lambda: self.looked * self.took_s)
         monkeypatch.setattr(dhcp_ha, "time", clock)
@@ -370,10 +373,19 @@ class Job:
         monkeypatch.setattr(migration, "login_from_config", lambda: None)
         monkeypatch.setattr(accounts, "internal_api_key", lambda: "a:b:c")
         monkeypatch.setattr(database, "connect", lambda *_: contextlib.nullcontext(self))
-        monkeypatch.setattr(database, "try_lock", lambda *_: not self.locked)
+        monkeypatch.setattr(database, "try_lock", self._try_lock)
+        monkeypatch.setattr(health, "problem", self._problem)
         monkeypatch.setattr(dhcp_ha, "look", self._look)
         self.graces = {"aaa": Grace(120, 120, 500.0)}
         monkeypatch.setattr(dhcp_grace, "read", lambda _: self.graces)
+
+    def _try_lock(self, *_: object) -> bool:
+        self.order.append("turn")
+        return not self.locked
+
+    def _problem(self) -> str:
+        self.order.append("health")
+        return self.problem
 
     def _look(
         self, _: object, __: Memory, now: Now, graces: dict[str, Grace], ___: object
@@ -450,6 +462,22 @@ def test_looks_that_fail_for_long_are_told_in_place_of_what_was_found_before(job
     job.error = None
     dhcp_ha.main()
     assert dhcp_ha.told() == ("pxe: no",)
+
+
+def test_a_region_whose_maas_does_not_serve_keeps_no_other_from_its_turn(job: Job):
+    dhcp_ha.main()
+    job.order.clear()
+    job.problem = "MAAS does not answer (timed out)"
+    job.now += 75
+    assert dhcp_ha.main() == 0
+    assert dhcp_ha.told() == ("pxe: no",)
+    job.now += 1
+    assert dhcp_ha.main() == 0
+    assert job.order == ["health", "turn"] * 2
+    assert (job.looked, len(job.timeouts)) == (1, 1)
+    assert dhcp_ha.told() == (
+        "any VLAN: no dead rack is replaced: MAAS does not answer (timed out)",
+    )
 
 
 def test_a_first_look_that_fails_is_told_once_it_has_failed_for_long(job: Job):
