@@ -18,7 +18,7 @@ import told
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2's own name
 
-# since is when what a row says was written first.
+# since is when what a row says was written first; by a clock that was ahead then, it is anew.
 CREATE = """
 CREATE TABLE IF NOT EXISTS charmed_maas.dhcp_grace (system_id text PRIMARY KEY,
   present_s integer NOT NULL, applied_s integer NOT NULL,
@@ -31,6 +31,7 @@ INSERT INTO charmed_maas.dhcp_grace AS old (system_id, present_s, applied_s)
   ON CONFLICT (system_id) DO UPDATE
   SET since = now(), present_s = excluded.present_s, applied_s = excluded.applied_s
   WHERE (old.present_s, old.applied_s) <> (excluded.present_s, excluded.applied_s)
+    OR old.since > now()
 """
 READ = """
 SELECT system_id, present_s, applied_s, extract(epoch FROM now() - since)::float

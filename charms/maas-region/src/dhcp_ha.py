@@ -139,10 +139,13 @@ def _dead_since(
     memory: Memory, now: Now, racks: Iterable[api.Controller], grace_s: float
 ) -> dict[str, float]:
     gap_s = GAP_OF_GRACE * grace_s
-    goes_on = now.clock == memory.clock and now.time - memory.looked <= gap_s
+    goes_on = now.clock == memory.clock and 0 <= now.time - memory.looked <= gap_s
     before = memory.dead_since if goes_on else {}
+    # What a clock said that was ahead, and is set back, is not to come.
     return {
-        one.system_id: before.get(one.system_id, now.time) for one in racks if one.status == DEAD
+        one.system_id: min(before.get(one.system_id, now.time), now.time)
+        for one in racks
+        if one.status == DEAD
     }
 
 
@@ -205,7 +208,8 @@ def _look(
         if isinstance(error, api.APIError) and error.status == http.HTTPStatus.UNAUTHORIZED:
             accounts.forget()
         logger.info("%s", error)
-        if not memory.looked:  # MAAS may just have been set up: from now on it is late.
+        # MAAS may just have been set up, or the clock set back: from now on it is late.
+        if not 0 < memory.looked <= now.time:
             keep(dataclasses.replace(memory, looked=now.time))
             return memory.told
         # This unit's alone, and no more where another region's look succeeds.

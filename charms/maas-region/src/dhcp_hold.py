@@ -33,9 +33,10 @@ FORGET = """
 DELETE FROM charmed_maas.dhcp_hold
   WHERE NOT system_id = ANY(%s) OR seen < now() - %s * interval '1 s'
 """
+# A clock that was ahead then holds it no longer than the time from now on.
 SEE = """
-INSERT INTO charmed_maas.dhcp_hold (system_id) SELECT unnest(%s::text[])
-  ON CONFLICT (system_id) DO UPDATE SET seen = now()
+INSERT INTO charmed_maas.dhcp_hold AS old (system_id) SELECT unnest(%s::text[])
+  ON CONFLICT (system_id) DO UPDATE SET seen = now(), since = least(old.since, now())
 """
 READ = "SELECT system_id FROM charmed_maas.dhcp_hold WHERE since > now() - %s * interval '1 s'"
 

@@ -6,14 +6,19 @@
 import contextlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psycopg2
 import pytest
 import throwaway
 
+import api
 import database
+import dhcp_grace
+import dhcp_hold
 import health_table
 from findings import Findings, Rack, Served, Strays, Unknown
 
@@ -192,3 +197,26 @@ def test_a_lock_names_the_connection_that_has_it(connection: Any, server: str):
         assert not database.try_lock(connection, database.RESTART)
         assert database.holder(connection, database.RESTART) == name
         assert database.holder(connection, database.MIGRATE) == ""
+
+
+def test_what_a_clock_wrote_that_was_ahead_counts_from_when_it_is_set_back(connection: Any):
+    _run(connection, "CREATE SCHEMA charmed_maas")
+    dhcp_grace.write(connection, 300, {"aaa": 120, "bbb": 120})
+    ahead = "since = now() + interval '1 day'"
+    past = "since = now() - interval '1 min'"
+    _run(connection, f"UPDATE charmed_maas.dhcp_grace SET {past} WHERE system_id = 'aaa'")
+    _run(connection, f"UPDATE charmed_maas.dhcp_grace SET {ahead} WHERE system_id = 'bbb'")
+    dhcp_grace.write(connection, 300, {"aaa": 120, "bbb": 120})
+    grace = dhcp_grace.Grace(300, 120)
+    assert dhcp_grace.read(connection) == {"aaa": replace(grace, held_s=60.0), "bbb": grace}
+
+    client = mock.create_autospec(api.Client, instance=True)
+    client.vlans_with_dhcp.return_value = [api.VLAN("pxe", 5001, "", "aaa", "bbb")]
+    assert dhcp_hold.held(connection, client, ["aaa", "bbb"]) == {"aaa", "bbb"}
+    gone = f"since = now() - interval '{300 + dhcp_hold.BEYOND_S} s'"
+    _run(connection, f"UPDATE charmed_maas.dhcp_hold SET {gone} WHERE system_id = 'aaa'")
+    _run(connection, f"UPDATE charmed_maas.dhcp_hold SET {ahead} WHERE system_id = 'bbb'")
+    assert dhcp_hold.held(connection, client, ["aaa", "bbb"]) == {"bbb"}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT system_id FROM charmed_maas.dhcp_hold WHERE since = now()")
+        assert cursor.fetchall() == [("bbb",)]

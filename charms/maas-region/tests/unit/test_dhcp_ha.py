@@ -263,6 +263,19 @@ def test_another_primarys_clock_ages_nobodys_death(maas: MAAS):
     maas.client.set_racks.assert_not_called()
 
 
+def test_a_clock_that_is_set_back_puts_no_death_in_the_future(maas: MAAS):
+    maas.has([_dead(A), B])
+    memory = maas.look(Memory(), 5000)
+    memory = maas.look(memory, 1000)
+    assert memory.dead_since == {"aaa": 1000}
+    # As a look may have left it that failed meanwhile.
+    memory = maas.look(Memory(1000, "", {"aaa": 5000}), 1030)
+    assert memory.dead_since == {"aaa": 1030}
+    # One that the clock says is still to come is none to go on from.
+    memory = maas.look(Memory(5000, "", {"aaa": 900}), 1030)
+    assert memory.dead_since == {"aaa": 1030}
+
+
 def test_a_death_counts_from_when_the_rack_had_applied_the_grace(maas: MAAS):
     maas.has([_dead(A), B])
     maas.graces["aaa"] = Grace(GRACE_S, GRACE_S, held_s=GRACE_S - 1)
@@ -484,6 +497,20 @@ def test_a_first_look_that_fails_is_told_once_it_has_failed_for_long(job: Job):
     job.error = api.APIError("MAAS does not answer: ReadTimeout")
     dhcp_ha.main()
     assert dhcp_ha.told() == ()
+    job.now += 76
+    dhcp_ha.main()
+    (told,) = dhcp_ha.told()
+    assert told.startswith("any VLAN: no dead rack is replaced: MAAS does not answer")
+
+
+def test_looks_that_fail_after_the_clock_was_set_back_are_told_once_they_have_failed_for_long(
+    job: Job,
+):
+    job.now = 5000.0
+    dhcp_ha.main()
+    job.error, job.now = api.APIError("MAAS does not answer: ReadTimeout"), 1000.0
+    dhcp_ha.main()
+    assert dhcp_ha.told() == ("pxe: no",)
     job.now += 76
     dhcp_ha.main()
     (told,) = dhcp_ha.told()
