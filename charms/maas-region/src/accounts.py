@@ -40,6 +40,10 @@ class ExistsError(AccountError):
     """MAAS has such a user already: it has made none."""
 
 
+class NoAnswerError(AccountError):
+    """MAAS's command does not run, or does not end: what there is is not known."""
+
+
 def check(username: str, email: str) -> None:
     """Raise AccountError with a sentence when a name or address cannot be one."""
     if not USERNAME.fullmatch(username):
@@ -88,7 +92,10 @@ def api_keys(username: str) -> list[str]:
     if not USERNAME.fullmatch(username):
         raise AccountError(f"{username[:60]!r} is no username")
     argv = [region.MAAS_REGION, "apikey", "--username", username]
-    done = commands.run(argv, timeout_s=TIMEOUT_S, env=region.ENV, check=False)
+    try:
+        done = commands.run(argv, timeout_s=TIMEOUT_S, env=region.ENV, check=False)
+    except commands.CommandError as error:
+        raise NoAnswerError(str(error)) from error
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["apikey failed"]
         raise AccountError(lines[-1].removeprefix("CommandError: "))
@@ -101,6 +108,8 @@ def internal_api_key() -> str:
         return API_KEY.read_text().strip()
     try:
         keys = api_keys(INTERNAL_USER)
+    except NoAnswerError:
+        raise
     except AccountError:
         keys = _make_internal_user()
     keep(keys[0])

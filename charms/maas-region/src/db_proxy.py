@@ -135,9 +135,12 @@ def remove() -> None:
 
 
 def is_running() -> bool:
-    """Tell whether systemd has the proxy up."""
-    done = commands.run([systemd.SYSTEMCTL, "is-active", "--quiet", SERVICE], check=False)
-    return done.returncode == 0
+    """Tell whether systemd has the proxy up; raises systemd.SystemdError."""
+    argv = [systemd.SYSTEMCTL, "is-active", "--quiet", SERVICE]
+    try:
+        return commands.run(argv, check=False).returncode == 0
+    except commands.CommandError as error:
+        raise systemd.SystemdError(str(error)) from error
 
 
 def first_cause() -> str:

@@ -3,6 +3,7 @@
 
 """Asking services of this machine and its peers over HTTP, past whatever proxy the model has."""
 
+import http.client
 import urllib.request
 
 
@@ -23,5 +24,9 @@ def get(port: int, path: str, *, timeout_s: float = 5.0) -> bytes:
 
 def fetch(url: str, *, timeout_s: float) -> bytes:
     """Return the body of a 200; raises urllib.error.HTTPError for others, OSError otherwise."""
-    with _OPENER.open(url, timeout=timeout_s) as answer:
-        return answer.read()
+    try:
+        with _OPENER.open(url, timeout=timeout_s) as answer:
+            return answer.read()
+    except http.client.HTTPException as error:
+        # No HTTP, or an answer that breaks off: urllib lets these two through.
+        raise OSError(f"answers nonsense: {type(error).__name__}") from error

@@ -89,7 +89,7 @@ def obstacle(
 def is_newer(version: str, other: str) -> bool:
     """Tell whether a package version is newer than another, as dpkg orders them."""
     argv = [DPKG, "--compare-versions", version, "gt", other]
-    return commands.run(argv, check=False).returncode == 0
+    return _run(argv, check=False).returncode == 0
 
 
 def start(unit: str, expected_cluster: str, version: str, before: str) -> None:
@@ -99,17 +99,14 @@ def start(unit: str, expected_cluster: str, version: str, before: str) -> None:
     """
     if is_running():
         return
-    commands.run([region.SYSTEMCTL, "reset-failed", SERVICE], check=False)
+    _run([region.SYSTEMCTL, "reset-failed", SERVICE], check=False)
     argv = [SYSTEMD_RUN, f"--unit={SERVICE}", "--quiet"]
     argv += ["--description=Migration of the MAAS database"]
     argv += [f"--property={one}" for one in PROPERTIES]
     argv += [f"--setenv=PYTHONPATH={Path(__file__).parent}", sys.executable, __file__]
     argv += ["--unit", unit, "--cluster", expected_cluster, "--version", version]
     argv += ["--before", before]
-    try:
-        commands.run(argv)
-    except commands.CommandError as error:
-        raise MigrationError(str(error)) from error
+    _run(argv)
 
 
 def is_running() -> bool:
@@ -177,7 +174,14 @@ def _dbupgrade(connection: "Connection") -> None:
 
 def _show(key: str) -> str:
     argv = [region.SYSTEMCTL, "show", "--property", key, "--value", SERVICE]
-    return commands.run(argv, check=False).stdout.strip()
+    return _run(argv, check=False).stdout.strip()
+
+
+def _run(argv: list[str], *, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    try:
+        return commands.run(argv, check=check)
+    except commands.CommandError as error:
+        raise MigrationError(str(error)) from error
 
 
 def main() -> int:

@@ -4,7 +4,6 @@
 """The other regions, asked at their own addresses: who serves while this one does not."""
 
 import enum
-import http.client
 import urllib.error
 from collections.abc import Iterable
 
@@ -40,7 +39,7 @@ def _ask(address: str) -> Found:
     except urllib.error.URLError as error:
         is_there = isinstance(error.reason, ConnectionRefusedError)
         return Found.BEHIND if is_there else Found.ABSENT
-    except (OSError, http.client.HTTPException):
+    except OSError:
         # It has taken the connection.
         return Found.BEHIND
     return Found.SERVES

@@ -270,8 +270,11 @@ def _read(path: Path) -> str:
 
 
 def _show(name: str, key: str) -> str:
-    argv = [SYSTEMCTL, "show", "--property", key, "--value", name]
-    return commands.run(argv, check=False).stdout.strip()
+    try:
+        argv = [SYSTEMCTL, "show", "--property", key, "--value", name]
+        return commands.run(argv, check=False).stdout.strip()
+    except commands.CommandError as error:
+        raise RegionError(str(error)) from error
 
 
 def _is_up(name: str) -> bool:

@@ -30,7 +30,7 @@ def to_leave() -> Generator[None]:
 
     Who leaves waits for it a while and goes in any case: its machine may be given back.
     """
-    if not region.is_any_running():
+    if not _may_run():
         yield
         return
     with contextlib.ExitStack() as stack:
@@ -47,6 +47,14 @@ def to_leave() -> Generator[None]:
             # What the database says while it is asked comes as it is: the connection is not over.
             logger.info("leaves without a turn: %s", error)
         yield
+
+
+def _may_run() -> bool:
+    try:
+        return region.is_any_running()
+    except region.RegionError as error:
+        logger.info("whether MAAS runs is not known: %s", error)
+        return True
 
 
 def whose(connection: "Connection") -> str:

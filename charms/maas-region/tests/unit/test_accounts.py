@@ -3,11 +3,13 @@
 
 import stat
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 import accounts
 import region
+from charmed_maas import commands
 
 # Asks as maas-region createadmin does: passwords with getpass, on the terminal, without echo.
 CREATEADMIN = """#!/usr/bin/env python3
@@ -168,6 +170,20 @@ def test_an_administrator_that_cannot_be_made_is_told(
     monkeypatch.setattr(accounts, "create_admin", refused)
     with pytest.raises(accounts.AccountError, match=r"^no$"):
         accounts.internal_api_key()
+
+
+def test_a_maas_that_does_not_answer_is_told_and_asked_for_no_user(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    no_answer = commands.CommandError("maas-region did not end within 120 s")
+    create = mock.Mock()
+    monkeypatch.setattr(accounts, "API_KEY", tmp_path / "api-key")
+    monkeypatch.setattr("charmed_maas.commands.run", mock.Mock(side_effect=no_answer))
+    monkeypatch.setattr(accounts, "create_admin", create)
+    for ask in (lambda: accounts.api_keys("admin"), accounts.internal_api_key):
+        with pytest.raises(accounts.AccountError, match="did not end within 120 s"):
+            ask()
+    create.assert_not_called()
 
 
 def test_an_unknown_users_keys_fail_with_maas_own_words():

@@ -9,6 +9,7 @@ import pytest
 
 import db_proxy
 import db_slots
+from charmed_maas import commands
 
 CA = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
 THREE = (("10.0.0.3", 5432), ("10.0.0.1", 5432), ("10.0.0.2", 5432))
@@ -113,6 +114,7 @@ class TestEnsure:
         self.calls: list[tuple[str, ...]] = []
         self.running = False
         self.killed_at = ""
+        self.answers = True
         for name in ("CONFIG", "HEALTH_CA", "LOADED", "UNIT"):
             monkeypatch.setattr(db_proxy, name, tmp_path / getattr(db_proxy, name).name)
         # Nobody answers there, so that every change is a reload.
@@ -124,6 +126,8 @@ class TestEnsure:
         if self.killed_at in verb:
             raise KeyboardInterrupt
         if "is-active" in verb:
+            if not self.answers:
+                raise commands.CommandError("systemctl did not end within 60 s")
             return subprocess.CompletedProcess(argv, 0 if self.running else 3)
         if "is-enabled" in verb:
             return subprocess.CompletedProcess(argv, 0, stdout="enabled\n")
@@ -141,6 +145,11 @@ class TestEnsure:
         assert self.calls == []
         assert db_proxy.ensure(db_proxy.Members(THREE[:2], 8008, CA))
         assert self.calls[-1] == ("reload", db_proxy.SERVICE)
+
+    def test_a_systemd_that_does_not_answer_is_told(self):
+        self.answers = False
+        with pytest.raises(db_proxy.ProxyError, match="systemctl did not end within 60 s"):
+            db_proxy.ensure(db_proxy.Members(THREE, 8008, CA))
 
     def test_a_reload_that_a_killed_hook_left_out_is_made_up_for(self):
         db_proxy.ensure(db_proxy.Members(THREE, 8008, CA))

@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 import http.server
+import socket
 import threading
 import urllib.error
 
@@ -33,3 +34,20 @@ def test_this_machine_is_asked_past_the_models_proxy(monkeypatch: pytest.MonkeyP
         server.shutdown()
     with pytest.raises(OSError, match="refused"):
         local_http.get(9, "/ok")
+
+
+@pytest.mark.parametrize(
+    "answer", [b"SSH-2.0-x\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"]
+)
+def test_an_answer_that_is_no_http_or_breaks_off_is_none(answer: bytes):
+    def serve() -> None:
+        with server.accept()[0] as connection:
+            connection.recv(4096)
+            connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(OSError, match="answers nonsense"):
+            local_http.get(server.getsockname()[1], "/")
+        thread.join()

@@ -2,6 +2,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 import database
 import migration
 import region
-from charmed_maas import journal
+from charmed_maas import commands, journal
 from database import State
 
 A, B = "8c649c6f-9ff2-4aae-aa3a-3ddba6812151", "0ee85464-d464-4c52-a705-ccbab5cd4023"
@@ -133,6 +134,15 @@ def test_no_password_is_in_a_command_line(monkeypatch: pytest.MonkeyPatch):
     assert [one for one in ran if migration.SYSTEMD_RUN in one]
     assert [region.MAAS_REGION, "dbupgrade"] in ran
     assert "hunter2" not in str(ran)
+
+
+def test_a_machine_that_runs_no_command_is_told(monkeypatch: pytest.MonkeyPatch):
+    no_answer = commands.CommandError("systemctl did not end within 60 s")
+    monkeypatch.setattr("charmed_maas.commands.run", mock.Mock(side_effect=no_answer))
+    start = functools.partial(migration.start, "maas-region/0", A, NEW, OLD)
+    for step in (start, migration.is_running, functools.partial(IS_NEWER, NEW, OLD)):
+        with pytest.raises(migration.MigrationError, match="did not end within 60 s"):
+            step()
 
 
 class TestJob:

@@ -5,8 +5,10 @@ import os
 import pwd
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import yaml
@@ -165,6 +167,20 @@ def test_one_dead_service_is_told_from_all(machine: Machine):
     machine.dead.add("maas-temporal.service")
     assert not region.is_running()
     assert region.is_any_running()
+
+
+@pytest.mark.parametrize(
+    "question",
+    [region.is_running, region.is_any_running, region.age_s],
+    ids=lambda one: one.__name__,
+)
+def test_a_systemd_that_does_not_answer_is_an_error_of_the_regions(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, question: Callable[[], object]
+):
+    no_answer = commands.CommandError("systemctl did not end within 60 s")
+    monkeypatch.setattr("charmed_maas.commands.run", mock.Mock(side_effect=no_answer))
+    with pytest.raises(region.RegionError, match="did not end within 60 s"):
+        question()
 
 
 def test_nginx_stops_first_and_last(machine: Machine):

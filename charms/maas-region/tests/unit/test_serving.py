@@ -592,6 +592,17 @@ def test_a_region_that_does_not_run_leaves_without_a_turn(leaving: Machine):
 
 
 @pytest.mark.parametrize("verb", [serving.pause, serving.leave])
+def test_where_systemd_does_not_tell_what_runs_it_is_taken_to(
+    leaving: Machine, verb: Callable[[], None]
+):
+    no_answer = region.RegionError("systemctl did not end within 60 s")
+    leaving.region.is_any_running.side_effect = no_answer
+    verb()
+    leaving.traffic.drain.assert_called_once_with()
+    leaving.region.stop.assert_called_once_with()
+
+
+@pytest.mark.parametrize("verb", [serving.pause, serving.leave])
 def test_it_drains_before_it_stops(leaving: Machine, verb: Callable[[], None]):
     machine = leaving
     machine.region.stop.side_effect = machine.traffic.drain.assert_called_once_with
