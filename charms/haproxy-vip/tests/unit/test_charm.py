@@ -384,6 +384,12 @@ def test_packages_that_cannot_be_had_block(ctx: Any, machine: Machine):
     assert refused(ctx, machine, state()) == "haproxy cannot be installed: x"
 
 
+def test_a_command_that_does_not_end_is_told(ctx: Any, machine: Machine):
+    hangs = commands.CommandError("haproxy did not end within 60 s")
+    machine.haproxy.version.side_effect = hangs
+    assert refused(ctx, machine, state()) == "haproxy did not end within 60 s"
+
+
 def test_what_systemd_refuses_is_told(ctx: Any, machine: Machine):
     machine.watchdog.try_ensure.return_value = ["systemctl exited with 1: no"]
     after = run(ctx, state(api({0: region()}), peer()))
