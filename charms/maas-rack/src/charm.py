@@ -81,8 +81,9 @@ class MAASRackCharm(ops.CharmBase):
         try:
             isolation.ensure(grace_s)
             applied_s = grace_s
-            arping.install()
             witness_server.ensure()
+            # Last: what needs none of it is answered where no mirror has it.
+            arping.install()
         except (systemd.SystemdError, apt_source.SourceError) as error:
             problem = f"the regions cannot look after DHCP here: {error}"
             problems.append(self._blocked(problem))

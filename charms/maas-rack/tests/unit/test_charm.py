@@ -162,6 +162,7 @@ def test_a_rack_whose_dhcp_nobody_can_look_after_is_told_and_works(ctx: Any, wor
     )
     rpc_data = after.get_relations("rpc")[0].local_unit_data
     assert rpc_data["system-id"] == "abc123"
+    workload.witness_server.ensure.assert_called_once_with()
 
 
 def test_what_systemd_refuses_is_told(ctx: Any, workload: Any):
