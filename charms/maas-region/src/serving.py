@@ -211,9 +211,11 @@ def _before_start(wish: Wish, state: database.State) -> Outcome | None:
     """Migrate when needed; returns why MAAS must not start yet, None when it may."""
     own = region.version()
     if problem := migration.obstacle(state, wish.expected_cluster, own, wish.versions):
-        if state.version and state.version != own:
-            # It is not made for this schema, and the others count on it once they know its
-            # version: the last one that is upgraded migrates.
+        is_foreign = wish.expected_cluster not in ("", state.cluster) and not state.is_empty
+        if is_foreign or state.version not in ("", own):
+            # Another cluster's is not this MAAS's to change. For another schema it is not made,
+            # and the others count on it once they know its version: the last one that is
+            # upgraded migrates.
             region.stop()
         return Outcome(Stage.REFUSED, problem)
     if state.version == own:

@@ -157,7 +157,7 @@ def test_maas_does_not_run_while_its_database_is_migrated(machine: Machine):
 
 def test_a_database_that_needs_no_migration_stops_nothing(machine: Machine):
     serving.ensure(WISH)
-    serving.ensure(replace(WISH, expected_cluster="0ee85464"))
+    serving.ensure(replace(WISH, expected_cluster=CLUSTER))
     machine.region.stop.assert_not_called()
 
 
@@ -315,6 +315,26 @@ def test_another_clusters_database_is_refused(machine: Machine):
     assert outcome.stage is Stage.REFUSED
     assert CLUSTER in outcome.detail
     machine.start.assert_not_called()
+
+
+@pytest.mark.parametrize(
+    ("holds", "is_stopped"),
+    [
+        (MIGRATED, True),
+        (database.State(is_empty=False), True),
+        # MAAS can do nothing there, and goes on once its database is back.
+        (database.State(), False),
+    ],
+    ids=["another cluster", "an unmarked MAAS", "nothing"],
+)
+def test_no_region_serves_another_clusters_database(
+    machine: Machine, holds: database.State, is_stopped: bool
+):
+    machine.states = [holds]
+    outcome = serving.ensure(replace(WISH, expected_cluster="0ee85464"))
+    assert outcome.stage is Stage.REFUSED
+    assert machine.region.stop.called is is_stopped
+    machine.region.start.assert_not_called()
 
 
 @pytest.mark.parametrize(
