@@ -172,11 +172,9 @@ def _failure(error: Exception) -> Outcome:
 
 def _drain() -> bool:
     """Let what is under way come to its end; returns whether MAAS runs at all."""
-    if not region.version():
-        return False
     with contextlib.suppress(region.RegionError):
         # Where systemd does not tell, what is to stop drains too.
-        if not region.is_any_running():
+        if not region.version() or not region.is_any_running():
             return False
     traffic.drain()
     return True
