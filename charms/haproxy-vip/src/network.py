@@ -27,6 +27,10 @@ WILDCARDS = ("0.0.0.0", "::", "*")  # noqa: S104 - what ss prints, nothing binds
 Address = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 
+# A program of the machine's fails, or does not end.
+CommandError = commands.CommandError
+
+
 class NetworkError(Exception):
     """The VIP or a port cannot be had on this machine; fit for a status message."""
 

@@ -14,15 +14,15 @@ import haproxy
 import keepalived
 import network
 import routes
-from charmed_maas import apt_source, commands, journal, systemd, words
+from charmed_maas import apt_source, journal, systemd, words
 
 # What is told as it is, and tried again at the next event.
 REFUSALS = (
     apt_source.SourceError,
-    commands.CommandError,
     config.ConfigError,
     haproxy.HAProxyError,
     keepalived.KeepalivedError,
+    network.CommandError,
     network.NetworkError,
     routes.RouteError,
     systemd.SystemdError,

@@ -199,7 +199,10 @@ class Lab:
             ) and all(one.instance_id != "pending" for one in model.machines.values())
 
     def stop(self) -> None:
+        """Stop, and wait for who makes machines: the folder goes with the test."""
         self.daemon.runtime.stopping.set()
+        for worker in list(self.daemon._workers.values()):
+            worker.join(TIMEOUT_S)
 
 
 class Juju:
