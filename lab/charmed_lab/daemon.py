@@ -170,8 +170,9 @@ class Daemon:
         key = f"{model.uuid} {machine.number}"
         if key not in self._workers or not self._workers[key].is_alive():
             args = (work, model.name, machine.number, machine.slot)
-            self._workers[key] = threading.Thread(target=self._work, args=args, daemon=True)
-            self._workers[key].start()
+            worker = threading.Thread(target=self._work, args=args, daemon=True)
+            worker.start()
+            self._workers[key] = worker
 
     def _work(
         self, work: Callable[[str, str, str], None], model: str, number: str, slot: str
