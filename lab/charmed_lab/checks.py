@@ -1,6 +1,9 @@
 # Copyright 2026 The charmed MAAS authors.
 # Licensed under the Apache License, Version 2.0; see LICENSE.
-"""The checks that need no machine: `python -m charmed_lab.checks format|lint|static|unit …`."""
+"""The checks that need no machine: `python -m charmed_lab.checks format|lint|static|unit …`.
+
+One more runs by its name alone: `coverage`.
+"""
 
 import os
 import subprocess
@@ -58,12 +61,14 @@ def unit() -> Count:
 
     As many at once as there are cores; what each prints appears when it has ended.
     """
-    # The lab's take longest.
-    rooms = [REPOSITORY / "lab", REPOSITORY / "lib", REPOSITORY]
-    rooms += [path.parent for path in sorted(REPOSITORY.glob("charms/*/charmcraft.yaml"))]
-    rooms = [room for room in rooms if (room / "tests/unit").is_dir()]
-    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count()) as pool:
-        total = sum(pool.map(lambda room: _covered(room, Path(scratch)), rooms), Count())
+    with tempfile.TemporaryDirectory() as scratch:
+        return _each_room(Path(scratch), is_covered=False)
+
+
+def coverage() -> Count:
+    """Run the unit tests, which takes longer then, and print the lines that none of them runs."""
+    with tempfile.TemporaryDirectory() as scratch:
+        total = _each_room(Path(scratch), is_covered=True)
         data = [f"--data-file={scratch}/all", f"--rcfile={REPOSITORY / 'pyproject.toml'}"]
         files = [str(path) for path in Path(scratch).glob("cover-*")]
         _run([*COVERAGE, "combine", "--quiet", *data, *files])
@@ -103,12 +108,21 @@ def count(report: str, code: int) -> Count:
     return Count(passed, failed if code == 0 or failed else 1)
 
 
-def _covered(room: Path, scratch: Path) -> Count:
-    source = room / "src" if (room / "src").is_dir() else room
-    options = [f"--data-file={scratch}/cover-{room.name}", f"--source={source}", "--branch"]
-    prefix: list[str | Path] = [*COVERAGE, "run", *options, "--omit=*/tests/*", "-m"]
-    if room == REPOSITORY:
-        prefix = [sys.executable, "-m"]
+def _each_room(scratch: Path, *, is_covered: bool) -> Count:
+    charms = [path.parent for path in REPOSITORY.glob("charms/*/charmcraft.yaml")]
+    rooms = [*charms, REPOSITORY / "lab", REPOSITORY / "lib", REPOSITORY]
+    # Whose tests are the most take longest: last, they would run alone.
+    rooms.sort(key=lambda room: -sum(path.stat().st_size for path in room.glob("tests/unit/*.py")))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return sum(pool.map(lambda room: _room(room, scratch, is_covered), rooms), Count())
+
+
+def _room(room: Path, scratch: Path, is_covered: bool) -> Count:
+    prefix: list[str | Path] = [sys.executable, "-m"]
+    if is_covered and room != REPOSITORY:
+        source = room / "src" if (room / "src").is_dir() else room
+        options = [f"--data-file={scratch}/cover-{room.name}", f"--source={source}", "--branch"]
+        prefix = [*COVERAGE, "run", *options, "--omit=*/tests/*", "-m"]
     with (scratch / f"{room.name}.log").open("w+") as output:
         found = pytest("tests/unit", cwd=room, prefix=prefix, output=output)
         output.seek(0)
@@ -145,7 +159,7 @@ def main(names: Sequence[str]) -> int:
     total = Count()
     for name in names:
         print(f"=== {name}", flush=True)
-        total += CHECKS[name]()
+        total += {**CHECKS, "coverage": coverage}[name]()
     print(total)
     return 1 if total.failed or not total.passed else 0
 
