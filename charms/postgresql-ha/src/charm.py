@@ -131,7 +131,7 @@ class PostgreSQLHACharm(ops.CharmBase):
                 name for name, data in others.items() if data.cluster_id == app.cluster_id
             ),
             unmet=tuple((self.goals.keys() - self.peers.met()) | self.peers.garbled(self.goals)),
-            leaving=tuple(peers.leaving(others, self.goals)),
+            leaving=peers.leaving(others, self.goals),
         )
 
     def spec(self, app: peers.AppData) -> cluster.Spec | None:

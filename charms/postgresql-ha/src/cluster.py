@@ -120,7 +120,7 @@ class View:
     own_cluster_id: str
     members: tuple[str, ...]
     unmet: tuple[str, ...] = ()
-    leaving: tuple[str, ...] = ()
+    leaving: frozenset[str] = frozenset()
 
 
 def step(view: View) -> Step:

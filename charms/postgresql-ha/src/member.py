@@ -257,11 +257,10 @@ def _start_over(data: Path, *, is_own: bool) -> None:
 
     Other data may be of a cluster whose files cannot be read, and is kept.
     """
+    _stop(data)
     if not is_own:
-        _stop(data)
         pgdata.keep_unknown(data)
     _mark_begin()
-    _stop(data)
     etcd.remove_data()
     shutil.rmtree(data, ignore_errors=True)
 

@@ -38,7 +38,7 @@ def before_running(
     if step in (cluster.Step.WAIT_KEYS, cluster.Step.WAIT_NOMINATION):
         return ops.WaitingStatus("for the leader to prepare the cluster")
     copies = step is cluster.Step.RUN and not view.own_cluster_id
-    if copies and {*view.members} <= {*view.leaving}:
+    if copies and view.leaving.issuperset(view.members):
         return _waits_for(view.members, view.leaving)
     if step is cluster.Step.WAIT_PEERS:
         return _waits_for(view.unmet, view.leaving)
@@ -58,13 +58,10 @@ def before_running(
     return None
 
 
-def _waits_for(units: Collection[str], leaving: Collection[str]) -> ops.StatusBase:
+def _waits_for(units: Collection[str], leaving: frozenset[str]) -> ops.StatusBase:
     names = ", ".join(addresses.by_unit_number(units))
-    what = (
-        f"to copy what {names} has before it leaves"
-        if {*units} <= {*leaving}
-        else f"to meet {names}"
-    )
+    leave = leaving.issuperset(units)
+    what = f"to copy what {names} has before it leaves" if leave else f"to meet {names}"
     return ops.WaitingStatus(f"{what}; {way_out(units)}")
 
 
